@@ -15,11 +15,6 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
-from sigmamind_async.cli.command_line import (
-    expand_bare_postgres,
-    remember_command,
-    without_passwords,
-)
 from sigmamind_async.cli.errors import (
     CommandError,
     Exit,
@@ -51,7 +46,6 @@ _PLAIN_HYPHEN: Final = "./-"
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = list(sys.argv[1:] if tokens is None else tokens)
-    remember_command(words)
     _open_closed_streams()
     _escape_unencodable()
     code = _report(lambda: _run([word for word in words if word != "--debug"]), words)
@@ -128,12 +122,25 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
     """
     app = cyclopts_app(name)
     from cyclopts import CycloptsError
+    from cyclopts.exceptions import MissingArgumentError
 
+    from sigmamind_async.cli.options import (
+        expand_bare_postgres,
+        remember_command,
+        without_passwords,
+    )
+
+    remember_command([*name.split(), *words])
     given = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(words)]
     try:
         command, bound, _ = app.parse_args(
             given, print_error=False, exit_on_error=False, error_console=_NO_CONSOLE
         )
+    except MissingArgumentError as error:
+        missing = error.argument.name if error.argument else "an argument"
+        if error.keyword is not None:
+            missing = f"a value for {error.keyword}"
+        raise CommandError(f"{name} needs {missing}; see sigmamind {name} --help") from None
     except CycloptsError as error:
         raise CommandError(without_passwords(str(error))) from None
     return command, bound
@@ -152,7 +159,7 @@ def cyclopts_app(name: str) -> App:
         version_flags=(),
         default_parameter=Parameter(negative=""),
     )
-    app.default(getattr(import_module(f"sigmamind_async.cli.{module}"), function))
+    app.default(getattr(import_module(f"sigmamind_async.cli.commands.{module}"), function))
     return app
 
 
@@ -181,12 +188,10 @@ def _open_closed_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)  # noqa: FBT003
     os.close(descriptor)
-    if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _escape_unencodable() -> None:

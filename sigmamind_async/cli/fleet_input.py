@@ -1,6 +1,6 @@
-"""What `plan` and `apply` are given: the rows of a file, or a plan that was saved from one.
+"""The files of the commands: rows or a saved plan to be applied, and files that are written.
 
-The file is read once. What is shown is what is sent, whatever happens to the file meanwhile.
+A file is read once. What is shown is what is sent, whatever happens to the file meanwhile.
 """
 
 from __future__ import annotations
@@ -8,31 +8,40 @@ from __future__ import annotations
 import io
 import os
 import re
+import secrets
 import stat
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
 import attrs
 import orjson
 
-from sigmamind_async.cli.atomic_write import PRIVATE, new_file
-from sigmamind_async.cli.command_line import POSTGRES_OPTION
-from sigmamind_async.cli.database import database_of
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.journal_location import (
     STDIN,
+    Database,
     FileJournal,
     JournalLocation,
+    database_of,
     journal_for,
 )
-from sigmamind_async.cli.options import FileOptions, JournalOptions, given_options
+from sigmamind_async.cli.options import (
+    POSTGRES_OPTION,
+    FileOptions,
+    JournalOptions,
+    given_options,
+)
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet import plan_file
 from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet
+from sigmamind_async.fleet.state import LastApplied
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.rowfiles import SUFFIXES, format_of
 from sigmamind_async.secret_references import SecretResolver
 
@@ -89,7 +98,7 @@ def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetI
         allow_inline=files.allow_inline_secrets,
         origin=_origin(file, place),
     )
-    references = SecretResolver(folder=_folder(file), allow_inline=files.allow_inline_secrets)
+    references = SecretResolver(folder=Path(file).parent, allow_inline=files.allow_inline_secrets)
     return FleetInput(name=name, place=place, fleet=fleet, references=references)
 
 
@@ -124,6 +133,34 @@ def _bounded(file: str, stream: IO[bytes]) -> bytes:
     return content
 
 
+@contextmanager
+def new_file(path: Path, mode: int = 0o666) -> Generator[IO[bytes]]:
+    """Open what becomes *path* when the block ends, unless that raises.
+
+    It is made beside its name, so it is there as a whole or not at all. Raises `CommandError`, at
+    once, where it could not be made.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # Whoever may write to its folder would replace the device itself by a file.
+        raise CommandError(f"{path}: is a device or a pipe; name a file; nothing was sent")
+    path = path.resolve() if path.is_symlink() else path
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        if path.is_dir():
+            raise CommandError(f"{path}: is a folder; nothing was sent")
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise CommandError(f"{path}: cannot be written: {why}; nothing was sent") from None
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        beside.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            beside.unlink()
+
+
 def _origin(file: str, place: JournalLocation) -> str:
     """Return what tells the fleet of *file* from others in its journal; empty if nothing does.
 
@@ -135,8 +172,10 @@ def _origin(file: str, place: JournalLocation) -> str:
     return Path(file).stem.casefold() if is_shared and is_named else ""
 
 
-def _folder(file: str) -> Path:
-    return Path() if file == STDIN else Path(file).parent
+async def last_applied_in(journal: Journal) -> dict[str, LastApplied]:
+    """Return what was last applied to each row, as *journal* has noted it."""
+    notes = (await journal.last_applied()).items()
+    return {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
 
 
 # ---------------------------------------------------------------- saved plans
@@ -146,15 +185,13 @@ def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
     try:
         plan = plan_file.load_plan(content)
         saved_from = orjson.loads(content)["saved_from"]
-        source, chosen = (
-            str(saved_from["file"]),
-            saved_from["journal"] and Path(saved_from["journal"]),
-        )
+        source = str(saved_from["file"])
+        chosen = saved_from["journal"] and Path(saved_from["journal"])
         home = saved_from.get("database")
     except (PlanError, TypeError, KeyError) as error:
         why = str(error) if isinstance(error, PlanError) else "does not name the file it is from"
         raise CommandError(f"{file}: {why}; nothing was sent") from None
-    database = database_of(journal.postgres)
+    database = None if journal.postgres is None else database_of(journal.postgres)
     if home != (None if database is None else database.name):
         where = (
             f"the database {home}: name it with {POSTGRES_OPTION}"
@@ -167,7 +204,7 @@ def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
         # What the plan's file was applied under before is in the file's own journal.
         place=database or FileJournal.beside(source, journal.journal or chosen),
         fleet=Fleet(rows=[*plan.rows.values()]),
-        references=SecretResolver(folder=_folder(source)),
+        references=SecretResolver(folder=Path(source).parent),
         plan=plan,
     )
 
@@ -180,17 +217,15 @@ def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
         raise CommandError(f"{path}: {error}; not saved") from None
     if format_of(str(path)) not in {None, "json"}:
         raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
+    place = given.place
+    chosen: Path | None = None
+    if isinstance(place, FileJournal):
+        chosen = place.chosen or (place.path if file == STDIN else None)
     saved_from = {
         "file": file if file == STDIN else str(Path(file).absolute()),
-        **_where(given.place, file),
+        "journal": None if chosen is None else str(chosen.absolute()),
     }
-    with new_file(path, PRIVATE) as stream:
+    if isinstance(place, Database):
+        saved_from["database"] = place.name
+    with new_file(path, mode=0o600) as stream:
         stream.write(orjson.dumps({**orjson.loads(content), "saved_from": saved_from}))
-
-
-def _where(place: JournalLocation, file: str) -> dict[str, str | None]:
-    """Return where the journal of a plan is, as it is saved."""
-    if not isinstance(place, FileJournal):
-        return {"journal": None, "database": place.name}
-    chosen = place.chosen or (place.path if file == STDIN else None)
-    return {"journal": None if chosen is None else str(chosen.absolute())}

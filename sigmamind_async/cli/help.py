@@ -10,6 +10,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from sigmamind_async.cli.errors import CommandError
@@ -24,109 +25,103 @@ class Command(NamedTuple):
     """One command."""
 
     function: str
-    """Where it is, as ``module:name`` below this package."""
+    """Where it is, as ``module:name`` below `cli.commands`."""
+    page: str
+    """The page of the guide; empty for the list of pages."""
     sentence: str
     example: str
     """What follows ``sigmamind``, and the command's own words."""
-    page: str
-    """The page of the guide; empty for the list of pages."""
 
 
 COMMANDS: Final[dict[str, Command]] = {
     "plan": Command(
-        "commands.plan:plan",
-        "Show what apply would change; send and write nothing.",
-        "fleet.csv",
-        "plans",
+        "fleet:plan", "plans", "Show what apply would change; send and write nothing.", "fleet.csv"
     ),
     "apply": Command(
-        "commands.apply:apply",
+        "fleet:apply",
+        "fleet-files",
         "Make the accounts match FILE; nothing is bought twice.",
         "fleet.csv --max-purchases 20 --yes",
-        "fleet-files",
     ),
     "status": Command(
-        "commands.journal:status",
+        "journal:status",
+        "journal",
         "Show what was bought, what is unconfirmed and what needs a decision.",
         "fleet.csv",
-        "journal",
     ),
     "reconcile": Command(
-        "commands.journal:reconcile",
+        "journal:reconcile",
+        "unconfirmed",
         "Settle what is unconfirmed; buy nothing, and release only with --release-duplicates.",
         "fleet.csv --only desk-7 --adopt +14155550100",
-        "unconfirmed",
     ),
     "export": Command(
-        "commands.export:export",
+        "export:export",
+        "export",
         "Write the numbers of accounts as a fleet file.",
         "--platform sigmamind --out fleet.csv",
-        "export",
     ),
     "numbers list": Command(
-        "commands.numbers:list_",
+        "numbers:list_",
+        "numbers",
         "List the numbers of your accounts.",
         "--platform dialnexa --unassigned --json",
-        "numbers",
     ),
-    "numbers get": Command("commands.numbers:get", "Show one number.", "+14155550100", "numbers"),
+    "numbers get": Command("numbers:get", "numbers", "Show one number.", "+14155550100"),
     "numbers buy": Command(
-        "commands.numbers:buy",
+        "numbers:buy",
+        "purchases",
         "Buy numbers without a file.",
         "--country US --area-code 415 --count 20 --max-purchases 20",
-        "purchases",
     ),
     "numbers import": Command(
-        "commands.numbers:import_",
+        "numbers:import_",
+        "numbers",
         "Import one number that you own over a SIP trunk.",
         "+14155550100 --termination-uri sip.example.com --trunk-username acme"
         " --trunk-password env:TRUNK_PASSWORD",
-        "numbers",
     ),
     "numbers update": Command(
-        "commands.numbers:update",
+        "numbers:update",
+        "numbers",
         "Change one number; fields without an option stay as they are.",
         "+14155550100 --inbound-agent-id agent_1",
-        "numbers",
     ),
     "numbers reassign": Command(
-        "commands.numbers:reassign",
+        "numbers:reassign",
+        "numbers",
         "Point the numbers of one agent to another.",
         "--from-agent agent_1 --to-agent agent_2 --dry-run",
-        "numbers",
     ),
     "numbers release": Command(
-        "commands.numbers:release", "Release one number, permanently.", "+14155550100", "numbers"
+        "numbers:release", "numbers", "Release one number, permanently.", "+14155550100"
     ),
     "numbers verify": Command(
-        "commands.numbers:verify",
+        "numbers:verify",
+        "verify",
         "Place a test call from each number, to verify its trunk.",
         "+14155550100 --max-calls 1",
-        "verify",
     ),
     "worker": Command(
-        "commands.worker:worker",
+        "fleet:worker",
+        "workers",
         "Carry out the operations of a PostgreSQL queue until SIGTERM or Ctrl-C.",
         "--postgres --concurrency 50",
-        "workers",
     ),
     "sandbox": Command(
-        "commands.sandbox:sandbox",
+        "sandbox:sandbox",
+        "sandbox",
         "Run copies of the platforms on this machine until Ctrl-C.",
         "--faults 0.1 --rate 50",
-        "sandbox",
     ),
     "demo": Command(
-        "commands.demo:demo",
+        "sandbox:demo",
+        "sandbox",
         "Kill a job while it buys, resume it, and audit what was bought.",
         "--seed 7",
-        "sandbox",
     ),
     "explain": Command(
-        "commands.explain:explain",
-        "Show a page of the guide, or the list of pages.",
-        "fleet-files",
-        "",
+        "explain:explain", "", "Show a page of the guide, or the list of pages.", "fleet-files"
     ),
 }
 """In the order in which they are listed."""
@@ -159,18 +154,17 @@ def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
         return first, rest
     if not first or first.startswith("-"):
         return "", list(words)
-    if first not in GROUPS:
-        raise _unknown(first, dict.fromkeys(name.split()[0] for name in COMMANDS), "sigmamind")
-    if not rest or rest[0].startswith("-"):
-        return first, rest
-    if f"{first} {rest[0]}" not in COMMANDS:
-        known = [name.split()[1] for name in COMMANDS if name.startswith(f"{first} ")]
-        raise _unknown(rest[0], known, f"sigmamind {first}")
-    return f"{first} {rest[0]}", rest[1:]
-
-
-def _unknown(word: str, known: Iterable[str], before: str) -> CommandError:
-    return CommandError(f"{before} has no command {word!r}{suggest(word, known)}")
+    name, group = first, ""
+    if first in GROUPS:
+        if not rest or rest[0].startswith("-"):
+            return first, rest
+        name, group = f"{first} {rest.pop(0)}", f"{first} "
+    if name not in COMMANDS:
+        known = [each[len(group) :].split()[0] for each in COMMANDS if each.startswith(group)]
+        word = name[len(group) :]
+        hint = suggest(word, dict.fromkeys(known))
+        raise CommandError(f"{f'sigmamind {group}'.strip()} has no command {word!r}{hint}")
+    return name, rest
 
 
 # ---------------------------------------------------------------- text
@@ -251,21 +245,15 @@ def _value_word(argument: Argument) -> str:
         return argument.parameter.metavar
     if choices := argument.get_choices():
         return "|".join(choices)
-    if _is_duration(argument):
-        return "TIME"
     hint = str(argument.hint)
     return "FILE" if "Path" in hint else "NUMBER" if "int" in hint or "float" in hint else "TEXT"
-
-
-def _is_duration(argument: Argument) -> bool:
-    return getattr(argument.parameter.converter, "__name__", "") == "seconds"
 
 
 def _default_text(argument: Argument) -> str:
     value = argument.field_info.default
     if argument.required or not isinstance(value, str | int | float) or value in {False, ""}:
         return ""
-    if isinstance(value, str) or not _is_duration(argument):
+    if isinstance(value, str) or argument.parameter.metavar != "TIME":
         return str(value)
     return f"{value / 60:g}m" if value >= 120 and value % 60 == 0 else f"{value:g}s"
 
@@ -300,11 +288,9 @@ def _fill(text: str) -> str:
 
 
 def _width() -> int:
-    try:
-        columns = int(os.environ.get("COLUMNS", "")) or 80
-    except ValueError:
-        try:
-            columns = os.get_terminal_size(sys.stdout.fileno()).columns or 80
-        except (OSError, ValueError):  # no terminal, or no descriptor
-            columns = 80
-    return min(max(columns, 40), _WIDEST)
+    columns = os.environ.get("COLUMNS", "")
+    if not columns.isdecimal():
+        columns = "80"
+        with suppress(OSError, ValueError):  # no terminal, or no descriptor
+            columns = str(os.get_terminal_size(sys.stdout.fileno()).columns)
+    return min(max(int(columns) or 80, 40), _WIDEST)

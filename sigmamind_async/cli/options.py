@@ -1,9 +1,14 @@
-"""Options that several commands take, in groups. A command names a group; cyclopts flattens it."""
+"""Options that several commands take, in groups, and the words of a command line.
+
+A command names a group; cyclopts flattens it.
+"""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -17,11 +22,10 @@ FileFormat: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
 
 OnDrift: TypeAlias = Literal["fail", "keep", "overwrite"]
 
-DEADLINE: Final = 60.0
-ATTEMPT_TIMEOUT: Final = 20.0
 SETTLE_TIME: Final = 900.0
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.ASCII)
+_DIGITS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
@@ -33,7 +37,15 @@ def seconds(_: object, tokens: Sequence[Token]) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-Seconds = Annotated[float, Parameter(converter=seconds, validator=Number(gte=0))]
+def parse_digits(_: object, tokens: Sequence[Token]) -> int:
+    """Return the number that a word is, in digits: nothing is rounded to another one."""
+    if not _DIGITS.fullmatch(tokens[0].value):
+        raise ValueError(f"{tokens[0].value!r} is no whole number; write digits, such as 20")
+    return int(tokens[0].value)
+
+
+WholeNumber = Annotated[int, Parameter(converter=parse_digits)]
+Seconds = Annotated[float, Parameter(converter=seconds, metavar="TIME", validator=Number(gte=0))]
 
 
 @Parameter(name="*", group=Group("Requests", sort_key=6))
@@ -41,12 +53,8 @@ Seconds = Annotated[float, Parameter(converter=seconds, validator=Number(gte=0))
 class RequestOptions:
     """How a call reaches the platform."""
 
-    deadline: Annotated[Seconds, Parameter(help="Longest one call takes, retries included.")] = (
-        DEADLINE
-    )
-    attempt_timeout: Annotated[Seconds, Parameter(help="Longest one attempt takes.")] = (
-        ATTEMPT_TIMEOUT
-    )
+    deadline: Annotated[Seconds, Parameter(help="Longest one call takes, retries included.")] = 60.0
+    attempt_timeout: Annotated[Seconds, Parameter(help="Longest one attempt takes.")] = 20.0
     proxy: Annotated[
         str | None,
         Parameter(help="URL of an HTTP proxy. Default: HTTPS_PROXY and NO_PROXY."),
@@ -85,15 +93,13 @@ class SpendingOptions:
     """What may be spent."""
 
     max_purchases: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(
             validator=Number(gte=0),
             help="Most numbers that the journal may count as bought, over all runs.",
         ),
     ] = None
-    yes: Annotated[bool, Parameter(help="Do not ask. To buy, --max-purchases is needed too.")] = (
-        False
-    )
+    yes: Annotated[bool, Parameter(help="Do not ask; to buy, give --max-purchases too.")] = False
 
 
 @Parameter(name="*", group=Group("Unconfirmed purchases", sort_key=5))
@@ -151,9 +157,7 @@ class ChangeOptions:
 class FileOptions:
     """How a file of rows is read."""
 
-    platform: Annotated[PlatformName | None, Parameter(help="Platform of rows that name none.")] = (
-        None
-    )
+    platform: Annotated[PlatformName | None, Parameter(help="For rows that name none.")] = None
     format: Annotated[
         FileFormat | None,
         Parameter(help="Format of FILE. Default: by its suffix; for stdin, jsonl."),
@@ -166,22 +170,133 @@ class FileOptions:
     ] = False
 
 
-@Parameter(name="*", group=Group("Output", sort_key=7))
+_OUTPUT: Final = Group("Output", sort_key=7)
+
+Json = Annotated[bool, Parameter(name="--json", group=_OUTPUT, help="Write JSON Lines to stdout.")]
+"""For a command that takes none of the other options of the output."""
+OnePlatform = Annotated[PlatformName, Parameter(name="--platform", help="Platform of the account.")]
+
+
+@Parameter(name="*", group=_OUTPUT)
 @attrs.frozen(kw_only=True)
 class OutputOptions:
     """What is shown, and how."""
 
-    json: Annotated[bool, Parameter(help="Write JSON Lines to stdout.")] = False
+    json: Json = False
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), help="Show only what failed.")] = False
     verbose: Annotated[
         bool, Parameter(name=("--verbose", "-v"), help="Show every row, unchanged ones too.")
     ] = False
 
 
+@Parameter(name="*", group=Group("Worker", sort_key=0))
+@attrs.frozen(kw_only=True)
+class WorkerOptions:
+    """What a worker serves."""
+
+    platform: Annotated[
+        tuple[PlatformName, ...],
+        Parameter(
+            negative=(),
+            help="Platform to serve; may be repeated. Default: all whose API key is set.",
+        ),
+    ] = ()
+    concurrency: Annotated[
+        WholeNumber, Parameter(validator=Number(gte=1), help="Operations under way at once.")
+    ] = 20
+    allow_secret: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(),
+            help="Secrets that requests may name: env:NAME, where * stands for any letters, or"
+            " file:FOLDER; may be repeated. Default: variables TRUNK_* and no file.",
+        ),
+    ] = ()
+    upkeep: Annotated[
+        WholeNumber,
+        Parameter(
+            validator=Number(gte=1, lte=3540),
+            help="Seconds, roughly, between two searches for unconfirmed purchases and lost"
+            " workers; one worker of all does it.",
+        ),
+    ] = 60
+
+
+@Parameter(name="*", group=Group("Calls", sort_key=1))
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """How test calls are placed; see `verify_numbers`."""
+
+    agent_id: Annotated[
+        str | None,
+        Parameter(name="--agent", help="Agent that speaks. Default: each number's outbound agent."),
+    ] = None
+    timeout: Annotated[Seconds, Parameter(help="Longest wait for the end of one call.")] = 120.0
+    poll_interval: Annotated[Seconds, Parameter(help="Time between two looks at a call.")] = 1.0
+    concurrency: Annotated[
+        WholeNumber, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
+    ] = 5
+    per_destination: Annotated[
+        WholeNumber,
+        Parameter(
+            name="--max-per-destination",
+            validator=Number(gte=1),
+            help="Most calls at once to the same test number.",
+        ),
+    ] = 1
+
+
+# ---------------------------------------------------------------- the words of a command line
+
+POSTGRES_OPTION: Final = "--postgres"
+POSTGRES_VARIABLE: Final = "SIGMAMIND_POSTGRES"
+POSTGRES_DEFAULT: Final = f"env:{POSTGRES_VARIABLE}"
+"""What the option alone stands for."""
+
+_PASSWORDS: Final = re.compile(r"(?<=://)\S+(?=@)|(?<=password=)(?:'[^']*'|\S+)")
+_WORDS: Final[ContextVar[tuple[str, ...]]] = ContextVar("_WORDS", default=())
+
+
+def expand_bare_postgres(words: Sequence[str]) -> list[str]:
+    """Return a command line with the value that ``--postgres`` alone stands for."""
+    following = [*words, "--"][1:]
+    return [
+        f"{POSTGRES_OPTION}={POSTGRES_DEFAULT}"
+        if word == POSTGRES_OPTION and after.startswith("-")
+        else word
+        for word, after in zip(words, following, strict=True)
+    ]
+
+
+def without_passwords(text: str) -> str:
+    """Return *text*, which may repeat what was typed, without the password of a URL."""
+    return _PASSWORDS.sub("***", text)
+
+
+def remember_command(words: Sequence[str]) -> None:
+    """Keep the *words* that this run was started with, for `resume_command`."""
+    _WORDS.set(tuple(words))
+
+
+def resume_command() -> str:
+    """Return the command that this run was started with, without passwords."""
+    return shlex.join(["sigmamind", *map(without_passwords, _WORDS.get())])
+
+
+def platform_words(platform: str | None) -> tuple[str, ...]:
+    """Return the option that names *platform* in a command; nothing for the default one."""
+    return () if platform in {None, "sigmamind"} else ("--platform", str(platform))
+
+
+def option_of(field: str) -> str:
+    """Return the option that sets *field*."""
+    return f"--{field.replace('_', '-')}"
+
+
 def given_options(group: attrs.AttrsInstance) -> list[str]:
     """Return the options of *group* that say something else than their defaults."""
     return [
-        f"--{field.name.replace('_', '-')}"
+        option_of(field.name)
         for field in attrs.fields(type(group))
         if getattr(group, field.name) != field.default
     ]

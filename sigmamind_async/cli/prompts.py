@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
-from sigmamind_async.cli.errors import CommandError
-
-if TYPE_CHECKING:
-    from sigmamind_async.cli.options import SpendingOptions
+from sigmamind_async.cli.errors import CommandError, Exit
 
 MOST_NAMED: Final = 5
 """Numbers that one sentence names."""
@@ -22,15 +19,15 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def prompt(question: str) -> str:
-    """Ask on the terminal and return the answer."""
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip()
-
-
 def confirm(question: str, answer: str) -> None:
     """Ask *question*, and raise `CommandError` unless a person types *answer*."""
-    if prompt(f"{question}, or press Enter to cancel: ") != answer:
+    print(f"{question}, or press Enter to cancel: ", end="", file=sys.stderr, flush=True)
+    try:
+        given = sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # the question's line ends with what was typed
+        raise CommandError("interrupted; nothing was sent", Exit.INTERRUPTED) from None
+    if given != answer:
         raise CommandError("not confirmed; nothing was sent")
 
 
@@ -48,11 +45,6 @@ class Approval:
     ask: bool = False
     """Whether a person can be asked."""
 
-    @classmethod
-    def of(cls, spending: SpendingOptions, *, ask: bool) -> Approval:
-        """Return what *spending* agrees to."""
-        return cls(max_purchases=spending.max_purchases, yes=spending.yes, ask=ask)
-
     def check_limit(self, name: str, to_buy: int, bought: int) -> int:
         """Return the most numbers that the journal may count once *name* has been applied.
 
@@ -63,49 +55,42 @@ class Approval:
         if not to_buy:
             return most
         before = f" and its journal counts {numbers(bought)} already" if bought else ""
+        what = f"{name} buys {numbers(to_buy)}{before}"
         if total > most:
-            raise CommandError(
-                f"{name} buys {numbers(to_buy)}{before}, and --max-purchases allows {most};"
-                " nothing was sent"
-            )
+            raise CommandError(f"{what}, and --max-purchases allows {most}; nothing was sent")
         if (self.yes and self.max_purchases is None) or not (self.yes or self.ask):
             raise CommandError(
-                f"{name} buys {numbers(to_buy)}{before}: agree with"
-                f" --max-purchases {total} --yes; nothing was sent"
+                f"{what}: agree with --max-purchases {total} --yes; nothing was sent"
             )
         return most
 
     def check_purchases(self, to_buy: int) -> None:
         """Ask whether *to_buy* numbers are to be bought, unless that is agreed to already."""
         if to_buy and not self.yes:
-            question = f"This buys {numbers(to_buy)} and costs money. Type {to_buy:d} to buy"
-            confirm(f"{question} {_them(to_buy)}", str(to_buy))
+            what = f"This buys {numbers(to_buy)} and costs money"
+            confirm(f"{what}. Type {to_buy:d} to buy {_them(to_buy)}", str(to_buy))
 
     def check_releases(self, name: str, phone_numbers: Sequence[str]) -> None:
         """Ask whether *phone_numbers* are to be released, unless that is agreed to already."""
         count = len(phone_numbers)
         if not count or self.yes:
             return
-        which = f"releases {numbers(count)}, permanently: {_first(phone_numbers)}"
+        which = ", ".join(phone_numbers[:MOST_NAMED])
+        if count > MOST_NAMED:
+            which += f" and {count - MOST_NAMED} more"
+        what = f"releases {numbers(count)}, permanently: {which}"
         if not self.ask:
-            raise CommandError(
-                f"{name} {which}. Agree with --allow-release --yes; nothing was sent"
-            )
-        confirm(f"This {which}. Type {count:d} to release {_them(count)}", str(count))
+            raise CommandError(f"{name} {what}. Agree with --allow-release --yes; nothing was sent")
+        confirm(f"This {what}. Type {count:d} to release {_them(count)}", str(count))
 
-    def check_release(self, what: str) -> None:
+    def check_release(self, what: str, where: str = "", answer: str = "release") -> None:
         """Ask whether *what* is to be released, unless that is agreed to already."""
         if self.yes:
             return
         if not self.ask:
             raise CommandError(f"releasing {what} needs --yes where there is no terminal")
-        confirm(f"Releasing {what} is permanent. Type release to go on", "release")
+        confirm(f"This releases {what}{where}, permanently. Type {answer} to go on", answer)
 
 
 def _them(count: int) -> str:
     return "it" if count == 1 else "them"
-
-
-def _first(texts: Sequence[str]) -> str:
-    rest = len(texts) - MOST_NAMED
-    return ", ".join(texts[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

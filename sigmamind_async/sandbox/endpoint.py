@@ -75,6 +75,12 @@ class Endpoint:
         return f"<Endpoint {self.tower.name} {self.base_url}>"
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a client here whose key and address come from the environment."""
+        name = self.tower.name.upper()
+        return {f"{name}_BASE_URL": self.base_url, f"{name}_API_KEY": self.api_key}
+
+    @property
     def in_flight(self) -> int:
         """Requests being handled, late commits among them."""
         return self._presence.in_flight

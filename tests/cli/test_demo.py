@@ -12,9 +12,9 @@ import attrs
 import pytest
 
 from sigmamind_async import fleet
+from sigmamind_async.cli.accounts import PLATFORMS
 from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, sample_fleet
 from sigmamind_async.cli.demo.stage import audit
-from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.provisioning import row as journal
 from sigmamind_async.sandbox import Commit, Ledger
 from tests.cli.test_terminal import ESCAPES, on_terminal

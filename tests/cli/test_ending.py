@@ -264,7 +264,7 @@ async def test_a_job_that_takes_its_time_to_end_is_not_hurried() -> None:
         patience=1.0,
         progress=job.progress,
     )
-    await runner.run(job)
+    await runner.run(job, job)
 
     assert (runner.stopped, job.kept) == ("platform_unreachable", ["what is known"])
 

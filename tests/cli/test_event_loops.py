@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.cli.runtime import new_loop
+from sigmamind_async.cli.loop import new_loop
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Wait
@@ -71,7 +71,7 @@ def test_a_second_interruption_leaves_rows_in_doubt(on_loop: str, cli: Cli, unti
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
     heard = b""
-    while b"rows under way are settled" not in heard:
+    while b"what is under way is settled" not in heard:
         heard = process.stderr.readline()
         assert heard
     process.send_signal(signal.SIGTERM)

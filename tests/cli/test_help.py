@@ -217,7 +217,7 @@ HEAVY = {
     "psycopg",
     "sigmamind_async.bulk",
     "sigmamind_async.cli.report",
-    "sigmamind_async.cli.vendors",
+    "sigmamind_async.cli.accounts",
     "sigmamind_async.client",
     "sigmamind_async.engine",
     "sigmamind_async.fleet",
@@ -268,7 +268,6 @@ STATUS_NEEDS_NOT = HEAVY | {
     "asyncio",
     "logging",
     "rich.console",
-    "sigmamind_async.cli.database",
     "sigmamind_async.convert",
     "sigmamind_async.provisioning.provisioner",
 }

@@ -25,7 +25,7 @@ def held(cli: Cli) -> Sandbox:
         cli.box,
         {
             NUMBER: {"inbound_agent_id": "a1"},
-            SPARE: {"friendly_name": "Spare", "outbound_agent_id": "a3"},
+            SPARE: {"friendly_name": "Spare [sm:HLM6GQDR36B43.1]", "outbound_agent_id": "a3"},
         },
     )
     return cli.box
@@ -57,7 +57,7 @@ def test_a_plain_list_is_aligned(inside: Inside) -> None:
 
     assert headings.startswith("phone number")
     assert first.index("a1") == headings.index("inbound agent")
-    assert second.endswith("Spare")
+    assert second.endswith("Spare")  # and no tag
     assert count == "2 numbers"
 
 
@@ -184,7 +184,7 @@ def test_a_number_is_found_by_itself_where_records_have_ids(inside: Inside) -> N
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("get", NUMBER), 1, "404: Phone number not found - the account does not hold"),
+        (("get", NUMBER), 1, "404: Phone number not found - the account does not have"),
         (("get", "4155550123"), 2, "is not a phone number like '+14155550100'"),
         (("update", NUMBER), 2, "nothing to change: sigmamind takes --label, "),
         (("update", NUMBER, "--trunk-password", "hunter2"), 2, "env:NAME or file:PATH"),

@@ -91,7 +91,7 @@ NUMBER = NumberRecord(
     platform="sigmamind",
     phone_number="+14155550123",
     provider="twilio",
-    label="Support [sm:HLM6GQDR36B43.1]",
+    label="Support",
     inbound_agent_id="agent_1",
     active=True,
 )
@@ -357,7 +357,7 @@ def test_a_phone_number_and_an_id_are_never_cut(numbers: list[NumberRecord], wid
             assert name is None or name in words
 
 
-def test_a_list_drops_empty_columns_and_tags_and_ends_with_a_count() -> None:
+def test_a_list_drops_empty_columns_and_ends_with_a_count() -> None:
     assert drawn(NumberList((NUMBER, NUMBER)), 80).splitlines() == [
         "phone number  provider  inbound agent  label",
         "+14155550123  twilio    agent_1        Support",
@@ -425,6 +425,16 @@ def test_a_reason_that_does_not_fit_is_below_its_row() -> None:
         "failed       purchase  z  +14155550123",
         "    409: held; look it up",
     ]
+
+
+def test_a_sentence_of_ours_is_not_cut_and_a_text_from_elsewhere_is() -> None:
+    """Negative control: with the longest text that is shown of one, the sentence loses its end."""
+    message = "may be yours already: " + "look it up, " * 40 + "and buy it again"
+    failed = attrs.evolve(FAILED, id="z" * 1000, error=attrs.evolve(CONFLICT, message=message))
+
+    assert f"{message}; look it up" not in drawn(failed)  # its message says so already
+    assert drawn(failed).endswith("and buy it again")
+    assert f"  {'z' * (LONGEST_SHOWN - 3)}...  " in drawn(failed)
 
 
 def test_a_summary_is_a_sentence_without_zeros() -> None:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sigmamind_async.cli.command_line import expand_bare_postgres, without_passwords
-from sigmamind_async.cli.database import database_of
 from sigmamind_async.cli.jobs.worker_runner import WarningLog, cron_every
+from sigmamind_async.cli.journal_location import database_of
+from sigmamind_async.cli.options import expand_bare_postgres, without_passwords
 from sigmamind_async.sandbox import Fault
 from tests.functional.postgres import PASSWORD, Server
 from tests.functional.workers import Database, database
@@ -136,6 +136,30 @@ def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside)
     assert again.code == 0
     assert "an operator abandoned it; to get a number after all, give the row a new id" in again.out
     assert len(cli.labels()) == 1
+
+
+def test_a_row_that_the_platform_refuses_is_failed_here_and_there(
+    cli: Cli, inside: Inside, worker: subprocess.Popen[bytes]
+) -> None:
+    """What it answered comes back through the journal, with its status."""
+    path = cli.fleet(1)
+    with path.open("a") as file:
+        file.write(
+            '{"id": "gone", "platform": "sigmamind", "source": "purchase", "country_code": "XX",'
+            ' "label": "gone"}\n'
+        )
+    done = discreet(inside("apply", path, *WORKERS, "--json"))
+    worker.send_signal(signal.SIGTERM)
+    ended = discreet(cli.ended(worker))
+
+    failed = next(row for row in done.rows if row["id"] == "gone")
+    assert (done.code, failed["status"], failed["attempts"]) == (1, "failed", 1)
+    assert (failed["error"]["type"], failed["error"]["status"]) == ("BadRequestError", 400)
+    assert failed["error"]["committed"] == "no"
+    line = re.search(r"^failed .* gone .*$", ended.out, re.MULTILINE)
+    assert line is not None, ended.out
+    assert line[0].endswith(failed["error"]["message"])
+    assert cli.labels() == ["n0"]
 
 
 @pytest.mark.usefixtures("worker")
@@ -277,7 +301,7 @@ def test_a_worker_without_a_key_is_told_the_variables(inside: Inside) -> None:
     named = inside("worker", "--platform", "verbex", **none)
 
     assert done.code == named.code == 2
-    assert "SIGMAMIND_API_KEY, VERBEX_API_KEY, DIALNEXA_API_KEY" in done.err
+    assert "set SIGMAMIND_API_KEY, VERBEX_API_KEY or DIALNEXA_API_KEY" in done.err
     assert "set VERBEX_API_KEY" in named.err
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("covered_processes")
 
 INSTALLED = bool(entry_points(group="pytest11", name="sigmamind_async"))
 PLUGIN = (

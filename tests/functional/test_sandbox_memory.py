@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias, TypeVar
 
+import attrs
 import pytest
 
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind, Verbex
@@ -22,7 +23,13 @@ Seen: TypeAlias = tuple[str, str | None, int | None, list[tuple[str, bool]]]
 """Class, committed and status of the error, and what the ledger holds: kind, and delivered."""
 
 ONCE = RetryPolicy(max_attempts=1)
-QUICK = Faults(hang=0.4, late=0.05, drip=0.001)
+QUICK = Faults(hang=1.5, late=0.05, drip=0.05)
+ENDLESS = {Fault.HANG_BEFORE_COMMIT, Fault.HANG_AFTER_COMMIT, Fault.SLOW_BODY}
+
+
+def patience(fault: Fault, faults: Faults) -> float:
+    """Return an attempt's timeout that decides only where an answer does not come to an end."""
+    return 0.5 if fault in ENDLESS and faults is QUICK else 60.0
 
 
 async def collect(client: SigmaMind) -> int:
@@ -57,19 +64,21 @@ async def seen(box: Sandbox, client: SigmaMind, operation: str) -> Seen:
     return type(error).__name__, error.committed, getattr(error, "status", None), ledger
 
 
-async def over_a_socket(fault: Fault, operation: str) -> Seen:
-    async with Sandbox(faults=QUICK) as box:
+async def over_a_socket(fault: Fault, operation: str, faults: Faults = QUICK) -> Seen:
+    async with Sandbox(faults=faults) as box:
         box.sigmamind.script(operation, [fault])
         key, url = box.sigmamind.api_key, box.sigmamind.base_url
-        async with SigmaMind(key, base_url=url, retry=ONCE, attempt_timeout=0.3) as client:
+        wait = patience(fault, faults)
+        async with SigmaMind(key, base_url=url, retry=ONCE, attempt_timeout=wait) as client:
             return await seen(box, client, operation)
 
 
-async def in_memory(fault: Fault, operation: str) -> Seen:
-    box = Sandbox(faults=QUICK)
+async def in_memory(fault: Fault, operation: str, faults: Faults = QUICK) -> Seen:
+    box = Sandbox(faults=faults)
     box.sigmamind.script(operation, [fault])
+    wait = patience(fault, faults)
     client = SigmaMind(
-        box.sigmamind.api_key, transport=box.transport(), retry=ONCE, attempt_timeout=0.3
+        box.sigmamind.api_key, transport=box.transport(), retry=ONCE, attempt_timeout=wait
     )
     return await seen(box, client, operation)
 
@@ -80,6 +89,15 @@ async def test_a_fault_is_the_same_in_memory_and_over_a_socket(
     fault: Fault, operation: str
 ) -> None:
     assert await in_memory(fault, operation) == await over_a_socket(fault, operation)
+
+
+async def test_a_body_that_drips_to_its_end_is_whole() -> None:
+    """In as many pieces as it has bytes, with no time between them."""
+    drips = attrs.evolve(QUICK, drip=0.0)
+
+    met = await in_memory(Fault.SLOW_BODY, "create", drips)
+    assert met == await over_a_socket(Fault.SLOW_BODY, "create", drips)
+    assert met[0] == "", "an error"
 
 
 async def test_another_fault_is_seen_otherwise() -> None:

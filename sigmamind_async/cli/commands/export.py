@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.options import FileFormat, PlatformName, RequestOptions
+from sigmamind_async.cli.options import FileFormat, Json, PlatformName, RequestOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from sigmamind_async.cli.runtime import Accounts
+    from sigmamind_async.cli.accounts import AnyClient
     from sigmamind_async.fleet import FleetRow, LastApplied, RemoteNumber
     from sigmamind_async.rowfiles import Format
 
 _JOURNAL = Group("Journal", sort_key=4)
-_OUTPUT = Group("Output", sort_key=7)
 
 
 def export(
@@ -48,22 +47,21 @@ def export(
         str | None, Parameter(group=_JOURNAL, help="Database with that journal, as for apply.")
     ] = None,
     request: RequestOptions = RequestOptions(),  # noqa: B008 - cyclopts flattens it
-    json: Annotated[
-        bool, Parameter(group=_OUTPUT, negative=(), help="Write JSON Lines to stdout.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows."""
+    from sigmamind_async.cli.accounts import client_of
+    from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.cli.output.events import Exported
-    from sigmamind_async.cli.runtime import Accounts, run
     from sigmamind_async.fleet import FleetRow
     from sigmamind_async.fleet.export import export as rows_of
     from sigmamind_async.fleet.export import writable_rows
 
     chosen = _choose_format(out, format, json=json)
     _check_absent(out, force=force)
-    accounts = Accounts.of(dict.fromkeys(platform), request)
-    numbers, applied = run(_list_accounts(accounts, journal, postgres))
+    clients = [client_of(name, request) for name in dict.fromkeys(platform)]
+    numbers, applied = run(_list_accounts(clients, journal, postgres))
     found = [*writable_rows(rows_of(numbers, applied), chosen)]
     rows = [each for each in found if isinstance(each, FleetRow)]
     _check_absent(out, force=force)
@@ -97,24 +95,25 @@ def _choose_format(out: Path | None, given: Format | None, *, json: bool) -> For
 
 
 async def _list_accounts(
-    accounts: Accounts, journal: Path | None, postgres: str | None
+    clients: Sequence[AnyClient], journal: Path | None, postgres: str | None
 ) -> tuple[list[RemoteNumber], Mapping[str, LastApplied]]:
-    """Return the numbers of all *accounts*, and what a journal has applied to them."""
+    """Return the numbers of all *clients*, and what a journal has applied to them."""
     from contextlib import AsyncExitStack
 
+    from sigmamind_async.cli.fleet_input import last_applied_in
     from sigmamind_async.cli.journal_location import find_journal, open_to_read
     from sigmamind_async.cli.options import JournalOptions
-    from sigmamind_async.fleet import LastApplied, list_numbers
+    from sigmamind_async.fleet import list_numbers
 
     applied: dict[str, LastApplied] = {}
     async with AsyncExitStack() as stack:
         if journal is not None or postgres is not None:
             file = None if journal is None else str(journal)
             place = find_journal(file, JournalOptions(postgres=postgres))
-            notes = (await (await open_to_read(place, stack)).last_applied()).items()
-            applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
-        await accounts.open(stack)
-        of_each = [await list_numbers(client) for client in accounts.clients.values()]
+            applied = await last_applied_in(await open_to_read(place, stack))
+        for client in clients:
+            await stack.enter_async_context(client)
+        of_each = [await list_numbers(client) for client in clients]
     return [number for found in of_each for number in found.values()], applied
 
 
@@ -129,7 +128,7 @@ def _content(rows: list[FleetRow], form: Format) -> bytes:
 
 
 def _write(content: bytes, out: Path | None) -> None:
-    from sigmamind_async.cli.atomic_write import new_file
+    from sigmamind_async.cli.fleet_input import new_file
     from sigmamind_async.cli.output.console import write_stdout
 
     if out is not None:

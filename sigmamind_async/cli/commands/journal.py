@@ -6,12 +6,14 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
-from cyclopts import Group, Parameter
+import attrs
+from cyclopts import Parameter
 
 from sigmamind_async.cli.errors import Exit
 from sigmamind_async.cli.options import (
     SETTLE_TIME,
     JournalOptions,
+    Json,
     OutputOptions,
     PlatformName,
     RequestOptions,
@@ -53,7 +55,7 @@ def status(
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
-    shown = Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose)
+    shown = Output.for_process(**attrs.asdict(output))
     states = frozenset(State) if output.json or output.verbose else SHOWN
     accounts, now = read_journal(place, _accounts_of(platform), states)
     is_settled = True
@@ -95,7 +97,7 @@ def read_journal(
         from sigmamind_async.provisioning.journal.sqlite.snapshot import read_accounts
 
         return read_accounts(place.path, names, states), time.time()
-    from sigmamind_async.cli.runtime import run
+    from sigmamind_async.cli.loop import run
 
     return run(_read_database(place, names, states))
 
@@ -137,25 +139,21 @@ def reconcile(
     journal: JournalOptions = JournalOptions(),  # noqa: B008 - frozen
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008 - frozen
     request: RequestOptions = RequestOptions(),  # noqa: B008 - frozen
-    json: Annotated[
-        bool,
-        Parameter(
-            name="--json", group=Group("Output", sort_key=7), help="Write JSON Lines to stdout."
-        ),
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Settle what is unconfirmed in the journal of *file*, or carry out a decision."""
+    from sigmamind_async.cli.accounts import client_of
     from sigmamind_async.cli.jobs.reconciliation import (
         Decision,
         Reconciliation,
+        accept_restored,
         by_account,
         choose_rows,
     )
-    from sigmamind_async.cli.journal_location import accept_restored, find_journal
+    from sigmamind_async.cli.journal_location import find_journal
+    from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.cli.prompts import Approval, is_interactive
-    from sigmamind_async.cli.runtime import client_of_environment, run
-    from sigmamind_async.cli.vendors import PLATFORMS
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
@@ -174,7 +172,7 @@ def reconcile(
     if only:
         known = [row for _, rows in accounts.values() for row in rows]
         chosen = by_account(choose_rows(known, only, place.name))
-    clients = {name: client_of_environment(PLATFORMS[name], request) for name in chosen}
+    clients = {name: client_of(name, request) for name in chosen}
     if settlement.release_duplicates:
         records = [record for rows in chosen.values() for row in rows for record in row.duplicates]
         approval = Approval(yes=yes, ask=not json and is_interactive())

@@ -13,12 +13,15 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.options import (
+    CallOptions,
+    Json,
+    OnePlatform,
     OutputOptions,
     PlatformName,
     RequestOptions,
-    Seconds,
     SettlementOptions,
     SpendingOptions,
+    WholeNumber,
 )
 
 MOST_NUMBERS: Final = 1000
@@ -28,9 +31,7 @@ PhoneNumber = Annotated[
     str,
     Parameter(help="The number, such as +14155550100; on Verbex and DialNexa, or its record id."),
 ]
-OnePlatform = Annotated[PlatformName, Parameter(name="--platform", help="Platform of the account.")]
 Yes = Annotated[bool, Parameter(help="Do not ask.")]
-Json = Annotated[bool, Parameter(name="--json", group="Output", help="Write JSON Lines to stdout.")]
 
 
 @Parameter(name="*", group=Group("Number", sort_key=1))
@@ -60,6 +61,29 @@ class TrunkOptions:
     trunk_password: Annotated[
         str | None, Parameter(help="Password at the trunk: env:NAME or file:PATH, not the text.")
     ] = attrs.field(default=None, repr=False)
+
+
+@Parameter(name="*", group=Group("Number", sort_key=1))
+@attrs.frozen(kw_only=True)
+class OfferOptions:
+    """Which numbers are bought."""
+
+    country_code: Annotated[
+        str | None,
+        Parameter(name="--country", help="Country of the numbers, such as US; not on Verbex."),
+    ] = None
+    area_code: Annotated[
+        str | None, Parameter(help="Area code of the numbers, such as 415; SigmaMind only.")
+    ] = None
+    phone_number: Annotated[
+        str | None, Parameter(help="This number, in place of any in a country.")
+    ] = None
+    telephony_provider_id: Annotated[
+        str | None, Parameter(help="Provider of the numbers; DialNexa only.")
+    ] = None
+    type: Annotated[
+        str | None, Parameter(help="Kind of numbers, such as local; DialNexa only.")
+    ] = None
 
 
 def list_(
@@ -100,25 +124,10 @@ def get(
 
 def buy(
     *,
-    country: Annotated[
-        str | None, Parameter(help="Country of the numbers, such as US; not on Verbex.")
-    ] = None,
-    area_code: Annotated[
-        str | None, Parameter(help="Area code of the numbers, such as 415; SigmaMind only.")
-    ] = None,
     count: Annotated[
-        int, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
+        WholeNumber, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
     ] = 1,
-    phone_number: Annotated[
-        str | None, Parameter(help="This number, in place of any in a country.")
-    ] = None,
     platform: OnePlatform = "sigmamind",
-    telephony_provider_id: Annotated[
-        str | None, Parameter(help="Provider of the numbers; DialNexa only.")
-    ] = None,
-    type: Annotated[  # noqa: A002 - the word of the fleet's field
-        str | None, Parameter(help="Kind of numbers, such as local; DialNexa only.")
-    ] = None,
     order: Annotated[
         str | None,
         Parameter(
@@ -126,6 +135,7 @@ def buy(
             " nothing twice. Default: a new name."
         ),
     ] = None,
+    offer: OfferOptions = OfferOptions(),
     number: NumberOptions = NumberOptions(),
     spending: SpendingOptions = SpendingOptions(),  # noqa: B008
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
@@ -136,16 +146,9 @@ def buy(
     from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import Order, buy_numbers
 
-    fields = {
-        "phone_number": phone_number,
-        "country_code": country,
-        "area_code": area_code,
-        "telephony_provider_id": telephony_provider_id,
-        "type": type,
-        **attrs.asdict(number),
-    }
+    given = Order.of(platform, count, attrs.asdict(offer) | attrs.asdict(number))
     options = ApplyOptions(spending=spending, settlement=settlement, request=request, output=output)
-    return buy_numbers(Order.of(platform, count, fields), order, options)
+    return buy_numbers(given, order, options)
 
 
 def import_(
@@ -172,7 +175,7 @@ def import_(
     from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import import_number
 
-    given = {**attrs.asdict(fields), **attrs.asdict(trunk), "auth_mode": auth_mode}
+    given = attrs.asdict(fields) | attrs.asdict(trunk) | {"auth_mode": auth_mode}
     options = ApplyOptions(request=request, output=OutputOptions(json=json))
     return import_number(number, platform, given, journal, options)
 
@@ -192,7 +195,7 @@ def update(
     """Change one number."""
     from sigmamind_async.cli.jobs.numbers import update_number
 
-    given = {**attrs.asdict(fields), **attrs.asdict(trunk)}
+    given = attrs.asdict(fields) | attrs.asdict(trunk)
     clear = {"inbound_agent_id": clear_inbound_agent, "outbound_agent_id": clear_outbound_agent}
     return update_number(number, platform, given, clear, request=request, json=json)
 
@@ -247,31 +250,14 @@ def verify(
     ],
     platform: OnePlatform = "sigmamind",
     max_calls: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(validator=Number(gte=0), help="Most calls to place; with it, nothing is asked."),
     ] = None,
-    agent: Annotated[
-        str | None, Parameter(help="Agent that speaks. Default: each number's outbound agent.")
-    ] = None,
-    timeout: Annotated[Seconds, Parameter(help="Longest wait for the end of one call.")] = 120.0,
-    poll_interval: Annotated[Seconds, Parameter(help="Time between two looks at a call.")] = 1.0,
-    concurrency: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
-    ] = 5,
-    max_per_destination: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Most calls at once to the same test number.")
-    ] = 1,
+    calls: CallOptions = CallOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
     json: Json = False,
 ) -> int:
     """Place a test call from each number."""
-    from sigmamind_async.cli.jobs.verification import CallOptions, verify
+    from sigmamind_async.cli.jobs.verification import verify
 
-    calls = CallOptions(
-        agent_id=agent,
-        timeout=timeout,
-        poll_interval=poll_interval,
-        concurrency=concurrency,
-        per_destination=max_per_destination,
-    )
     return verify(numbers, platform, calls, max_calls, request=request, json=json)

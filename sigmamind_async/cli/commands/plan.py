@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from sigmamind_async.cli.errors import Exit
 from sigmamind_async.cli.options import (
     ChangeOptions,
     FileOptions,
     JournalOptions,
-    OutputOptions,
     RequestOptions,
 )
 
@@ -31,7 +30,9 @@ def plan(
     changes: ChangeOptions = ChangeOptions(),  # noqa: B008
     journal: JournalOptions = JournalOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Annotated[
+        bool, Parameter(group=Group("Output", sort_key=7), help="Write JSON Lines to stdout.")
+    ] = False,
 ) -> int:
     """Show what `apply` would do."""
     from sigmamind_async.cli.fleet_input import read_fleet
@@ -42,7 +43,7 @@ def plan(
         read_fleet(file, files, journal),
         changes=changes,
         request=request,
-        output=output,
+        json=json,
         skip_bad=files.skip_bad,
         out=out,
     )

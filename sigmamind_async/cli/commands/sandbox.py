@@ -1,4 +1,4 @@
-"""``sigmamind sandbox``: a copy of the platforms on this machine, with faults on request."""
+"""``sigmamind sandbox`` and ``sigmamind demo``: copies of the platforms, with faults on request."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.options import POSTGRES_OPTION, Json, WholeNumber
 
 if TYPE_CHECKING:  # they are imported when the command runs
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.sandbox import Sandbox
-    from sigmamind_async.sandbox.endpoint import Endpoint
 
 
 def sandbox(
     *,
     port: Annotated[
-        int,
+        WholeNumber,
         Parameter(
             group="Server",
             validator=Number(gte=0, lte=65533),
@@ -46,12 +46,12 @@ def sandbox(
             help="Requests per second that each platform admits. Default: no limit.",
         ),
     ] = None,
-    seed: Annotated[int, Parameter(group="Faults", help="Seed of the faults.")] = 0,
-    json: Annotated[bool, Parameter(group="Output", help="Write JSON Lines to stdout.")] = False,
+    seed: Annotated[WholeNumber, Parameter(group="Faults", help="Seed of the faults.")] = 0,
+    json: Json = False,
 ) -> int:
     """Run a copy of each platform on loopback until Ctrl-C."""
+    from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
-    from sigmamind_async.cli.runtime import run
     from sigmamind_async.sandbox import Faults, RateLimit, Sandbox, StateFileError
 
     limit = None if rate is None else RateLimit(per_second=rate, burst=max(1, round(rate)))
@@ -69,8 +69,8 @@ async def _serve(box: Sandbox, output: Output) -> None:
     """Serve until Ctrl-C or SIGTERM; stdout gets what a shell can source, stderr the rest."""
     import asyncio  # a quarter of what --help costs
 
+    from sigmamind_async.cli.loop import on_interrupt
     from sigmamind_async.cli.output.events import SandboxEndpoint, SandboxStarted
-    from sigmamind_async.cli.signals import on_interrupt
 
     ended = asyncio.Event()
     with on_interrupt(ended.set):
@@ -81,7 +81,7 @@ async def _serve(box: Sandbox, output: Output) -> None:
                     platform=each.tower.name,
                     base_url=each.base_url,
                     api_key=each.api_key,
-                    environment=environment_of(each),
+                    environment=each.environment,
                 )
                 for each in box.endpoints
             ]
@@ -95,7 +95,55 @@ async def _serve(box: Sandbox, output: Output) -> None:
             output.log(finding)
 
 
-def environment_of(endpoint: Endpoint) -> dict[str, str]:
-    """Return the variables that lead a client to a platform of a sandbox."""
-    name = endpoint.tower.name.upper()
-    return {f"{name}_BASE_URL": endpoint.base_url, f"{name}_API_KEY": endpoint.api_key}
+# ---------------------------------------------------------------- demo
+
+
+def demo(
+    *,
+    seed: Annotated[
+        WholeNumber, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
+    ] = 1,
+    rows: Annotated[
+        WholeNumber | None,
+        Parameter(
+            group="Sandbox",
+            validator=Number(gte=12, lte=10_000),
+            help="Rows of the fleet. Default: 240, with workers 120.",
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        Parameter(
+            group="Output",
+            metavar="DIR",
+            help="New folder in which the files of the demo are kept.",
+        ),
+    ] = None,
+    workers: Annotated[
+        WholeNumber | None,
+        Parameter(
+            group="Workers",
+            validator=Number(gte=2, lte=20),
+            help="Apply the fleet with this many worker processes, and kill one of them.",
+        ),
+    ] = None,
+    postgres: Annotated[
+        str | None,
+        Parameter(
+            name=POSTGRES_OPTION,
+            group="Workers",
+            help="PostgreSQL server on which a database may be created and dropped: a DSN, env:NAME"
+            " or file:PATH. Default: a server that runs only for the demo.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Kill an apply, run it again, and show what was bought."""
+    if workers is None and postgres is not None:
+        raise CommandError(f"{POSTGRES_OPTION} is for workers: say how many, --workers 3")
+    from sigmamind_async.cli.demo.local import show_demo
+
+    count = rows or (240 if workers is None else 120)
+    return show_demo(
+        seed=seed, rows=count, keep=keep, workers=workers, postgres=postgres, json=json
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import attrs
@@ -10,12 +11,12 @@ from cyclopts.validators import Number
 
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import (
-    JournalOptions,
     OutputOptions,
     PlatformName,
     RequestOptions,
     SettlementOptions,
     SpendingOptions,
+    seconds,
 )
 
 
@@ -43,26 +44,35 @@ class WorkerOptions:
         ),
     ] = ()
     upkeep: Annotated[
-        int,
+        float,
         Parameter(
+            converter=seconds,
             validator=Number(gte=1, lte=3540),
-            help="Seconds, roughly, between two searches for unconfirmed purchases and lost"
-            " workers; one worker of all does it.",
+            help="Time, roughly, between two searches for unconfirmed purchases and lost workers;"
+            " one worker of all makes them.",
         ),
-    ] = 60
+    ] = 60.0
 
 
 def worker(
     *,
     options: WorkerOptions = WorkerOptions(),
-    journal: JournalOptions = JournalOptions(),  # noqa: B008 - cyclopts flattens it
-    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
+    postgres: Annotated[
+        str | None,
+        Parameter(
+            group=Group("Journal", sort_key=4),
+            help="Database of the journal and the queue: a DSN, env:NAME or file:PATH; alone, it is"
+            " env:SIGMAMIND_POSTGRES.",
+        ),
+    ] = None,
+    journal: Annotated[Path | None, Parameter(show=False)] = None,
+    spending: SpendingOptions = SpendingOptions(),  # noqa: B008 - cyclopts flattens it
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
     output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
-    if journal.journal is not None:
+    if journal is not None:
         raise CommandError(
             "--journal does not apply: workers have their journal in PostgreSQL; give --postgres"
         )
@@ -73,7 +83,7 @@ def worker(
     from sigmamind_async.cli.database import database_or_default, missing
     from sigmamind_async.cli.output.console import Output
 
-    database = database_or_default(journal.postgres)
+    database = database_or_default(postgres)
     try:
         from sigmamind_async.cli.jobs.worker_runner import WorkerRunner
     except ImportError as error:
@@ -82,7 +92,7 @@ def worker(
         database=database,
         platforms=options.platform,
         concurrency=options.concurrency,
-        upkeep=options.upkeep,
+        upkeep=round(options.upkeep),
         allow_secret=options.allow_secret,
         spending=spending,
         settlement=settlement,

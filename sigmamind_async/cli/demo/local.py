@@ -22,9 +22,9 @@ from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage
 from sigmamind_async.cli.demo.workers import show_workers
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import SUFFIX
+from sigmamind_async.cli.loop import run
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import AuditResult
-from sigmamind_async.cli.runtime import run
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State

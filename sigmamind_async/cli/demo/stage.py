@@ -17,12 +17,11 @@ from typing import Final
 import attrs
 from rich.console import Console
 
-from sigmamind_async.cli.commands.sandbox import environment_of
 from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, Sample
 from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.loop import run
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import AuditResult, JobKilled
-from sigmamind_async.cli.runtime import run
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
@@ -131,7 +130,7 @@ class Stage:
         """The environment that leads another process to the sandbox, past every proxy."""
         folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         package = {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
-        platforms = {k: v for each in self.box.endpoints for k, v in environment_of(each).items()}
+        platforms = {k: v for each in self.box.endpoints for k, v in each.environment.items()}
         return {**os.environ, **package, **platforms, "NO_PROXY": "*", "no_proxy": "*"}
 
     def show_command(self, words: Sequence[str]) -> None:

@@ -24,13 +24,13 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.cli.command_line import POSTGRES_OPTION, POSTGRES_VARIABLE
-from sigmamind_async.cli.database import Database, database_or_default, missing
 from sigmamind_async.cli.demo.sample import FILE
 from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage, row_id
 from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.journal_location import Database, database_of, missing
+from sigmamind_async.cli.loop import new_loop
+from sigmamind_async.cli.options import POSTGRES_OPTION, POSTGRES_VARIABLE
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
-from sigmamind_async.cli.runtime import new_loop
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
@@ -180,15 +180,15 @@ def _new_database(named: str | None) -> Generator[Database]:
     """Give a database that is gone when the block ends."""
     if named is None:
         with _own_server() as dsn:
-            yield database_or_default(dsn)
+            yield database_of(dsn)
         return
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-    server, name = database_or_default(named), f"sigmamind_demo_{secrets.token_hex(4)}"
+    server, name = database_of(named), f"sigmamind_demo_{secrets.token_hex(4)}"
     parts: dict[str, Any] = {**conninfo_to_dict(server.dsn.reveal()), "dbname": name}
     _execute(server, f"CREATE DATABASE {name}")
     try:
-        yield database_or_default(make_conninfo("", **parts))
+        yield database_of(make_conninfo("", **parts))
     finally:
         _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 

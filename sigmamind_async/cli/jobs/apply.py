@@ -1,24 +1,26 @@
-"""Applies a fleet: reads the accounts, shows the plan, asks, and carries out what was shown."""
+"""Plans a fleet and applies it: reads the accounts, shows the plan, asks, and carries it out."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import attrs
 
 from sigmamind_async import fleet
-from sigmamind_async.cli.database import Database, missing
+from sigmamind_async.cli.accounts import AnyClient, client_of, describe_account, new_provisioner
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput
-from sigmamind_async.cli.jobs.plan import make_plan, platforms_in, show_warnings
+from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, last_applied_in, save_plan
 from sigmamind_async.cli.jobs.results import NextSteps
-from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
+from sigmamind_async.cli.jobs.runner import PlanRunner
+from sigmamind_async.cli.journal_location import Database, FileJournal, missing, open_to_read
+from sigmamind_async.cli.loop import new_loop, run
 from sigmamind_async.cli.options import (
     ChangeOptions,
     OutputOptions,
@@ -27,17 +29,23 @@ from sigmamind_async.cli.options import (
     SpendingOptions,
     given_options,
 )
-from sigmamind_async.cli.other_journals import check_other_journals
+from sigmamind_async.cli.other_journals import (
+    check_other_journals,
+    is_chosen,
+    is_gone,
+    remember_journal,
+)
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import count_of, one_line_summary, plain, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
-from sigmamind_async.cli.runtime import Accounts, new_loop, new_provisioner
-from sigmamind_async.cli.vendors import describe_account
 from sigmamind_async.errors import JournalError, SigmaMindError
-from sigmamind_async.fleet import Action, FleetState, Plan
+from sigmamind_async.events import Observer
+from sigmamind_async.fleet import Action, FleetState, Plan, PlanOptions
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
+from sigmamind_async.fleet.refresh import platforms_of
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.values import SecretReference
@@ -46,9 +54,92 @@ if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers import WorkerProvisioner
 
 MOST_PLAN_LINES = 60
+"""Lines of a plan above a question: what is asked stays on the screen."""
 _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption"}
 """What the actions of a plan are called when they are counted."""
-"""Lines of a plan above a question: what is asked stays on the screen."""
+
+
+async def open_clients(
+    given: FleetInput,
+    journal: Journal,
+    request: RequestOptions,
+    stack: AsyncExitStack,
+    observer: Observer | None = None,
+) -> dict[str, AnyClient]:
+    """Return a client, open until *stack* is closed, for each platform that has to be asked."""
+    platforms = sorted(platforms_of(given.fleet, await last_applied_in(journal)))
+    clients = {name: client_of(name, request, observer=observer) for name in platforms}
+    for client in clients.values():
+        await stack.enter_async_context(client)
+    return clients
+
+
+async def make_plan(
+    given: FleetInput, clients: Mapping[str, AnyClient], journal: Journal, changes: ChangeOptions
+) -> tuple[FleetState, Plan]:
+    """Return the state of the accounts after one listing of each, and the plan.
+
+    A secret that cannot be resolved is a problem of the plan. A plan that was saved is checked
+    against the state: `PlanError` where it has moved.
+    """
+    if given.plan is not None:
+        todo, state = await fleet.recheck(given.plan, clients, journal)
+    else:
+        state = await fleet.refresh(given.fleet, clients, journal)
+        todo = fleet.plan(given.fleet, state, PlanOptions(**attrs.asdict(changes)))
+    todo = await fleet.check_secrets(todo, given.references)
+    problems = [
+        problem if problem.file else attrs.evolve(problem, file=given.name)
+        for problem in todo.problems
+    ]
+    return state, attrs.evolve(todo, problems=tuple(problems))
+
+
+def _open_output(options: OutputOptions, given: FleetInput) -> Output:
+    """Return the output, with what may be wrong with the rows, which stops nothing."""
+    output = Output.for_process(**attrs.asdict(options))
+    for warning in given.fleet.warnings:
+        output.log(f"warning: {warning}")
+    return output
+
+
+# ---------------------------------------------------------------- plan
+
+
+def show_plan(
+    file: str,
+    given: FleetInput,
+    *,
+    changes: ChangeOptions,
+    request: RequestOptions,
+    output: OutputOptions,
+    skip_bad: bool,
+    out: Path | None,
+) -> tuple[Plan, Exit]:
+    """Show the plan of *given*, which is *file*, and save it where that was asked for."""
+    if given.plan is not None:
+        raise CommandError(f"{file} is a saved plan; plan the file that it is from")
+    screen, place = _open_output(output, given), given.place
+    if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
+        screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")
+
+    async def make() -> Plan:
+        async with AsyncExitStack() as stack:
+            journal = await open_to_read(place, stack)
+            clients = await open_clients(given, journal, request, stack)
+            return (await make_plan(given, clients, journal, changes))[1]
+
+    todo = run(make())
+    screen.show(PlanView(file=given.name, plan=todo))
+    if out is not None:
+        sound = todo.skip_problems() if skip_bad else todo
+        if sound.problems:
+            raise CommandError(f"{out}: not saved, because of the problems", Exit.FAILED)
+        save_plan(sound, given, file, out)
+    return todo, Exit.FAILED if todo.problems else Exit.DONE
+
+
+# ---------------------------------------------------------------- apply
 
 
 @attrs.frozen(kw_only=True)
@@ -71,20 +162,22 @@ class ApplyOptions:
 
 def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     """Make the numbers as *given* says, and return the exit code."""
-    screen = Output.for_process(**attrs.asdict(options.output))
     _check_saved(given, options)
     if options.workers:  # they resolve the references
         given = attrs.evolve(given, references=SecretReference)
+    output = _open_output(options.output, given)
     with page_file(options.report) as page, new_loop() as loop:
-        job = Application(given=given, options=options, output=screen, page=page)
-        show_warnings(given, screen)
+        job = Application(given=given, options=options, output=output, page=page)
         job.check_problems(given.fleet)
         try:
             loop.run(job.prepare())
             job.approve()
-            return loop.run(job.carry_out())
+            code = loop.run(job.carry_out())
         finally:
-            loop.run(job.close())
+            loop.run(job.stack.aclose())
+    if options.report is not None:
+        output.log(f"report: {options.report}")
+    return code
 
 
 def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
@@ -115,20 +208,22 @@ class Application:
     options: ApplyOptions
     output: Output
     page: PageFile
-    _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack)
+    stack: AsyncExitStack = attrs.field(factory=AsyncExitStack)
+    """Closes clients and journal."""
     # --- once it is prepared
+    journal: Journal = attrs.field(init=False)
+    clients: Mapping[str, AnyClient] = attrs.field(init=False)
+    state: FleetState = attrs.field(init=False)
+    asked: bool = attrs.field(init=False, default=False)
+    """Whether a person took time to answer, in which anything may have happened."""
+    plan: Plan = attrs.field(init=False)
     is_new: bool = attrs.field(init=False)
     """True if the journal holds no operation yet."""
-    journal: Journal = attrs.field(init=False)
-    accounts: Accounts = attrs.field(init=False)
-    state: FleetState | None = attrs.field(init=False)
-    """`None` once a person took time to answer, in which anything may have happened."""
-    plan: Plan = attrs.field(init=False)
     bought: Mapping[str, int] = attrs.field(init=False)
     """Numbers that the journal counts as bought, by platform."""
     to_buy: Mapping[str, int] = attrs.field(init=False)
     """Numbers that the plan buys beyond those, by platform."""
-    limit: int = attrs.field(init=False, default=0)
+    limit: int = attrs.field(init=False)
     """Most numbers that the journal may count as bought, all platforms together."""
 
     # --- before anything is sent -------------------------------------------------------------
@@ -136,24 +231,30 @@ class Application:
     async def prepare(self) -> None:
         """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
         given, options = self.given, self.options
-        self.journal = journal = await self._stack.enter_async_context(given.place.opened())
-        platforms = await platforms_in(given, journal)
-        self.accounts = Accounts.of(platforms, options.request, self.page)
-        await self.accounts.open(self._stack)
-        for provisioner in self._provisioners({}):
-            if options.settlement.accept_key:
-                await provisioner.accept_key()
-            await _reconcile(provisioner)
-        self.state, self.plan = await make_plan(
-            given, self.accounts.clients, journal, options.changes
+        gone = is_gone(given.place) and not is_chosen(given.place)
+        # Nothing takes its place before the user has said so.
+        self.journal = journal = (
+            MemoryJournal() if gone else await self.stack.enter_async_context(given.place.opened())
         )
+        self.clients = await open_clients(given, journal, options.request, self.stack, self.page)
+        if options.settlement.accept_key:
+            for provisioner in self._provisioners({}):
+                await provisioner.accept_key()
+        await self._reconcile()
+        self.state, self.plan = await make_plan(given, self.clients, journal, options.changes)
         self.check_problems(self.plan)
-        counts = {name: await journal.counts(name) for name in platforms}
+        counts = {name: await journal.counts(name) for name in self.clients}
         self.is_new = not any(each.rows for each in counts.values())
         self.bought = {name: each.purchase_count for name, each in counts.items()}
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
         if sum(self.to_buy.values()):
             await check_other_journals(given, self.plan, self.state, journal)
+        if gone:
+            name = given.place.name
+            raise CommandError(
+                f"{name}, the journal of {given.name}, is gone: bring it back, or name it with"
+                f" --journal; to buy other numbers, add --journal {quote(name)}; nothing was sent"
+            )
 
     def check_problems(self, found: fleet.Fleet | Plan) -> None:
         """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
@@ -168,79 +269,71 @@ class Application:
     def approve(self) -> None:
         """Show what is done, and ask; raise `CommandError` where that is not agreed to."""
         plan, name, spending = self.plan, self.given.name, self.options.spending
-        from_stdin = name == STDIN_NAME
-        ask = not self.options.output.json and not from_stdin and is_interactive()
-        approval = Approval.of(spending, ask=ask)
+        can_ask = not self.output.json and name != STDIN_NAME and is_interactive()
+        approval = Approval(max_purchases=spending.max_purchases, yes=spending.yes, ask=can_ask)
         if plan.problems:
             self.output.show(ProblemList(tuple(plan.problems)))
         to_buy, releases = sum(self.to_buy.values()), _releases(plan)
         self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
-        asked = bool(to_buy or releases) and not spending.yes
-        self._show_plan(whole=asked and ask)
+        self.asked = bool(to_buy or releases) and not spending.yes
+        self._show_plan(whole=self.asked and can_ask)
         approval.check_purchases(to_buy)
         approval.check_releases(name, releases)
         if self.options.settlement.release_duplicates:
             approval.check_release("duplicates")
-        if asked:
-            self.state = None
 
     def _show_plan(self, *, whole: bool) -> None:
-        """Show what is done and where; *whole*, row by row, above a question."""
+        """Show what is done, *whole*, row by row, above a question; then where it is done."""
         name, plan = self.given.name, self.plan
         lines = [f"{name}: {one_line_summary(plan)}"]
         if whole:
             view, width = PlanView(file=name, plan=plan), get_terminal_size().columns
-            lines = [*(plain(line) for line in render(view, width)), ""]
+            lines = [*(plain(line).rstrip() for line in render(view, width)), ""]
         for line in lines[:MOST_PLAN_LINES]:
-            self.output.log(line.rstrip())
+            self.output.log(line)
         if rest := len(lines[MOST_PLAN_LINES:]):
             self.output.log(f"... and {rest:,} more lines; sigmamind plan shows them all")
-        if plan.writes:
-            for line in self._where():
-                self.output.log(f"  {line}")
-
-    def _where(self) -> Iterator[str]:
-        """Yield platform, address, key and counts of each account, and a journal that is new."""
         counts: dict[str, Counter[str]] = {}
-        for step in self.plan.steps:
+        for step in plan.steps:
             if step.writes:
                 counts.setdefault(step.platform, Counter())[step.action.value] += 1
         for platform, actions in counts.items():
             done = ", ".join(count_of(count, _NOUNS[action]) for action, count in actions.items())
-            yield f"{describe_account(self.accounts.clients[platform])}: {done}"
-        if self.is_new:
-            yield f"{'journal':<9}  {self.given.place.name} (new)"
+            self.output.log(f"  {describe_account(self.clients[platform])}: {done}")
+        if counts and self.is_new:
+            self.output.log(f"  {'journal':<9}  {self.given.place.name} (new)")
 
     # --- carrying it out ---------------------------------------------------------------------
 
     async def carry_out(self) -> int:
         """Carry out the plan, show how each step ended, and return the exit code."""
-        options, plan = self.options, self.plan
-        limits = {name: self.bought[name] + self.to_buy.get(name, 0) for name in self.bought}
-        runner = JobRunner(
+        given, options, problems = self.given, self.options, self.plan.problems
+        plan = self.plan.skip_problems()
+        if self.asked:
+            plan = await self._check_again(plan)
+        if sum(self.to_buy.values()) and isinstance(given.place, FileJournal):
+            remember_journal(given.place.path)
+        runner = PlanRunner(
+            plan=plan,
             output=self.output,
-            next_steps=NextSteps(place=self.given.place, resume=options.resume),
             page=self.page,
-            admissions=self.accounts.admissions,
+            traffic=self.page.traffic,
+            next_steps=NextSteps(place=given.place, resume=options.resume),
+            admissions=[client.gate.admission for client in self.clients.values()],
             patience=options.request.deadline,
-        )
-        summary = await run_plan(
-            plan.skip_problems(),
-            self._provisioners(limits),
-            runner,
-            state=self.state,
-            secrets=self.given.references,
             workers=options.workers,
-            verbose=options.output.verbose,
-            invalid=len({(problem.id, problem.line) for problem in plan.problems}),
+            invalid=len({(problem.id, problem.line) for problem in problems}),
+        )
+        limits = {name: count + self.to_buy.get(name, 0) for name, count in self.bought.items()}
+        summary = await runner.carry_out(
+            self._provisioners(limits), state=self.state, secrets=given.references
         )
         self.page.write(
             summary,
-            file=self.given.name,
-            journal=self.given.place.name,
+            file=given.name,
+            journal=given.place.name,
             accounts=[
-                (name, client.runner.engine.base_url)
-                for name, client in self.accounts.clients.items()
+                (name, client.runner.engine.base_url) for name, client in self.clients.items()
             ],
             resume=options.resume,
             bought=await self._count_bought(),
@@ -248,17 +341,33 @@ class Application:
         )
         return runner.conclude(summary)
 
-    async def close(self) -> None:
-        """Close clients and journal."""
-        await self._stack.aclose()
+    async def _check_again(self, agreed: Plan) -> Plan:
+        """Return what is left to do of *agreed*; raise an error where that has moved.
+
+        Meanwhile another run may have bought the same numbers, with this journal or another one.
+        """
+        await self._reconcile()
+        left, self.state = await fleet.recheck(agreed, self.clients, self.journal)
+        if sum((await fleet.count_new_purchases(left, self.journal)).values()):
+            await check_other_journals(self.given, left, self.state, self.journal)
+        return left
+
+    async def _reconcile(self) -> None:
+        """Settle what earlier runs left; raise `JournalError` for a journal of another account."""
+        for provisioner in self._provisioners({}):
+            try:
+                await provisioner.reconcile()
+            except JournalError:
+                raise
+            except SigmaMindError:
+                pass  # the listing that comes next says why
 
     def _provisioners(self, limits: Mapping[str, int]) -> Sequence[Provisioner | WorkerProvisioner]:
-        settlement = self.options.settlement
         if self.options.workers:
             return self._worker_provisioners()
         return [
-            new_provisioner(client, self.journal, settlement, limits.get(name))
-            for name, client in self.accounts.clients.items()
+            new_provisioner(client, self.journal, self.options.settlement, limits.get(name))
+            for name, client in self.clients.items()
         ]
 
     def _worker_provisioners(self) -> list[WorkerProvisioner]:
@@ -268,19 +377,19 @@ class Application:
             from sigmamind_async.workers import WorkerProvisioner
         except ImportError as error:
             raise missing(error) from None
-        place, journal = self.given.place, self.journal
+        place, journal, log = self.given.place, self.journal, self.output.log
         assert isinstance(place, Database)  # noqa: S101 - `--workers` needs `--postgres`
         assert isinstance(journal, PostgresJournal)  # noqa: S101 - a `Database` opens no other
-        return [
-            WorkerProvisioner(client, place.queue(), journal, on_idle=partial(self._say_idle, name))
-            for name, client in self.accounts.clients.items()
-        ]
-
-    def _say_idle(self, platform: str) -> None:
-        self.output.log(
-            f"nothing has happened for 10 s: check that a worker serves {platform} and reaches it;"
+        idle = (
+            "nothing has happened for 10 s: check that a worker serves {} and reaches it;"
             " Ctrl-C leaves the rest to the workers"
         )
+        return [
+            WorkerProvisioner(
+                client, place.queue(), journal, on_idle=partial(log, idle.format(name))
+            )
+            for name, client in self.clients.items()
+        ]
 
     async def _count_bought(self) -> int:
         try:
@@ -288,13 +397,3 @@ class Application:
         except JournalError:  # what ended the job; the report says what was bought before
             return sum(self.bought.values())
         return sum(each.purchase_count for each in counts)
-
-
-async def _reconcile(provisioner: fleet.StepProvisioner) -> None:
-    """Settle what earlier runs left; raise `JournalError` for a journal of another account."""
-    try:
-        await provisioner.reconcile()
-    except JournalError:
-        raise
-    except SigmaMindError:
-        return  # the listing that comes next says why

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import attrs
 
+from sigmamind_async.cli.accounts import (
+    PLATFORMS,
+    AnyClient,
+    Platform,
+    choose_platforms,
+    client_of,
+    describe_account,
+)
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.options import PlatformName, RequestOptions
+from sigmamind_async.cli.loop import run
+from sigmamind_async.cli.options import PlatformName, RequestOptions, option_of
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
-from sigmamind_async.cli.prompts import confirm, is_interactive
-from sigmamind_async.cli.runtime import client_of_environment, run
-from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform, describe_account
+from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.fleet.spec import SECRETS, Cell
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 
@@ -36,23 +40,13 @@ def show_numbers(
     """Show the numbers of *platforms*; without any, of all whose API key is set."""
     if unassigned and agent is not None:
         raise CommandError("--unassigned and --agent exclude each other")
-    accounts = [
-        (platform, client_of_environment(platform, request))
-        for platform in _chosen_platforms(platforms)
-    ]
-    view = functools.partial(_shown, agent=agent, unassigned=unassigned)
-    run(_show(accounts, view, Output.for_process(json=json)))
+    clients = [client_of(name, request) for name in choose_platforms(platforms)]
+    run(
+        _show(
+            clients, lambda number: _shown(number, agent, unassigned), Output.for_process(json=json)
+        )
+    )
     return Exit.DONE
-
-
-def _chosen_platforms(names: Iterable[PlatformName]) -> list[Platform]:
-    """Return the platforms with these *names*; without any, all whose API key is set."""
-    chosen = [PLATFORMS[name] for name in dict.fromkeys(names)]
-    found = chosen or [each for each in PLATFORMS.values() if os.environ.get(each.key_variable)]
-    if not found:
-        *others, last = [each.key_variable for each in PLATFORMS.values()]
-        raise CommandError(f"no API key: set {', '.join(others)} or {last} in the environment")
-    return found
 
 
 _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
@@ -62,7 +56,7 @@ _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
 }
 
 
-def _shown(number: NumberRecord, *, agent: str | None, unassigned: bool) -> NumberRecord | None:
+def _shown(number: NumberRecord, agent: str | None, unassigned: bool) -> NumberRecord | None:
     """Return what is shown of *number*; `None` to leave it out."""
     if unassigned:
         return None if number.inbound_agent_id else number
@@ -72,32 +66,24 @@ def _shown(number: NumberRecord, *, agent: str | None, unassigned: bool) -> Numb
     return None if side is None else attrs.evolve(number, side=side)
 
 
-async def _list(
-    accounts: Sequence[tuple[Platform, AnyClient]],
-) -> AsyncGenerator[NumberRecord]:
-    """Yield the numbers of all *accounts*, one account after the other."""
-    for platform, client in accounts:
-        async with client:
-            async for record in platform.schema.adapter.list_numbers(client):
-                yield platform.number(record)
-
-
 async def _show(
-    accounts: Sequence[tuple[Platform, AnyClient]],
+    clients: Iterable[AnyClient],
     view: Callable[[NumberRecord], NumberRecord | None],
     output: Output,
 ) -> None:
-    """Show numbers: as they come to a program, and together to a person."""
+    """Show numbers, one account after the other: as they come to a program, or as one table."""
     together: list[NumberRecord] = []
-    async with aclosing(_list(accounts)) as numbers:
-        async for number in numbers:
-            shown = view(number)
-            if shown is not None and output.json:
-                output.show(shown)
-            elif shown is not None:
-                together.append(shown)
-            if output.closed:
-                return
+    for client in clients:
+        platform = PLATFORMS[client.platform.name]
+        async with client:
+            async for record in platform.schema.adapter.list_numbers(client):
+                number = view(platform.number(record))
+                if number is not None and output.json:
+                    output.show(number)
+                elif number is not None:
+                    together.append(number)
+                if output.closed:
+                    return
     if not output.json:
         output.show(NumberList(tuple(together)))
 
@@ -139,13 +125,8 @@ def release_number(
     """Release one number, once that is confirmed."""
     account = AccountNumbers.of(name, request)
     key = account.run(account.key(number))
-    if not yes:
-        if json or not is_interactive():
-            raise CommandError(f"releasing {number} needs --yes where there is no terminal")
-        where = describe_account(account.client)
-        confirm(
-            f"This releases {number} on {where}, permanently. Type {number} to release it", number
-        )
+    approval = Approval(yes=yes, ask=not json and is_interactive())
+    approval.check_release(number, f" on {describe_account(account.client)}", number)
     account = AccountNumbers.of(name, request)
     account.run(account.client.run(account.platform.schema.adapter.release(key)))
     released = NumberReleased(
@@ -167,7 +148,7 @@ class AccountNumbers:
     @classmethod
     def of(cls, name: PlatformName, request: RequestOptions) -> AccountNumbers:
         """Return the account on the platform with this *name*."""
-        return cls(PLATFORMS[name], client_of_environment(PLATFORMS[name], request))
+        return cls(PLATFORMS[name], client_of(name, request))
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         """Run *call* to its end, in a loop of its own."""
@@ -232,19 +213,10 @@ def _checked_change(
                 f" {taken}"
             )
         if name in SECRETS:
-            change[name] = _resolve(name, cell)
+            try:
+                change[name] = SecretResolver().resolve(str(cell))
+            except SecretReferenceError as error:
+                raise CommandError(f"{option_of(name)}: {error}") from None
         elif problem := update.check(name, cell):
             raise CommandError(f"{option_of(name)}: {problem}")
     return change
-
-
-def _resolve(name: str, reference: Cell) -> Cell:
-    try:
-        return SecretResolver().resolve(str(reference))
-    except SecretReferenceError as error:
-        raise CommandError(f"{option_of(name)}: {error}") from None
-
-
-def option_of(field: str) -> str:
-    """Return the option that sets *field*."""
-    return f"--{field.replace('_', '-')}"

@@ -18,18 +18,16 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.cli.atomic_write import new_file
-from sigmamind_async.cli.command_line import resume_command
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.fleet_input import FleetInput
+from sigmamind_async.cli.fleet_input import FleetInput, new_file
 from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
-from sigmamind_async.cli.jobs.numbers import AccountNumbers, option_of
+from sigmamind_async.cli.jobs.numbers import AccountNumbers
 from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
-from sigmamind_async.cli.options import PlatformName
-from sigmamind_async.cli.other_journals import known_journals, remember_journal
+from sigmamind_async.cli.loop import run
+from sigmamind_async.cli.options import PlatformName, option_of, resume_command
+from sigmamind_async.cli.other_journals import is_gone, known_journals
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
-from sigmamind_async.cli.runtime import run
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import FIELDS, Cell, Fleet, FleetRow, Source
 from sigmamind_async.fleet.step import creation_id
@@ -54,7 +52,7 @@ class Order:
     @classmethod
     def of(cls, platform: PlatformName, count: int, options: Mapping[str, str | None]) -> Order:
         """Return the order that *options* say; raise `CommandError` for what cannot be bought."""
-        fields = _given(options)
+        fields: dict[str, Cell] = {name: text for name, text in options.items() if text is not None}
         if "phone_number" in fields and count > 1:
             raise CommandError("--phone-number is one number: leave --count out")
         area_code = options.get("area_code")
@@ -97,12 +95,6 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     else:
         file = _named_order(order, name)
     place = _journal_of(file)
-    if not place.exists() and place.path.absolute() in known_journals():
-        raise CommandError(
-            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
-            " new name to buy as many again; nothing was sent"
-        )
-    remember_journal(place.path)
     Output.for_process(json=options.output.json).show(
         OrderPlaced(
             name=name,
@@ -116,10 +108,6 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
         name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
     )
     return apply_fleet(given, attrs.evolve(options, resume=resume))
-
-
-def _file_of(name: str) -> Path:
-    return Path(f"order-{name}.jsonl")
 
 
 def _name_of(file: Path) -> str:
@@ -142,15 +130,28 @@ def _named_order(order: Order, name: str) -> Path:
         raise CommandError(
             f"--order: {name!r} is no name for an order: a letter, then letters, digits, - and _"
         )
-    file = _file_of(name)
+    file = Path(f"order-{name}.jsonl")
+    run(_count_purchases(order, file))
     if not file.exists():
-        _write(order, file)
+        _check_elsewhere(order, file)
+        with new_file(file) as stream:
+            stream.writelines(json.dumps(line).encode() + b"\n" for line in order.lines(name))
     elif _read_lines(file) != order.lines(name):
         raise CommandError(
             f"{file} is another order, or was edited: give --order another name, or run"
             f" sigmamind apply {file}; nothing was sent"
         )
     return file
+
+
+def _check_elsewhere(order: Order, file: Path) -> None:
+    """Raise `CommandError` where the same order has begun in another folder, as *file* there."""
+    for each in _same_orders(order):
+        if each.name == file.name and run(_count_purchases(order, each)) is not None:
+            raise CommandError(
+                f"{each} is this order, and has begun: run this command in {each.parent} to go on"
+                " with it, or give --order another name to buy as many again; nothing was sent"
+            )
 
 
 def _new_order(order: Order) -> Path:
@@ -160,40 +161,31 @@ def _new_order(order: Order) -> Path:
     """
     for file in _same_orders(order):
         bought = run(_count_purchases(order, file))
-        if bought is not None:
-            raise CommandError(_ambiguous(order, file, bought))
+        if bought is None:
+            continue
+        numbers = "number is" if order.count == 1 else "numbers are"
+        more = "another one" if order.count == 1 else f"{order.count} more"
+        there = "" if file.parent == Path() else f"in {file.parent} "
+        raise CommandError(
+            f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. To go"
+            f" on with it, run this command {there}with --order {_name_of(file)}; to buy {more}, or"
+            f" to buy in another account, with --order {_letters(secrets.token_bytes(8))}; nothing"
+            " was sent"
+        )
     # Not by chance: of two processes that make the same order, both make this one.
     return _named_order(order, _letters(hashlib.sha256(repr(order).encode()).digest()))
-
-
-def _ambiguous(order: Order, file: Path, bought: int) -> str:
-    numbers = "number is" if order.count == 1 else "numbers are"
-    more = "another one" if order.count == 1 else f"{order.count} more"
-    there = "" if file.parent == Path() else f"in {file.parent} "
-    return (
-        f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. To go on"
-        f" with it, run this command {there}with --order {_name_of(file)}; to buy {more}, or to buy"
-        f" in another account, with --order {_letters(secrets.token_bytes(8))}; nothing was sent"
-    )
 
 
 def _same_orders(order: Order) -> list[Path]:
     """Return the orders for the same numbers: those in this folder, and those of this user."""
     here = Path.cwd()
     known = [Path(str(path).removesuffix(SUFFIX)) for path in known_journals()]
-    files = [
-        *sorted(Path().glob("order-*.jsonl")),
-        *(each for each in known if each.parent != here),
-    ]
+    elsewhere = [each for each in known if each.parent != here and each.match("order-*.jsonl")]
     return [
         each
-        for each in files
-        if _is_order(each) and _read_lines(each) == order.lines(_name_of(each))
+        for each in (*sorted(Path().glob("order-*.jsonl")), *elsewhere)
+        if _read_lines(each) == order.lines(_name_of(each))
     ]
-
-
-def _is_order(file: Path) -> bool:
-    return file.name.startswith("order-") and file.suffix == ".jsonl"
 
 
 def _read_lines(file: Path) -> list[object] | None:
@@ -204,15 +196,17 @@ def _read_lines(file: Path) -> list[object] | None:
         return None
 
 
-def _write(order: Order, file: Path) -> None:
-    lines = [json.dumps(line) + "\n" for line in order.lines(_name_of(file))]
-    with new_file(file) as stream:
-        stream.write("".join(lines).encode())
-
-
 async def _count_purchases(order: Order, file: Path) -> int | None:
-    """Return how many numbers the order has bought, or may have; `None` if nothing was sent."""
+    """Return how many numbers the order has bought, or may have; `None` if nothing was sent.
+
+    Raises `CommandError` where only its journal could tell, and is gone.
+    """
     place = _journal_of(file)
+    if is_gone(place):
+        raise CommandError(
+            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
+            " new name to buy as many again; nothing was sent"
+        )
     if not place.exists():
         return None
     async with place.opened(read_only=True) as journal:
@@ -231,14 +225,21 @@ def import_number(
     options: ApplyOptions,
 ) -> int:
     """Import *number*, unless the account has it already."""
-    row = FleetRow(
-        id=f"{platform}:{number}",
+    given_row = FleetRow(
+        id=platform,
         platform=platform,
         source=Source.IMPORT,
-        fields={"phone_number": number, **_given(fields)},
+        fields={
+            "phone_number": number,
+            **{name: text for name, text in fields.items() if text is not None},
+        },
     )
+    checked = fleet_of([given_row])
+    _check(checked, phone_number="NUMBER")
+    # One spelling of a number is one id: +1 (415) 555-0100 was +14155550100 the first time.
+    number = checked.rows[0].phone_number
+    row = attrs.evolve(checked.rows[0], id=f"{platform}:{number}")
     fleet = fleet_of([row])
-    _check(fleet, phone_number="NUMBER")
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
         account = AccountNumbers.of(platform, options.request)
@@ -250,10 +251,6 @@ def import_number(
             return Exit.DONE
     given = FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver())
     return apply_fleet(given, attrs.evolve(options, resume=resume_command()))
-
-
-def _given(fields: Mapping[str, str | None]) -> dict[str, Cell]:
-    return {name: text for name, text in fields.items() if text is not None}
 
 
 async def _has_begun(place: FileJournal, row: FleetRow) -> bool:

@@ -12,7 +12,7 @@ from sigmamind_async import fleet
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import FleetInput, save_plan
 from sigmamind_async.cli.journal_location import FileJournal, open_to_read
-from sigmamind_async.cli.options import ChangeOptions, OutputOptions, RequestOptions
+from sigmamind_async.cli.options import ChangeOptions, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView
 from sigmamind_async.cli.runtime import Accounts, run
@@ -63,14 +63,14 @@ def show_plan(
     *,
     changes: ChangeOptions,
     request: RequestOptions,
-    output: OutputOptions,
+    json: bool,
     skip_bad: bool,
     out: Path | None,
 ) -> tuple[Plan, Exit]:
     """Show the plan of *given*, which is *file*, and save it where that was asked for."""
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    screen = Output.for_process(**attrs.asdict(output))
+    screen = Output.for_process(json=json)
     place = given.place
     if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
         screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")

@@ -9,14 +9,15 @@ from typing import Final
 
 import attrs
 
+from sigmamind_async.cli.accounts import AnyClient, client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
+from sigmamind_async.cli.fleet_input import last_applied_in
+from sigmamind_async.cli.jobs.runner import PlanRunner
+from sigmamind_async.cli.loop import new_loop
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
-from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import PlanView, Side
 from sigmamind_async.cli.prompts import confirm, is_interactive, numbers
-from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
-from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, describe_account
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
@@ -47,11 +48,6 @@ class Reassignment:
     side: Side
 
     @property
-    def title(self) -> str:
-        """What it is called where a plan is shown."""
-        return f"numbers of {self.from_agent} on {self.platform}"
-
-    @property
     def fields(self) -> tuple[str, ...]:
         """The fields of a number that name an agent of this side, on the platform."""
         taken = VENDORS[self.platform].update.takes
@@ -63,8 +59,7 @@ class Reassignment:
 
     async def plan(self, client: AnyClient, journal: Journal) -> tuple[Plan, FleetState]:
         """Read the account; return what changes, and the state that this was made against."""
-        notes = (await journal.last_applied()).items()
-        applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
+        applied = await last_applied_in(journal)
         numbers = [each for each in (await list_numbers(client)).values() if self.fields_of(each)]
         rows = [self._row(row) for row in export(numbers, applied)]
         agents = await find_agents(client, {self.to_agent}) if rows else None
@@ -114,12 +109,9 @@ def reassign_numbers(
         raise CommandError(f"numbers on {reassignment.platform} have no {reassignment.side} agent")
     if path is not None and not path.exists():
         raise CommandError(f"there is no journal {path}")
-    output = Output.for_process(json=options.json, quiet=options.quiet, verbose=options.verbose)
-    gate = new_gate(request)
-    runner = JobRunner(output=output, admissions=[gate.admission], patience=request.deadline)
-    client = client_of_environment(
-        PLATFORMS[reassignment.platform], request, gate=gate, observer=runner.page
-    )
+    output = Output.for_process(**attrs.asdict(options))
+    traffic = Traffic()
+    client = client_of(reassignment.platform, request, observer=traffic)
     with new_loop() as loop:
         stack = AsyncExitStack()
         try:
@@ -129,7 +121,8 @@ def reassign_numbers(
             todo, state = loop.run(reassignment.plan(client, journal))
             over = dry_run or todo.problems or not todo.writes
             if over or not output.json:
-                output.show(PlanView(file=reassignment.title, plan=todo))
+                title = f"numbers of {reassignment.from_agent} on {reassignment.platform}"
+                output.show(PlanView(file=title, plan=todo))
             if over:
                 return Exit.FAILED if todo.problems else Exit.DONE
             if not yes:
@@ -137,8 +130,14 @@ def reassign_numbers(
                 again, state = loop.run(reassignment.plan(client, journal))
                 if again.steps != todo.steps:
                     raise CommandError("the numbers have changed since; nothing was sent")
-            run = run_plan(todo, [Provisioner(client, journal)], runner, state=state)
-            summary = loop.run(run)
+            runner = PlanRunner(
+                plan=todo,
+                output=output,
+                traffic=traffic,
+                admissions=[client.gate.admission],
+                patience=request.deadline,
+            )
+            summary = loop.run(runner.carry_out([Provisioner(client, journal)], state=state))
         finally:
             loop.run(stack.aclose())
     code = runner.conclude(summary)
@@ -152,4 +151,5 @@ def _confirm(client: AnyClient, count: int, *, ask: bool) -> None:
     if not ask:
         raise CommandError(f"this changes {numbers(count)}: agree with --yes; nothing was sent")
     where = describe_account(client)
-    confirm(f"This changes {numbers(count)} on {where}. Type {count} to change them", str(count))
+    them = "it" if count == 1 else "them"
+    confirm(f"This changes {numbers(count)} on {where}. Type {count} to change {them}", str(count))

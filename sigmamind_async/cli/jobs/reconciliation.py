@@ -9,22 +9,23 @@ from typing import Final
 
 import attrs
 
+from sigmamind_async.cli.accounts import AnyClient, new_provisioner
 from sigmamind_async.cli.errors import CommandError, exit_for, message_of, sentence_for
-from sigmamind_async.cli.journal_location import JournalLocation
+from sigmamind_async.cli.journal_location import FileJournal, JournalLocation
 from sigmamind_async.cli.options import SettlementOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import StateChanged
 from sigmamind_async.cli.output.journal_status import (
     journal_status_of,
     row_id_of,
+    settles_at,
     state_name,
     without_call,
 )
 from sigmamind_async.cli.output.text import format_timestamp
-from sigmamind_async.cli.runtime import new_provisioner
-from sigmamind_async.cli.vendors import AnyClient
 from sigmamind_async.errors import JournalError, SigmaMindError, suggest
 from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
@@ -81,6 +82,14 @@ def choose_rows(rows: Iterable[Row], only: Sequence[str], journal: str) -> list[
     return chosen
 
 
+async def accept_restored(place: JournalLocation) -> None:
+    """Take the journal for the one that it was, although it is older than that."""
+    if not isinstance(place, FileJournal):
+        raise CommandError("--restored is about a journal in a file: a database needs no leave")
+    async with SqliteJournal(place.path, restored=True):
+        pass  # what it holds from now on is what is known of it
+
+
 def by_account(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Return *rows* under the names of their accounts."""
     found: dict[str, list[Row]] = {}
@@ -132,7 +141,7 @@ class Reconciliation:
         shortest, longest = LOOK_EVERY
         pause = shortest
         while self.wait and status.unconfirmed:
-            until = max(self._settles_at(row) for row in status.unconfirmed)
+            until = max(settles_at(row, self.settlement.settle_time) for row in status.unconfirmed)
             self._log_waiting(len(status.unconfirmed), until)
             await asyncio.sleep(min(pause, max(shortest, until - self._now())))
             pause = min(2 * pause, longest)
@@ -142,11 +151,6 @@ class Reconciliation:
                 if not error.retryable:
                     raise
                 self.output.log(f"{sentence_for(error)}; looking again")
-
-    def _settles_at(self, row: Row) -> float:
-        # A process that was killed while it sent is given as long as its request may have lasted.
-        since = row.lease_until if row.state is State.SENDING else row.unconfirmed_since
-        return since + self.settlement.settle_time
 
     async def _look(self, provisioner: Provisioner, journal: Journal) -> Status:
         """Read the account, and show which rows changed by that."""
@@ -208,7 +212,7 @@ class Reconciliation:
         if self.decision.abandon:
             return await provisioner.abandon(row.op_id)
         if row.state in UNSETTLED:
-            until = format_timestamp(self._settles_at(row))
+            until = format_timestamp(settles_at(row, self.settlement.settle_time))
             raise CommandError(
                 f"{row_id_of(row.op_id)} may still turn up until {until}:"
                 f" wait for it with {self.place.command('reconcile', self.platform, '--wait')}"

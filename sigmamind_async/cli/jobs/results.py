@@ -53,29 +53,36 @@ def with_journal_state(result: RowResult, stored: Row | None) -> RowResult:
         error = attrs.evolve(result.error, message=message, committed="unknown", hint="")
         return attrs.evolve(result, status="failed", error=error)
     if stored.state in NEED_DECISION:
-        message, advice = stored.history[-1].text, NEEDS_DECISION
-    elif stored.state is State.SENDING:
-        message, advice = "another run has sent it and has not recorded how it ended", ""
-    else:
-        message, advice = stored.error, "it may have been carried out"
-    error = attrs.evolve(result.error, message=without_call(message), hint=advice)
-    return attrs.evolve(result, error=error)
+        return _with_message(result, without_call(stored.history[-1].text), NEEDS_DECISION)
+    if stored.state is State.SENDING:
+        return _with_message(
+            result, "another run has sent it and has not recorded how it ended", ""
+        )
+    return _with_message(result, without_call(stored.error), "it may have been carried out")
 
 
 def left_to_workers(result: RowResult) -> RowResult:
     """Return an unconfirmed *result* whose operation workers still carry out."""
+    return _with_message(result, "still with the workers, who carry it out", WITH_WORKERS)
+
+
+def _with_message(result: RowResult, message: str, hint: str) -> RowResult:
     if result.error is None:
         return result
-    message = "still with the workers, who carry it out"
-    error = attrs.evolve(result.error, message=message, hint=WITH_WORKERS)
-    return attrs.evolve(result, error=error)
+    return attrs.evolve(result, error=attrs.evolve(result.error, message=message, hint=hint))
 
 
 def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
     """Return how a step ended, as the result of its row."""
     step, done = outcome.step, outcome.status == "done"
     row = plan.rows[step.id]
-    error = None if outcome.error is None or done else _step_error(outcome.error, step.id)
+    notes: list[str] = []
+    if outcome.status == "skipped" and step.blocked:
+        notes.append(step.blocked)
+    if done and (step.kept_drift or step.renamed_from):
+        notes += step_notes(step)
+    if done and outcome.ignored:
+        notes.append(f"the platform shows another value for {', '.join(outcome.ignored)}")
     return RowResult(
         line=row.line,
         id=step.id,
@@ -85,23 +92,12 @@ def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
         status=outcome.status,
         phone_number=outcome.phone_number or None,
         record_id=outcome.record if outcome.record != outcome.phone_number else None,
-        error=error,
+        error=None if outcome.error is None or done else _step_error(outcome.error, step.id),
         attempts=outcome.attempts,
         elapsed_ms=round(outcome.elapsed * 1000),
         already_done=done and step.writes and not outcome.attempts,
-        note="; ".join(_notes(outcome)),
+        note="; ".join(notes),
     )
-
-
-def _notes(outcome: StepOutcome) -> list[str]:
-    step = outcome.step
-    if outcome.status == "skipped":
-        return [step.blocked] if step.blocked else []
-    if outcome.status != "done":
-        return []
-    fields = ", ".join(outcome.ignored)
-    ignored = [f"the platform shows another value for {fields}"] if fields else []
-    return [*(step_notes(step) if step.kept_drift or step.renamed_from else ()), *ignored]
 
 
 def _step_error(error: BaseException, row_id: str) -> RowError:
@@ -128,8 +124,8 @@ class NextSteps:
     _blocked: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
     """Ids of rows that were left out, by the reason."""
 
-    def add(self, result: RowResult) -> None:
-        """Note how a row ended."""
+    def add(self, result: RowResult) -> tuple[str, ...]:
+        """Note how a row ended, and return the commands that settle it."""
         advice = "" if result.error is None else result.error.hint
         row_id = result.id or f"line {result.line}"
         if advice in {NEEDS_DECISION, WITH_WORKERS}:
@@ -138,10 +134,7 @@ class NextSteps:
             self._blocked.setdefault(result.note, []).append(row_id)
         elif result.status in {"skipped", "unconfirmed"}:
             self._rows.setdefault(result.status, []).append(row_id)
-
-    def commands_for(self, result: RowResult) -> tuple[str, ...]:
-        """Return the commands that settle a row."""
-        if result.error is not None and result.error.hint == NEEDS_DECISION:
+        if advice == NEEDS_DECISION:
             return (self._command("status"),)
         if result.status == "unconfirmed":
             return (self._command("reconcile", "--wait"), self._command("status"))

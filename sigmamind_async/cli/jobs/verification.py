@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
 import attrs
 
+from sigmamind_async.cli.accounts import client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.results import row_error
-from sigmamind_async.cli.jobs.runner import STOPPING, JobRunner
-from sigmamind_async.cli.options import PlatformName, RequestOptions
+from sigmamind_async.cli.jobs.runner import JobRunner
+from sigmamind_async.cli.loop import new_loop
+from sigmamind_async.cli.options import CallOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
-    StopReason,
     Verification,
     VerificationList,
     VerificationSummary,
 )
 from sigmamind_async.cli.prompts import confirm, is_interactive
-from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
-from sigmamind_async.cli.vendors import PLATFORMS, describe_account
-from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.platforms.sigmamind.verification import (
     VerificationResult,
-    VerificationRun,
     verify_numbers,
 )
 from sigmamind_async.provisioning.adapters.sigmamind import SIGMAMIND
-
-
-@attrs.frozen(kw_only=True)
-class CallOptions:
-    """How the test calls are placed; see `verify_numbers`."""
-
-    agent_id: str | None
-    timeout: float
-    poll_interval: float
-    concurrency: int
-    per_destination: int
 
 
 def verify(
@@ -54,52 +40,53 @@ def verify(
     json: bool,
 ) -> int:
     """Place a test call from each number with one of *names*; without any, from all."""
-    theirs = PLATFORMS[platform]
-    if theirs.client is not SigmaMind:
+    if platform != SigmaMind.platform.name:
         raise CommandError(f"{platform} has no calls to verify a number with; sigmamind has")
-    output, gate = Output.for_process(json=json), new_gate(request)
-    runner = JobRunner(
-        output=output,
-        admissions=[gate.admission],
-        patience=request.deadline,
-        stopping=STOPPING | _STOPPING,
-    )
-    client = cast(
-        "SigmaMind", client_of_environment(theirs, request, gate=gate, observer=runner.page)
-    )
+    output = Output.for_process(json=json)
+    runner = JobRunner(output=output, patience=request.deadline)
+    client = cast("SigmaMind", client_of(platform, request, observer=runner.traffic))
+    runner.admissions = [client.gate.admission]
+    results: list[Verification] = []
+
+    def add(result: Verification) -> None:
+        results.append(result)
+        if not output.is_terminal:  # there, all of them are shown at the end
+            output.show(result)
+
+    async def place_calls() -> None:
+        async for result in run:
+            add(verification_of(result))
+
+    async def carry_out() -> None:
+        async with client:
+            await runner.run(run, place_calls())
+
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
         run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
         _agree(client, run.calls, max_calls, ask=not json and is_interactive())
-        round_ = Round(run=run, output=output)
-        for result in missing:
-            round_.report(result)
-        loop.run(_carry_out(client, runner, round_))
-    summary = round_.conclude(runner.stopped)
+        for name in missing:
+            add(Verification(phone_number=name, status="failed", note="is not in the account"))
+        loop.run(carry_out())
+    for result in run.undelivered:
+        add(verification_of(result))
+    if output.is_terminal:
+        results.sort(key=lambda result: _ORDER.index(result.status))
+        output.show(VerificationList(tuple(results)))
+    ends = Counter[str](result.status for result in results)
+    summary = VerificationSummary(numbers=len(results), stopped=runner.stopped, **ends)
+    output.show(summary)
     return exit_for(summary, named=bool(names))
 
 
-async def _carry_out(client: SigmaMind, runner: JobRunner, round_: Round) -> None:
-    async with client:
-        await runner.run(round_)
-    for result in round_.run.undelivered:
-        round_.report(verification_of(result))
-
-
-async def _look_up(
-    client: SigmaMind, names: Sequence[str]
-) -> tuple[list[PhoneNumber], list[Verification]]:
-    """Return the numbers with these *names*, or all, and a result for each that is missing."""
+async def _look_up(client: SigmaMind, names: Sequence[str]) -> tuple[list[PhoneNumber], list[str]]:
+    """Return the numbers with these *names*, or all, and the names that the account has not."""
     async with client:
         listing = client.phone_numbers.list(page_size=SIGMAMIND.page_size)
         numbers = {each.sip_phone_number: each async for each in listing}
     wanted = dict.fromkeys(names) or numbers
-    missing = [
-        Verification(phone_number=name, status="failed", note="is not in the account")
-        for name in wanted
-        if name not in numbers
-    ]
-    return [numbers[name] for name in wanted if name in numbers], missing
+    found = [numbers[name] for name in wanted if name in numbers]
+    return found, [str(name) for name in wanted if name not in numbers]
 
 
 def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -> None:
@@ -116,72 +103,8 @@ def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -
     confirm(f"T{what[1:]}.\nAccount: {where}. Type {calls} to place {them}", str(calls))
 
 
-# ---------------------------------------------------------------- the round
-
 _ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")
 """Of the table's rows: what needs attention is last, where it stays on the screen."""
-
-_STOPPING: Final[dict[StopReason, str]] = {
-    "interrupted": "stopping: calls in progress are followed; Ctrl-C again leaves them",
-    "output_closed": "stopping: nothing reads the results any more; calls in progress are followed",
-}
-
-
-@attrs.define(kw_only=True)
-class Round:
-    """A run of test calls, as a job: every number is reported once."""
-
-    run: VerificationRun
-    output: Output
-    _results: list[Verification] = attrs.field(factory=list[Verification])
-
-    unconfirmed: Final = 0
-    """No call is looked for once the run has ended."""
-
-    @property
-    def stopped(self) -> str:
-        """Why it places no more calls, as a sentence; empty while it does."""
-        return self.run.stopped
-
-    @property
-    def stopped_by(self) -> SigmaMindError | None:
-        """The error that all other calls would meet as well, if one has stopped it."""
-        return self.run.stopped_by
-
-    def stop(self) -> None:
-        """Place no more calls."""
-        self.run.stop()
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Place the calls."""
-        return self._consume().__await__()
-
-    async def _consume(self) -> None:
-        async for result in self.run:
-            self.report(verification_of(result))
-
-    def report(self, result: Verification) -> None:
-        """Show *result*; on a terminal, with all the others at the end."""
-        self._results.append(result)
-        if not self.output.is_terminal:
-            self.output.show(result)
-
-    def conclude(self, stopped: StopReason | None) -> VerificationSummary:
-        """Show what is left to show, and return the summary."""
-        ends = Counter(result.status for result in self._results)
-        summary = VerificationSummary(
-            numbers=ends.total(),
-            passed=ends["passed"],
-            failed=ends["failed"],
-            unconfirmed=ends["unconfirmed"],
-            skipped=ends["skipped"],
-            stopped=stopped,
-        )
-        if self.output.is_terminal:
-            results = sorted(self._results, key=lambda result: _ORDER.index(result.status))
-            self.output.show(VerificationList(tuple(results)))
-        self.output.show(summary)
-        return summary
 
 
 def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:
@@ -195,15 +118,12 @@ def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:
     return Exit.DONE
 
 
-# ---------------------------------------------------------------- results
-
 _NOTES: Final[Mapping[str, str]] = {
     "no number": "its record shows no number",
     "no test number": "it has no test number; set one: {update} --test-number NUMBER",
     "no agent": "no agent makes its calls; add --agent ID, or: {update} --outbound-agent-id ID",
     "stopped": "not called: the command ended before its turn",
 }
-_UNDOCUMENTED: Final = "the platform does not show whether it was answered"
 _HINTS: Final[Mapping[str, str]] = {
     "BadRequestError": "",
     "Interrupted": "it is left alone and may still ring",
@@ -218,6 +138,12 @@ def verification_of(result: VerificationResult) -> Verification:
     error = None if result.error is None else row_error(result.error)
     if error is not None:
         error = attrs.evolve(error, hint=_HINTS.get(error.type, error.hint))
+    note = ""
+    if result.skip_reason is not None:
+        update = f"sigmamind numbers update {result.number.sip_phone_number}"
+        note = _NOTES[result.skip_reason].format(update=update)
+    elif result.status == "unconfirmed" and error is None:
+        note = "the platform does not show whether it was answered"
     return Verification(
         phone_number=result.number.sip_phone_number,
         status=result.status,
@@ -227,12 +153,5 @@ def verification_of(result: VerificationResult) -> Verification:
         termination_reason=call.termination_reason,
         duration_ms=None if call.duration is None else round(call.duration * 1000),
         error=error,
-        note=_note(result),
+        note=note,
     )
-
-
-def _note(result: VerificationResult) -> str:
-    if result.skip_reason is not None:
-        update = f"sigmamind numbers update {result.number.sip_phone_number}"
-        return _NOTES[result.skip_reason].format(update=update)
-    return _UNDOCUMENTED if result.status == "unconfirmed" and result.error is None else ""

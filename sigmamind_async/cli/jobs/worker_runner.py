@@ -6,7 +6,6 @@ Needs the extra ``postgres``.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,22 +14,22 @@ from typing import Final, Self
 
 import attrs
 
-from sigmamind_async.cli.database import Database
+from sigmamind_async.cli.accounts import choose_platforms, client_of
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.jobs.results import with_journal_state
+from sigmamind_async.cli.journal_location import Database
+from sigmamind_async.cli.loop import on_interrupt, run
 from sigmamind_async.cli.options import (
     RequestOptions,
     SettlementOptions,
     SpendingOptions,
+    WorkerOptions,
 )
 from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
 from sigmamind_async.cli.output.journal_status import row_id_of, without_call
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.prompts import Approval, is_interactive
-from sigmamind_async.cli.runtime import client_of_environment, run
-from sigmamind_async.cli.signals import on_interrupt
-from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.workers import Account, SharedGate, Worker
@@ -40,103 +39,75 @@ QUIET: Final = 60.0
 """Seconds before the same warning is shown again, unless an operation has ended meanwhile."""
 
 
-@attrs.define(kw_only=True)
-class WorkerRunner:
-    """One worker process, from its first line to its last."""
+def serve(
+    database: Database,
+    options: WorkerOptions,
+    *,
+    spending: SpendingOptions,
+    settlement: SettlementOptions,
+    request: RequestOptions,
+    output: Output,
+) -> None:
+    """Serve until a signal comes, settle what is under way then, and show the totals."""
+    if settlement.release_duplicates:
+        approval = Approval(yes=spending.yes, ask=not output.json and is_interactive())
+        approval.check_release("duplicates")
+    names = choose_platforms(options.platform)
+    traffic, counts, warnings = Traffic(), Counter[str](), WarningLog(output.log)
 
-    database: Database
-    platforms: tuple[str, ...]
-    """Those to serve; if there are none, all of which the environment has the key."""
-    concurrency: int
-    upkeep: int
-    """Seconds between two searches for unconfirmed purchases and lost workers."""
-    allow_secret: tuple[str, ...]
-    """What requests may name; if there is nothing, the default of `Worker`."""
-    spending: SpendingOptions
-    settlement: SettlementOptions
-    request: RequestOptions
-    output: Output
-    _traffic: Traffic = attrs.field(factory=Traffic)
-    _counts: Counter[str] = attrs.field(factory=Counter[str])
-    _warnings: WarningLog = attrs.field(
-        default=attrs.Factory(lambda self: WarningLog(self.output.log), takes_self=True)
-    )
-    _served: list[str] = attrs.field(
-        default=attrs.Factory(lambda self: _platforms_to_serve(self.platforms), takes_self=True)
-    )
-
-    def run(self) -> None:
-        """Serve until a signal comes, and settle what is under way then."""
-        if self.settlement.release_duplicates:
-            ask = not self.output.json and is_interactive()
-            Approval.of(self.spending, ask=ask).check_release("duplicates")
-        run(self._serve())
-
-    async def _serve(self) -> None:
-        worker = self._worker()
-        began = time.monotonic()
-        await self.database.queue().prepare()
-        with on_interrupt(worker.stop), self._warnings:
-            self._introduce()
-            await worker.run()
-        self.output.show(
-            Summary(
-                rows=self._counts.total(),
-                done=self._counts["done"],
-                failed=self._counts["failed"],
-                unconfirmed=self._counts["unconfirmed"],
-                requests=self._traffic.requests,
-                rate_limited=self._traffic.rate_limited,
-                elapsed_ms=round((time.monotonic() - began) * 1000),
-            )
-        )
-
-    def _worker(self) -> Worker:
-        often = cron_every(self.upkeep)
-        worker = AnnouncedWorker(
-            [self._account(name) for name in self._served],
-            self.database.dsn,
-            secrets=_resolver(self.allow_secret),
-            concurrency=self.concurrency,
-            reconcile=often,
-            retry_stalled=often,
-            gate=partial(SharedGate, refusal_statuses=self.request.refusal_status),
-            on_settled=self._report,
-        )
-        worker.announce = self.output.log
-        return worker
-
-    def _account(self, name: str) -> Account:
-        client = partial(
-            client_of_environment, PLATFORMS[name], self.request, observer=self._traffic
-        )
-        return Account(
-            client,
-            max_purchases=self.spending.max_purchases,
-            settle_time=self.settlement.settle_time,
-            retry_unconfirmed=self.settlement.retry_unconfirmed,
-            release_duplicates=self.settlement.release_duplicates,
-        )
-
-    def _introduce(self) -> None:
-        self.output.widths = Widths(
-            id=16, action=len("purchase"), platform=max(map(len, self._served))
-        )
-        self.output.show(
-            WorkerStarted(
-                accounts=tuple(self._served),
-                database=self.database.name,
-                concurrency=self.concurrency,
-            )
-        )
-        self.output.log("serving until Ctrl-C")
-
-    def _report(self, row: Row) -> None:
-        """Show how an operation ended."""
+    def report(row: Row) -> None:
         result = result_of_operation(row)
-        self._counts[result.status] += 1
-        self.output.show(result)
-        self._warnings.reset()
+        counts[result.status] += 1
+        output.show(result)
+        warnings.reset()
+
+    accounts = [
+        Account(
+            partial(client_of, name, request, observer=traffic),
+            max_purchases=spending.max_purchases,
+            settle_time=settlement.settle_time,
+            retry_unconfirmed=settlement.retry_unconfirmed,
+            release_duplicates=settlement.release_duplicates,
+        )
+        for name in names
+    ]
+    often = cron_every(options.upkeep)
+    worker = AnnouncedWorker(
+        accounts,
+        database.dsn,
+        secrets=_resolver(options.allow_secret),
+        concurrency=options.concurrency,
+        reconcile=often,
+        retry_stalled=often,
+        gate=partial(SharedGate, refusal_statuses=request.refusal_status),
+        on_settled=report,
+    )
+    worker.announce = output.log
+    output.widths = Widths(id=16, action=len("purchase"), platform=max(map(len, names)))
+    started = WorkerStarted(
+        accounts=tuple(names), database=database.name, concurrency=options.concurrency
+    )
+
+    async def main() -> None:
+        await database.queue().prepare()
+        with on_interrupt(worker.stop), warnings:
+            output.show(started)
+            output.log("serving until Ctrl-C")
+            await worker.run()
+
+    began = time.monotonic()
+    run(main())
+    output.show(
+        Summary(
+            rows=counts.total(),
+            done=counts["done"],
+            failed=counts["failed"],
+            unconfirmed=counts["unconfirmed"],
+            requests=traffic.requests,
+            rate_limited=traffic.rate_limited,
+            elapsed_ms=round((time.monotonic() - began) * 1000),
+        )
+    )
 
 
 class AnnouncedWorker(Worker):
@@ -177,17 +148,6 @@ def result_of_operation(row: Row) -> RowResult:
 def cron_every(seconds: int) -> str:
     """Return the cron expression that comes nearest to every so many *seconds*."""
     return f"* * * * * */{seconds}" if seconds < 60 else f"*/{round(seconds / 60)} * * * *"
-
-
-def _platforms_to_serve(named: tuple[str, ...]) -> list[str]:
-    """Return the platforms that are named, or those of which the environment has the key."""
-    if named:
-        return [*dict.fromkeys(named)]
-    found = [name for name, each in PLATFORMS.items() if os.environ.get(each.key_variable)]
-    if not found:
-        variables = ", ".join(each.key_variable for each in PLATFORMS.values())
-        raise CommandError(f"no platform to serve: set the API key of at least one, {variables}")
-    return found
 
 
 def _resolver(allowed: tuple[str, ...]) -> SecretResolver | None:

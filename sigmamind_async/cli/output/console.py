@@ -18,28 +18,9 @@ import attrs
 
 from sigmamind_async.cli.errors import CommandError, sanitize
 from sigmamind_async.cli.output import (
+    events,
     journal_status,  # noqa: F401 # pyright: ignore[reportUnusedImport] - registers its texts
-)
-from sigmamind_async.cli.output.events import (
-    Event,
-    JournalStatus,
-    RowResult,
-    Summary,
-    View,
-    events_in,
-    json_line,
-)
-from sigmamind_async.cli.output.text import (
-    STYLES,
-    Line,
-    Span,
-    Widths,
-    count_of,
-    format_clock,
-    line,
-    plain,
-    render,
-    row_lines,
+    text,
 )
 
 if TYPE_CHECKING:  # rich is a tenth of what `status` costs in a pipe: only a terminal loads it
@@ -81,7 +62,7 @@ class Output:
     """Show only what went wrong of a job's rows."""
     verbose: bool = False
     """Show all rows of a job."""
-    widths: Widths = attrs.field(factory=Widths)
+    widths: text.Widths = attrs.field(factory=text.Widths)
     closed: bool = False
     """True once standard output takes no more."""
     _bar: Console | None = None
@@ -101,16 +82,16 @@ class Output:
         is_terminal = sys.stdout.isatty() and not json
         return cls(json=json, is_terminal=is_terminal, quiet=quiet, verbose=verbose)
 
-    def show(self, shown: Event | View) -> None:
+    def show(self, shown: events.Event | events.View) -> None:
         """Write one event to standard output; what cannot be written is dropped."""
         if self.closed or self._is_hidden(shown):
             return
         try:
             if self.json:
-                for event in events_in(shown):
-                    print(json_line(event))
+                for event in events.events_in(shown):
+                    print(events.json_line(event))
             elif not self.is_terminal:
-                print("\n".join(map(plain, self._lines(shown, None))))
+                print("\n".join(map(text.plain, self._lines(shown, None))))
             else:
                 console = self._bar or _console()
                 for each in self._lines(shown, console.width):
@@ -120,15 +101,15 @@ class Output:
             self.closed = True
             _give_up_stdout(error)
 
-    def log(self, text: str = "") -> None:
+    def log(self, message: str = "") -> None:
         """Write a line for a person to standard error; programs that read JSON get none."""
         if self.json:
             return
         with suppress(OSError):
             if self._bar is not None:
-                self._bar.print(_styled(line(sanitize(text, None))), soft_wrap=True)
+                self._bar.print(_styled(text.line(sanitize(message, None))), soft_wrap=True)
             else:
-                print(sanitize(text, None), file=sys.stderr)
+                print(sanitize(message, None), file=sys.stderr)
 
     @contextmanager
     def progress(self, progress: Progress, traffic: Traffic | None = None) -> Generator[None]:
@@ -162,20 +143,20 @@ class Output:
         try:
             yield
         finally:
-            self._bar = self._waiting = None
             with suppress(OSError):  # the terminal may be gone
                 live.stop()
+            self._bar = self._waiting = None
 
     def wait_for_unconfirmed(self, count: int, seconds: float) -> None:
         """Say that a job waits for unconfirmed rows alone; on a terminal, with a countdown."""
         if self._bar is not None:
             self._waiting = count, time.monotonic() + seconds
         else:
-            rows = count_of(count, "unconfirmed row")
+            rows = text.count_of(count, "unconfirmed row")
             self.log(f"checking {rows} for up to {seconds:.0f} s; Ctrl-C leaves them unconfirmed")
 
-    def _is_hidden(self, shown: Event | View) -> bool:
-        if self.json or self.verbose or not isinstance(shown, RowResult):
+    def _is_hidden(self, shown: events.Event | events.View) -> bool:
+        if self.json or self.verbose or not isinstance(shown, events.RowResult):
             return False
         if shown.status not in {"done", "skipped"}:
             return False
@@ -183,38 +164,40 @@ class Output:
         self._new += is_new
         return self.quiet or (self.is_terminal and not (is_new and self._new <= MOST_NEW))
 
-    def _lines(self, shown: Event | View, width: int | None) -> Iterable[Line]:
-        if isinstance(shown, RowResult):
-            return row_lines(shown, width, self.widths)
-        before: list[Line] = []
-        if isinstance(shown, Summary) and self._new > MOST_NEW and self.is_terminal:
-            hidden = count_of(self._new - MOST_NEW, "more row")
-            before = [line((f"and {hidden} done; --verbose shows all", "dim"))]
-        elif isinstance(shown, JournalStatus):
-            before = [line()] if self._has_status else []
+    def _lines(self, shown: events.Event | events.View, width: int | None) -> Iterable[text.Line]:
+        if isinstance(shown, events.RowResult):
+            return text.row_lines(shown, width, self.widths)
+        before: list[text.Line] = []
+        if isinstance(shown, events.Summary) and self._new > MOST_NEW and self.is_terminal:
+            hidden = text.count_of(self._new - MOST_NEW, "more row")
+            before = [text.line((f"and {hidden} done; --verbose shows all", "dim"))]
+        elif isinstance(shown, events.JournalStatus):
+            before = [text.line()] if self._has_status else []
             self._has_status = True
-        return [*before, *render(shown, width)]
+        return [*before, *text.render(shown, width)]
 
 
 def progress_line(
     counts: Progress, traffic: Traffic | None, waiting: tuple[int, float] | None = None
-) -> Line:
+) -> text.Line:
     """Return what is beside the bar of a job."""
-    cells: list[str | Span] = [f"{counts.finished:,}/{counts.total or 0:,}"]
+    cells: list[str | text.Span] = [f"{counts.finished:,}/{counts.total or 0:,}"]
     if counts.failed:
         cells.append((f" {counts.failed:,} failed", "failed"))
     if waiting is not None:
         rows, until = waiting
-        left = format_clock(max(0.0, until - time.monotonic()))
-        return line(*cells, f" checking {count_of(rows, 'unconfirmed row')}, up to {left}")
+        left = text.format_clock(max(0.0, until - time.monotonic()))
+        return text.line(
+            *cells, f" checking {text.count_of(rows, 'unconfirmed row')}, up to {left}"
+        )
     if counts.unconfirmed:
         cells.append((f" {counts.unconfirmed:,} unconfirmed", "unconfirmed"))
     cells.append(f" {counts.rate:,.0f}/s")
     if counts.eta is not None:
-        cells.append((f" {format_clock(counts.eta)}", "heading"))
+        cells.append((f" {text.format_clock(counts.eta)}", "heading"))
     if traffic is not None and traffic.rate_limited:
         cells.append((f" {traffic.rate_limited:,} rate-limited", "dim"))
-    return line(*cells)
+    return text.line(*cells)
 
 
 def _console(*, stderr: bool = False) -> Console:
@@ -223,10 +206,10 @@ def _console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr)
 
 
-def _styled(shown: Line) -> Text:
+def _styled(shown: text.Line) -> Text:
     from rich.text import Text
 
-    styled = Text.assemble(*((text, STYLES.get(word, "")) for text, word in shown))
+    styled = Text.assemble(*((span, text.STYLES.get(word, "")) for span, word in shown))
     styled.rstrip()  # blanks at the end would go on in the next line of the terminal
     return styled
 

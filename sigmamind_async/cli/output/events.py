@@ -1,4 +1,4 @@
-"""What commands report, as values: `rendering` draws them, ``--json`` writes them one a line.
+"""What commands report, as values: `text` draws them, ``--json`` writes them one a line.
 
 `schema.json`, beside this module, describes every field. One that does not apply is `None` or
 empty.
@@ -7,7 +7,6 @@ empty.
 from __future__ import annotations
 
 import enum
-import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ if TYPE_CHECKING:  # ``status`` and ``--help`` answer without loading a platform
     from sigmamind_async.errors import Committed
     from sigmamind_async.fleet.plan import Plan
     from sigmamind_async.fleet.spec import Problem
+    from sigmamind_async.platforms.sigmamind.verification import TestStatus
     from sigmamind_async.provisioning.row import State
 
 VERSION: Final = 1
@@ -140,7 +140,7 @@ class NumberRecord(Event):
 
 @attrs.frozen(eq=False, repr=False)
 class NumberList(View):
-    numbers: tuple[NumberRecord, ...]
+    events: tuple[NumberRecord, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -148,10 +148,6 @@ class NumberReleased(Event):
     platform: str | None = None
     phone_number: str | None = None
     record_id: str | None = None
-
-
-TestStatus = Literal["passed", "failed", "unconfirmed", "skipped"]
-"""``failed``: not answered, or not placed; ``unconfirmed``: it may have rung."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -169,7 +165,7 @@ class Verification(Event):
 
 @attrs.frozen(eq=False, repr=False)
 class VerificationList(View):
-    results: tuple[Verification, ...]
+    events: tuple[Verification, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -297,7 +293,7 @@ class JournalStatus(Event):
 
 @attrs.frozen(eq=False, repr=False)
 class JournalRows(View):
-    rows: tuple[JournalRow, ...]
+    events: tuple[JournalRow, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -321,7 +317,7 @@ class SandboxEndpoint(Event):
 
 @attrs.frozen(eq=False, repr=False)
 class SandboxStarted(View):
-    endpoints: tuple[SandboxEndpoint, ...]
+    events: tuple[SandboxEndpoint, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -348,6 +344,10 @@ class WorkerKilled(Event):
     rows: int
 
 
+def _passed(audit: AuditResult) -> bool:
+    return not (audit.bought_twice or audit.lost or audit.not_done)
+
+
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class AuditResult(Event):
     purchases: int
@@ -355,11 +355,7 @@ class AuditResult(Event):
     bought_twice: int = 0
     lost: int = 0
     not_done: int = 0
-    passed: bool = attrs.field(init=False)
-
-    @passed.default
-    def _passed(self) -> bool:
-        return not (self.bought_twice or self.lost or self.not_done)
+    passed: bool = attrs.field(default=attrs.Factory(_passed, takes_self=True), init=False)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -391,20 +387,14 @@ class CommandFailed(Event):
 def events_in(shown: Event | View) -> Iterable[Event]:
     """Return the events of a view, or the event itself."""
     match shown:
-        case NumberList():
-            return shown.numbers
-        case JournalRows():
-            return shown.rows
-        case VerificationList():
-            return shown.results
-        case SandboxStarted():
-            return shown.endpoints
+        case NumberList() | JournalRows() | VerificationList() | SandboxStarted():
+            return shown.events
         case ProblemList():
             return (_copy(FileProblem, problem) for problem in shown.problems)
         case PlanView():
             return _plan_events(shown)
         case JournalStatus():
-            return itertools.chain((shown,), shown.rows)
+            return (shown, *shown.rows)
         case Event():
             return (shown,)
         case _:

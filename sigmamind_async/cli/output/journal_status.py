@@ -8,18 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, get_args
 
 from sigmamind_async.cli.options import PlatformName
-from sigmamind_async.cli.output.events import (
-    Decision,
-    HistoryEntry,
-    JournalRow,
-    JournalRows,
-    JournalStatus,
-    Resolution,
-    StateChanged,
-    UnsettledRow,
-)
+from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.text import (
     Line,
+    Span,
     count_of,
     format_clock,
     format_timestamp,
@@ -43,10 +35,10 @@ MOST: Final = 20
 
 def journal_status_of(
     status: Status, place: JournalLocation, platform: str, now: float
-) -> JournalStatus:
+) -> events.JournalStatus:
     """Return the status of *platform* in the journal at *place*."""
     rows = (*status.need_decision, *status.unconfirmed)
-    return JournalStatus(
+    return events.JournalStatus(
         journal=place.name,
         platform=platform,
         now=_time(now),
@@ -59,10 +51,10 @@ def journal_status_of(
     )
 
 
-def journal_row_of(row: Row, settle_time: float, place: JournalLocation) -> JournalRow:
+def journal_row_of(row: Row, settle_time: float, place: JournalLocation) -> events.JournalRow:
     """Return an operation of a journal; what is not settled about it included."""
     is_open = row.state in UNSETTLED or row.state in NEED_DECISION
-    return JournalRow(
+    return events.JournalRow(
         row=row_id_of(row.op_id),
         op_id=row.op_id,
         platform=_platform_of(row),
@@ -100,15 +92,17 @@ def _time(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-def _unsettled(row: Row, settle_time: float, place: JournalLocation) -> UnsettledRow:
+def _unsettled(row: Row, settle_time: float, place: JournalLocation) -> events.UnsettledRow:
     is_tagged = row.kind is Kind.PURCHASE and row.attempt
-    return UnsettledRow(
+    return events.UnsettledRow(
         request=summary(row),
         since=_time(row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at),
         settles_at=_time(settles_at(row, settle_time)) if row.state in UNSETTLED else None,
         listings=row.absent_listings,
         message=_SENDING if row.state is State.SENDING else without_call(row.error),
-        history=tuple(HistoryEntry(at=_time(each.at), message=each.text) for each in row.history),
+        history=tuple(
+            events.HistoryEntry(at=_time(each.at), message=each.text) for each in row.history
+        ),
         tag=add_tag("", row.token, row.attempt) if is_tagged else "",
         duplicates=row.duplicates,
         resolutions=tuple(_resolutions(row, place)),
@@ -144,12 +138,12 @@ def without_call(text: str) -> str:
 _LATE: Final = "if the first purchase turns up later, reconcile reports it as a duplicate"
 
 
-def _resolutions(row: Row, place: JournalLocation) -> Iterator[Resolution]:
+def _resolutions(row: Row, place: JournalLocation) -> Iterator[events.Resolution]:
     duplicates = ", ".join(row.duplicates)
     keep = f", keep {row.phone_number}" if row.phone_number else ""
     release = f"release {duplicates} permanently{keep}"
     sender = "a worker" if row.enqueued else "the next apply"
-    meanings: dict[Decision, str] = {}
+    meanings: dict[events.Decision, str] = {}
     if row.state is State.NEEDS_DECISION:
         meanings["adopt"] = "link a number of the account to the row: it is the one that was bought"
         meanings["retry_unconfirmed"] = f"{sender} sends it again; {_LATE}"
@@ -163,7 +157,7 @@ def _resolutions(row: Row, place: JournalLocation) -> Iterator[Resolution]:
         number = ("+NUMBER",) if decision == "adopt" else ()
         words = ("--only", row_id_of(row.op_id), option, *number)
         command = place.command("reconcile", _platform_of(row), *words)
-        yield Resolution(decision=decision, command=command, meaning=meaning)
+        yield events.Resolution(decision=decision, command=command, meaning=meaning)
 
 
 # ---------------------------------------------------------------- as text
@@ -174,30 +168,31 @@ def state_name(state: State) -> str:
     return "needs a decision" if state is State.NEEDS_DECISION else state.value
 
 
-@render.register(JournalRows)
-def _(shown: JournalRows, width: int | None) -> Iterable[Line]:
-    cells = [
-        (
-            row.row,
-            row.phone_number or "",
-            row.record_id or "",
-            row.action.replace("_", " "),
-            (state_name(row.state), row.state.value),
-        )
-        for row in shown.rows
+@render.register(events.JournalRows)
+def _(shown: events.JournalRows, width: int | None) -> Iterator[Line]:
+    rows: list[dict[str, str | Span]] = [
+        {
+            "row": row.row,
+            "number": row.phone_number or "",
+            "record id": row.record_id or "",
+            "action": row.action.replace("_", " "),
+            "state": (state_name(row.state), row.state.value),
+        }
+        for row in shown.events
     ]
-    return [line(), *table(("row", "number", "record id", "action", "state"), cells, width)]
+    yield line()
+    yield from table(rows, width)
 
 
-@render.register(StateChanged)
-def _(shown: StateChanged, width: int | None) -> Iterable[Line]:
+@render.register(events.StateChanged)
+def _(shown: events.StateChanged, width: int | None) -> Iterable[Line]:
     change = f"{state_name(shown.before)} -> {state_name(shown.after)}"
     text = f"{shown.row}: {change} ({without_call(shown.message)})"
     return prose(text, width, shown.after.value)
 
 
-@render.register(JournalStatus)
-def _(status: JournalStatus, width: int | None) -> Iterator[Line]:
+@render.register(events.JournalStatus)
+def _(status: events.JournalStatus, width: int | None) -> Iterator[Line]:
     open_rows = [(row, row.unsettled) for row in status.rows if row.unsettled]
     undecided = [(row, known) for row, known in open_rows if known.resolutions]
     unconfirmed = [(row, known) for row, known in open_rows if not known.resolutions]
@@ -226,7 +221,7 @@ def _(status: JournalStatus, width: int | None) -> Iterator[Line]:
         yield from prose(f"{text[0].upper()}{text[1:]}.", width, "dim")
 
 
-def _headline(status: JournalStatus, undecided: int, unconfirmed: int) -> tuple[str, str]:
+def _headline(status: events.JournalStatus, undecided: int, unconfirmed: int) -> tuple[str, str]:
     if undecided:
         also = f", {unconfirmed:,} unconfirmed" if unconfirmed else ""
         return f"{count_of(undecided, 'row needs', 'rows need')} a decision{also}", "needs_decision"
@@ -238,7 +233,7 @@ def _headline(status: JournalStatus, undecided: int, unconfirmed: int) -> tuple[
 
 
 def _unsettled_lines(
-    row: JournalRow, known: UnsettledRow, now: datetime, width: int | None
+    row: events.JournalRow, known: events.UnsettledRow, now: datetime, width: int | None
 ) -> Iterator[Line]:
     since = "" if known.resolutions else f" since {format_timestamp(known.since.timestamp())}"
     yield from prose(f"{row.row}: {state_name(row.state)}{since}", width, row.state.value)
@@ -252,14 +247,14 @@ def _unsettled_lines(
         yield from prose(resolution.meaning, width, "dim", indent=6)
 
 
-def _decision_texts(known: UnsettledRow) -> Iterator[str]:
+def _decision_texts(known: events.UnsettledRow) -> Iterator[str]:
     for entry in known.history:
         yield f"{format_timestamp(entry.at.timestamp())}  {without_call(entry.message)}"
     if known.tag:
         yield f"the label of its number would end in {known.tag}"
 
 
-def _waiting_texts(known: UnsettledRow, now: datetime) -> Iterator[str]:
+def _waiting_texts(known: events.UnsettledRow, now: datetime) -> Iterator[str]:
     yield known.message
     if known.settles_at is None:
         return

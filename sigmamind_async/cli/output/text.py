@@ -8,11 +8,10 @@ itself.
 from __future__ import annotations
 
 import functools
-import re
 import shlex
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
@@ -94,14 +93,6 @@ def format_clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-_TAG: Final = re.compile(r" ?\[sm:[0-9A-Z]+\.\d+\]$")
-
-
-def label_text(label: str | None) -> str:
-    """Return a label without the tag by which a purchase is recognized."""
-    return _TAG.sub("", label or "")
-
-
 # ---------------------------------------------------------------- lines
 
 Span: TypeAlias = tuple[str, str]
@@ -181,48 +172,48 @@ def aligned(cells: Iterable[Cell], note: str, width: int | None) -> list[Line]:
 
 
 def table(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str | Span]],
-    width: int | None,
-    shrinks: str = "",
-) -> list[Line]:
-    """Return headings and rows, without empty columns.
+    rows: Sequence[Mapping[str, str | Span]], width: int | None, shrinks: str = ""
+) -> Iterator[Line]:
+    """Yield headings, which are the keys, and rows; without empty columns.
 
     Where *width* is too small, the column that *shrinks* is cut, or each row becomes a block.
     """
-    spans = [[(sanitize(text), word) for text, word in line(*row)] for row in rows]
-    kept = [index for index in range(len(headings)) if any(row[index][0] for row in spans)]
-    headings = [headings[index] for index in kept]
-    columns = [[row[index] for row in spans] for index in kept]
-    widths = [
-        max(_columns(text) for text in (heading, *(text for text, _ in column)))
-        for heading, column in zip(headings, columns, strict=True)
-    ]
-    spare = 0 if width is None else width - sum(widths) - 2 * (len(kept) - 1)
+    columns: dict[str, list[Span]] = {}
+    for heading in rows[0]:
+        cells = [(sanitize(text), word) for text, word in line(*(row[heading] for row in rows))]
+        if any(text for text, _ in cells):
+            columns[heading] = cells
+    widths = {
+        heading: max(map(_columns, (heading, *(text for text, _ in cells))))
+        for heading, cells in columns.items()
+    }
+    spare = 0 if width is None else width - sum(widths.values()) - 2 * (len(columns) - 1)
     if spare < 0:
-        index = headings.index(shrinks) if shrinks in headings else 0
-        if shrinks not in headings or widths[index] + spare < len(shrinks):
-            rows = zip(*columns, strict=True)
-            return [each for row in rows for each in _block(headings, row, width or 0, shrinks)]
-        widths[index] += spare
-    counts = [all(text.replace(",", "").isdecimal() for text, _ in column) for column in columns]
-    titles = [(heading, "heading") for heading in headings]
-    return [
-        tuple(
-            (_pad(text, room, right=right) + "  ", word)
-            for (text, word), room, right in zip(row, widths, counts, strict=True)
+        widths[shrinks] = widths.get(shrinks, 0) + spare
+        if widths[shrinks] < max(len(shrinks), 1):
+            for row in zip(*columns.values(), strict=True):
+                yield from _block(dict(zip(columns, row, strict=True)), width or 0, shrinks)
+            return
+    counts = {
+        heading
+        for heading, cells in columns.items()
+        if all(text.replace(",", "").isdecimal() for text, _ in cells)
+    }
+    titles = [(heading, "heading") for heading in columns]
+    for spans in (titles, *zip(*columns.values(), strict=True)):
+        yield tuple(
+            (_pad(text, widths[heading], right=heading in counts) + "  ", word)
+            for heading, (text, word) in zip(columns, spans, strict=True)
         )
-        for row in (titles, *zip(*columns, strict=True))
-    ]
 
 
-def _block(
-    headings: Sequence[str], row: Sequence[Span], width: int, shrinks: str
-) -> Iterator[Line]:
+def _block(row: Mapping[str, Span], width: int, shrinks: str) -> Iterator[Line]:
     """Yield one row of a table as lines: its first cell, and the others with their headings."""
-    yield (row[0],)
-    widest = max(map(len, headings[1:]), default=0)
-    for heading, (text, word) in zip(headings[1:], row[1:], strict=True):
+    first, *others = row
+    yield (row[first],)
+    widest = max(map(len, others), default=0)
+    for heading in others:
+        text, word = row[heading]
         room = max(width - widest - 4, NARROWEST) if heading == shrinks else _columns(text)
         if text:
             yield line((f"  {heading:<{widest}}  ", "dim"), (_pad(text, room).rstrip(), word))
@@ -272,22 +263,23 @@ def _(shown: events.OrderPlaced, width: int | None) -> Iterator[Line]:
 
 @render.register(events.SandboxStarted)
 def _(shown: events.SandboxStarted, _: int | None) -> Iterable[Line]:
-    variables = [pair for each in shown.endpoints for pair in each.environment.items()]
+    variables = [pair for each in shown.events for pair in each.environment.items()]
     return [line(f"export {name}={shlex.quote(value)}") for name, value in variables]
 
 
 @render.register(events.AuditResult)
-def _(audit: events.AuditResult, width: int | None) -> list[Line]:
-    cells = {
-        "to buy": audit.purchases,
-        "bought": audit.bought,
-        "bought twice": audit.bought_twice,
-        "lost": audit.lost,
-        "not done": audit.not_done,
-    }
+def _(audit: events.AuditResult, width: int | None) -> Iterator[Line]:
     verdict = "PASS" if audit.passed else "FAIL"
-    row: list[str | Span] = [*(f"{count:,}" for count in cells.values()), (verdict, verdict)]
-    return [line(("The platforms' own ledger:", "dim")), *table([*cells, "verdict"], [row], width)]
+    row: dict[str, str | Span] = {
+        "to buy": f"{audit.purchases:,}",
+        "bought": f"{audit.bought:,}",
+        "bought twice": f"{audit.bought_twice:,}",
+        "lost": f"{audit.lost:,}",
+        "not done": f"{audit.not_done:,}",
+        "verdict": (verdict, verdict),
+    }
+    yield line(("The platforms' own ledger:", "dim"))
+    yield from table([row], width)
 
 
 # ---------------------------------------------------------------- rows of a job
@@ -374,41 +366,35 @@ def _worst(summary: events.Summary | events.VerificationSummary) -> str:
 
 # ---------------------------------------------------------------- numbers
 
-_NUMBER_HEADINGS: Final = (
-    *("phone number", "record id", "platform", "side", "provider"),
-    *("inbound agent", "outbound agent", "state", "label"),
-)
-
 
 @render.register(events.NumberList)
 def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
-    if not shown.numbers:
+    if not shown.events:
         yield line("No numbers match.")
         return
-    several = len({number.platform for number in shown.numbers}) > 1
+    several = len({number.platform for number in shown.events}) > 1
     rows = [
-        (
-            number.phone_number or "(unknown)",
-            number.record_id or "",
-            number.platform or "" if several else "",
-            number.side or "",
-            number.provider or "",
-            number.inbound_agent_id or "",
-            number.outbound_agent_id or "",
-            "inactive" if number.active is False else "",
-            label_text(number.label),
-        )
-        for number in shown.numbers
+        {
+            "phone number": number.phone_number or "(unknown)",
+            "record id": number.record_id or "",
+            "platform": number.platform or "" if several else "",
+            "side": number.side or "",
+            "provider": number.provider or "",
+            "inbound agent": number.inbound_agent_id or "",
+            "outbound agent": number.outbound_agent_id or "",
+            "state": "inactive" if number.active is False else "",
+            "label": number.label or "",
+        }
+        for number in shown.events
     ]
-    yield from table(_NUMBER_HEADINGS, rows, width, shrinks="label")
+    yield from table(rows, width, shrinks="label")
     yield line()
-    yield line((count_of(len(shown.numbers), "number"), "dim"))
+    yield line((count_of(len(rows), "number"), "dim"))
 
 
 @render.register(events.NumberRecord)
 def _(number: events.NumberRecord, _: int | None) -> Iterator[Line]:
-    fields = attrs.asdict(number) | {"label": label_text(number.label) or None}
-    shown = {name: value for name, value in fields.items() if value is not None}
+    shown = {name: value for name, value in attrs.asdict(number).items() if value is not None}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
@@ -437,7 +423,7 @@ def _verification_lines(result: events.Verification, width: int | None) -> list[
 def _(shown: events.VerificationList, width: int | None) -> Iterator[Line]:
     """Yield test calls; numbers that were left out for one reason are named together."""
     left_out: defaultdict[str, list[events.Verification]] = defaultdict(list)
-    for result in shown.results:
+    for result in shown.events:
         if result.status == "skipped":
             left_out[result.note.replace(result.phone_number or "", "+NUMBER")].append(result)
     for note, results in left_out.items():
@@ -448,7 +434,7 @@ def _(shown: events.VerificationList, width: int | None) -> Iterator[Line]:
         head = f"skipped      {count_of(len(numbers), 'number')}: {ids_text(numbers)}"
         yield from prose(head, width, "skipped", hang=STATUS_WIDTH + 2)
         yield from prose(note, width, indent=4)
-    for result in shown.results:
+    for result in shown.events:
         if result.status != "skipped":
             yield from _verification_lines(result, width)
 
@@ -515,7 +501,7 @@ def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
             yield line((f"and {len(steps) - most:,} more; --json lists all", "dim"))
     if plan.problems:
         yield line()
-        yield from _problem_lines(plan.problems, width)
+        yield from _problem_lines(events.ProblemList(tuple(plan.problems)), width)
     if count := len(plan.unlisted):
         text = f"{count_of(count, 'number')} in the journal but in no row, left alone: "
         yield line()
@@ -577,24 +563,19 @@ def _is_secret(field: str) -> bool:
 
 
 @render.register(events.ProblemList)
-def _(shown: events.ProblemList, width: int | None) -> Iterable[Line]:
-    return _problem_lines(shown.problems, width)
-
-
-def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[Line]:
+def _problem_lines(shown: events.ProblemList, width: int | None) -> Iterator[Line]:
     """Yield what is wrong; what many rows have in common only once."""
-    if not problems:
-        return
+    problems = shown.problems
     yield line((f"{count_of(len(problems), 'problem')}:", "failed"))
     groups: defaultdict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         groups[problem.field, problem.message].append(problem)
-    shown = [*groups.values()]
-    for first, *others in shown[:MOST_PROBLEMS]:
+    kinds = [*groups.values()]
+    for first, *others in kinds[:MOST_PROBLEMS]:
         yield from prose(str(first), width, indent=2)
         if others:
             names = ids_text([each.id or f"line {each.line}" for each in others])
             text = f"and {count_of(len(others), 'other row')}: {names}"
             yield from prose(text, width, "dim", indent=4)
-    if hidden := sum(map(len, shown[MOST_PROBLEMS:])):
+    if hidden := sum(map(len, kinds[MOST_PROBLEMS:])):
         yield line((f"  and {hidden:,} more; --json lists all", "dim"))

@@ -11,8 +11,8 @@ from typing import IO, Annotated
 import attrs
 from cyclopts import Parameter
 
-from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.errors import CommandError, sanitize
+from sigmamind_async.cli.fleet_input import new_file
 from sigmamind_async.cli.output.console import Traffic
 from sigmamind_async.cli.output.events import RowResult, Summary
 from sigmamind_async.cli.report.model import Header, Tally, Timeline

@@ -312,7 +312,7 @@ def test_what_the_check_finds_is_placed_and_added() -> None:
             "a trunk_password: is empty; write env:NAME or file:PATH",
         ),
         (
-            '"type":' + "[" * 5_000 + '"a:b"' + "]" * 5_000,
+            '"type":' + "[" * 30_000 + '"a:b"' + "]" * 30_000,
             "is nested too deeply",
         ),
         ('"area_code":true', "a area_code: must be a whole number like 415"),
@@ -430,6 +430,15 @@ numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
         "fleet.yaml:1:16: id: cannot be the same for each row; leave it out",
         "fleet.yaml:2: platform: is missing; write one of sigmamind, verbex, dialnexa",
     ]
+
+
+@pytest.mark.parametrize("mark", ["//", "; ", "-- ", "/* ", "<!-- ", "\uff03", " \uff03 "])
+def test_a_row_that_is_commented_out_is_no_row(mark: str) -> None:
+    """Each of these was bought as a row with that id. Negative control: the mark after the id."""
+    row_of = "id,platform,source\n{},verbex,purchase\n".format
+
+    assert "commented out, and rows cannot be; delete the row" in problems(row_of(f"{mark}a"))[0]
+    assert problems(row_of(f"a{mark.strip()}")) == []
 
 
 # ---------------------------------------------------------------- files that are wrong

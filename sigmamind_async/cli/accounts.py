@@ -1,26 +1,38 @@
-"""What the commands know of each platform, as one table. Nothing else asks which one it is."""
+"""The platforms, as the commands see them, and accounts on them, reached as the environment says.
+
+Nothing else asks which platform it is.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 import attrs
 
+from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.options import RequestOptions, SettlementOptions
 from sigmamind_async.cli.output.events import NumberRecord
 from sigmamind_async.convert import RequestValue
+from sigmamind_async.events import Observer
 from sigmamind_async.fleet.vendor_schema import VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.platforms.dialnexa import models as dialnexa
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.sigmamind import models as sigmamind
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.verbex import models as verbex
 from sigmamind_async.platforms.verbex.client import Verbex
+from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.retry import RetryPolicy
 
 AnyClient: TypeAlias = SigmaMind | Verbex | DialNexa
 
+ATTEMPTS: Final = 8
+"""Attempts of one call: nobody waits for a command line within milliseconds."""
 SHOWN_OF_KEY: Final = 4
 SHORTEST_KEY: Final = 16
 """Of a shorter key no character is shown."""
@@ -44,11 +56,6 @@ class Platform:
     def key_variable(self) -> str:
         """The environment variable that holds the API key."""
         return f"{self.client.platform.env_prefix}_API_KEY"
-
-    @property
-    def url_variable(self) -> str:
-        """The environment variable that holds another address than the platform's own."""
-        return f"{self.client.platform.env_prefix}_BASE_URL"
 
     @property
     def schema(self) -> VendorSchema:
@@ -78,10 +85,6 @@ class Platform:
         )
 
 
-def _is_active_on_dialnexa(record: dialnexa.PhoneNumber) -> bool | None:
-    return None if record.status is None else record.status == dialnexa.ACTIVE
-
-
 PLATFORMS: Final[Mapping[str, Platform]] = {
     platform.name: platform
     for platform in (
@@ -91,7 +94,13 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
             is_active=lambda record: record.active,
         ),
         Platform(client=Verbex, get=verbex.GetPhoneNumber),
-        Platform(client=DialNexa, get=dialnexa.GetPhoneNumber, is_active=_is_active_on_dialnexa),
+        Platform(
+            client=DialNexa,
+            get=dialnexa.GetPhoneNumber,
+            is_active=lambda record: (
+                None if record.status is None else record.status == dialnexa.ACTIVE
+            ),
+        ),
     )
 }
 
@@ -102,3 +111,53 @@ def describe_account(client: AnyClient) -> str:
     key = os.environ.get(PLATFORMS[name].key_variable, "")
     end = f"...{key[-SHOWN_OF_KEY:]}" if len(key) >= SHORTEST_KEY else "***"
     return f"{name} at {client.runner.engine.base_url}, key {end}"
+
+
+def choose_platforms(names: Iterable[str]) -> list[str]:
+    """Return *names*, each once; without any, the platforms whose API key is set."""
+    platforms = [each for each in PLATFORMS.values() if os.environ.get(each.key_variable)]
+    found = [*dict.fromkeys(names)] or [each.name for each in platforms]
+    if not found:
+        *others, last = [each.key_variable for each in PLATFORMS.values()]
+        raise CommandError(f"no API key: set {', '.join(others)} or {last} in the environment")
+    return found
+
+
+def client_of(
+    platform: str,
+    request: RequestOptions,
+    *,
+    gate: Gate | None = None,
+    observer: Observer | None = None,
+) -> AnyClient:
+    """Return a client of *platform* whose key and base URL come from the environment alone.
+
+    So does its proxy, where *request* names none. Raises `ConfigurationError` where the key is
+    missing, which names the variable.
+    """
+    return PLATFORMS[platform].client(
+        deadline=request.deadline,
+        attempt_timeout=request.attempt_timeout,
+        proxy=request.proxy,
+        trust_env=True,
+        retry=RetryPolicy(max_attempts=ATTEMPTS),
+        gate=gate or Gate(refusal_statuses=request.refusal_status),
+        observer=observer,
+    )
+
+
+def new_provisioner(
+    client: AnyClient,
+    journal: Journal,
+    settlement: SettlementOptions,
+    max_purchases: int | None = None,
+) -> Provisioner:
+    """Return what carries out the operations of one account."""
+    return Provisioner(
+        client,
+        journal,
+        settle_time=settlement.settle_time,
+        retry_unconfirmed=settlement.retry_unconfirmed,
+        release_duplicates=settlement.release_duplicates,
+        max_purchases=max_purchases,
+    )

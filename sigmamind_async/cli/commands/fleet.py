@@ -1,15 +1,17 @@
-"""``sigmamind apply``: the numbers of the accounts made as the rows of a fleet say, each once."""
+"""``sigmamind plan``, ``apply`` and ``worker``: what makes the numbers as a fleet says."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
+import attrs
 from cyclopts import Parameter
 
-from sigmamind_async.cli.command_line import POSTGRES_OPTION, resume_command
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import (
+    POSTGRES_DEFAULT,
+    POSTGRES_OPTION,
     ChangeOptions,
     FileOptions,
     JournalOptions,
@@ -17,7 +19,9 @@ from sigmamind_async.cli.options import (
     RequestOptions,
     SettlementOptions,
     SpendingOptions,
+    WorkerOptions,
     given_options,
+    resume_command,
 )
 
 _OF_WORKERS = frozenset(
@@ -31,6 +35,40 @@ _OF_WORKERS = frozenset(
     }
 )
 """Options of a request, which workers send under options of their own."""
+
+
+def plan(
+    file: Annotated[str, Parameter(help="A file of rows, or - for standard input.")],
+    /,
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="Save the plan here, to be applied by sigmamind apply.")
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool, Parameter(help="Exit with 0 if nothing would change and with 4 if something would.")
+    ] = False,
+    files: FileOptions = FileOptions(),  # noqa: B008 - cyclopts flattens it
+    changes: ChangeOptions = ChangeOptions(),  # noqa: B008
+    journal: JournalOptions = JournalOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
+) -> int:
+    """Show what `apply` would do."""
+    from sigmamind_async.cli.fleet_input import read_fleet
+    from sigmamind_async.cli.jobs.apply import show_plan
+
+    todo, code = show_plan(
+        file,
+        read_fleet(file, files, journal),
+        changes=changes,
+        request=request,
+        output=output,
+        skip_bad=files.skip_bad,
+        out=out,
+    )
+    if detailed_exitcode and code is Exit.DONE and todo.writes:
+        return Exit.CHANGES
+    return code
 
 
 def apply(
@@ -87,3 +125,40 @@ def _check_for_workers(journal: JournalOptions, files: FileOptions, given: list[
             f"with --workers, {' and '.join(refused)} must be given to sigmamind worker, which"
             " sends the requests; nothing was sent"
         )
+
+
+def worker(
+    *,
+    options: WorkerOptions = WorkerOptions(),  # noqa: B008
+    journal: JournalOptions = JournalOptions(),  # noqa: B008 - cyclopts flattens it
+    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
+    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
+) -> int:
+    """Serve until SIGTERM, SIGHUP or Ctrl-C."""
+    if journal.journal is not None:
+        raise CommandError(
+            "--journal does not apply: workers have their journal in PostgreSQL; give --postgres"
+        )
+    if settlement.accept_key:
+        raise CommandError(
+            "--accept-key does not apply: run sigmamind reconcile --postgres --accept-key once"
+        )
+    from sigmamind_async.cli.journal_location import database_of, missing
+    from sigmamind_async.cli.output.console import Output
+
+    database = database_of(journal.postgres or POSTGRES_DEFAULT)
+    try:
+        from sigmamind_async.cli.jobs.worker_runner import serve
+    except ImportError as error:
+        raise missing(error) from None
+    serve(
+        database,
+        options,
+        spending=spending,
+        settlement=settlement,
+        request=request,
+        output=Output.for_process(**attrs.asdict(output)),
+    )
+    return Exit.DONE

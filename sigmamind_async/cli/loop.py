@@ -1,12 +1,29 @@
-"""Ctrl-C as an event to be handled in good order, instead of an exception anywhere."""
+"""The event loop of a command, on which Ctrl-C is an event, instead of an exception anywhere."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run *main* to its end."""
+    with new_loop() as loop:
+        return loop.run(main)
+
+
+def new_loop() -> asyncio.Runner:
+    """Return a loop to run several things on, and to ask a person something in between."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 @contextmanager
@@ -39,7 +56,7 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
         try:
             loop.add_signal_handler(number, handler)
         except NotImplementedError:  # Windows
-            signal.signal(number, _passing_to(loop, handler))
+            signal.signal(number, lambda *_, then=handler: loop.call_soon_threadsafe(then))
     try:
         yield
     finally:
@@ -47,12 +64,3 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN if heard and number == hangup else earlier)
-
-
-def _passing_to(
-    loop: asyncio.AbstractEventLoop, handle: Callable[[], None]
-) -> Callable[[int, FrameType | None], None]:
-    def passing(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(handle)
-
-    return passing
