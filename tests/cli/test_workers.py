@@ -245,6 +245,23 @@ def test_what_a_database_has_bought_is_not_bought_without_it(cli: Cli, inside: I
     assert len(cli.labels()) == 2
 
 
+@pytest.mark.usefixtures("home")
+def test_files_share_the_database(cli: Cli, inside: Inside) -> None:
+    """A second file, and a row added to the first. The control: a row that was renamed."""
+    row = "{},sigmamind,purchase,{},US\n".format
+    for name, rows in (
+        ("eu.csv", row("eu-1", "Desk")),
+        ("us.csv", row("us-1", "Hall")),
+        ("eu.csv", row("eu-1", "Desk") + row("eu-2", "Door")),
+    ):
+        path = cli.write(name, FLEET.splitlines(keepends=True)[0] + rows)
+        assert inside("apply", path, "--postgres", *BUY).code == 0
+    assert len(cli.box.ledger.purchases) == 3
+    renamed = FLEET.splitlines(keepends=True)[0] + row("eu-1", "Desk") + row("new", "Lift")
+    assert inside("apply", cli.write("eu.csv", renamed), "--postgres", *BUY).code == 1
+    assert len(cli.box.ledger.purchases) == 3
+
+
 # ---------------------------------------------------------------- what cannot be
 
 
