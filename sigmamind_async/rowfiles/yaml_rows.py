@@ -122,8 +122,7 @@ def _with_defaults(row: FileRow, defaults: FileRow) -> FileRow:
     def place(name: str) -> Place:
         return (defaults if name in shared else row).place(name)
 
-    cells = {**defaults.cells, **row.cells}
-    return attrs.evolve(row, cells=cells, place=place, shared=shared)
+    return attrs.evolve(row, cells={**defaults.cells, **row.cells}, place=place, shared=shared)
 
 
 def _mapping_row(node: Node, vocabulary: Vocabulary) -> FileRow:

@@ -150,11 +150,56 @@ def test_a_journal_that_is_gone_stops_by_the_labels(
     """On another machine, or in a container that kept the file and not its journal."""
     for path in cli.folder.glob("fleet.csv.journal.db*"):
         path.unlink()
-    done = inside("apply", applied, *BUY)
+    done = inside("apply", applied, *BUY, XDG_STATE_HOME=str(cli.folder / "nothing"))
 
     assert (done.code, bought(cli)) == (2, ["Desk", "Night"])
     assert "desk (+1" in done.err
     assert "name its journal with --journal" in done.err
+
+
+def test_a_journal_that_is_gone_stops_whatever_the_rows_say_by_now(
+    cli: Cli, inside: Inside, applied: Path
+) -> None:
+    """The user's own list of journals tells, also when it is asked a second time."""
+    for path in cli.folder.glob("fleet.csv.journal.db*"):
+        path.unlink()
+    applied.write_text(ROWS.replace("Desk", "Help").replace("Night", "Late"))
+    for _ in range(2):
+        done = inside("apply", applied, *BUY)
+        assert (done.code, bought(cli)) == (2, ["Desk", "Night"])
+        assert f"{applied}.journal.db, the journal of {applied}, is gone" in done.err
+    words = ("apply", applied, *BUY, "--journal", f"{applied}.journal.db")
+
+    assert inside(*words).code == 0
+    assert len(bought(cli)) == 4, "negative control: said explicitly, it is bought again"
+
+
+def test_a_run_that_was_not_agreed_to_leaves_no_journal_that_could_be_gone(
+    cli: Cli, inside: Inside
+) -> None:
+    path = cli.write("fleet.csv", ROWS)
+    assert inside("apply", path).code == 2
+    for each in cli.folder.glob("fleet.csv.journal.db*"):
+        each.unlink()
+
+    assert (inside("apply", path, *BUY).code, bought(cli)) == (0, ["Desk", "Night"])
+
+
+@pytest.mark.usefixtures("covered_processes")
+@pytest.mark.parametrize("name", ["copy.csv", "fleet.csv"])
+def test_what_was_bought_before_the_answer_is_not_bought_again(cli: Cli, name: str) -> None:
+    """A copy that another window applies meanwhile. Negative control: unasked, as a new fleet."""
+    path, copy = cli.write("fleet.csv", ROWS), cli.folder / name
+    copy.write_text(ROWS)
+    with Terminal(cli, "apply", path) as terminal:
+        terminal.read_until("cancel: ")
+        assert cli("apply", copy, *BUY).code == (0 if name == "copy.csv" else 2)
+        terminal.type("2\n")
+    text = ESCAPES.sub("", terminal.seen)
+
+    assert bought(cli) == ["Desk", "Night"]
+    assert terminal.code == (2 if name == "copy.csv" else 0)
+    assert ("has bought numbers for these rows" in text) == (name == "copy.csv")
 
 
 def test_the_journal_of_another_account_does_not_count(
@@ -358,3 +403,17 @@ def test_a_terminal_is_never_asked_for_json(cli: Cli) -> None:
 
     assert terminal.code == 2
     assert "agree with --max-purchases 1 --yes" in terminal.seen
+
+
+@pytest.mark.usefixtures("covered_processes")
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_a_journal_is_not_put_among_devices(cli: Cli, name: str) -> None:
+    """What is redirected to standard input may be a regular file."""
+    path = cli.write("fleet.csv", ROWS)
+    with path.open("rb") as stream:
+        process = cli.start("apply", name, "--format", "csv", *BUY, stdin=stream.fileno())
+        done = cli.ended(process)
+
+    assert (done.code, bought(cli)) == (2, [])
+    assert "need --journal FILE" in done.err
+    assert not list(Path("/dev").glob("*.journal.db*"))
