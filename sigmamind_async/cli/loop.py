@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -38,12 +39,12 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
     loop = asyncio.get_running_loop()
     heard = False
 
-    def interrupted() -> None:
+    def interrupted(*_: object) -> None:
         nonlocal heard
         heard = True
         handle()
 
-    def hung_up() -> None:
+    def hung_up(*_: object) -> None:
         if not heard:
             interrupted()
 
@@ -56,7 +57,7 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
         try:
             loop.add_signal_handler(number, handler)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_, then=handler: loop.call_soon_threadsafe(then))
+            signal.signal(number, partial(loop.call_soon_threadsafe, handler))
     try:
         yield
     finally:
