@@ -6,12 +6,13 @@ import asyncio
 import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.cli.loop import new_loop
+from sigmamind_async.cli.loop import new_loop, on_interrupt
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Wait
@@ -44,6 +45,34 @@ def test_without_it_the_loop_is_that_of_asyncio(monkeypatch: pytest.MonkeyPatch)
 
     with new_loop() as one:
         assert isinstance(one.get_loop(), asyncio.SelectorEventLoop)
+
+
+class WithoutSignals(asyncio.SelectorEventLoop):
+    """A loop as on Windows, which passes no signal on."""
+
+    def add_signal_handler(self, *_: object) -> None:
+        raise NotImplementedError
+
+    def remove_signal_handler(self, *_: object) -> bool:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, WithoutSignals])
+def test_ctrl_c_is_heard_on_every_kind_of_loop(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Where a loop passes no signal on, Python's own handler does."""
+    before = signal.getsignal(signal.SIGINT)
+
+    async def main() -> None:
+        heard = asyncio.Event()
+        with on_interrupt(heard.set):
+            signal.raise_signal(signal.SIGINT)
+            await heard.wait()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_an_interrupted_job_is_settled_and_goes_on(on_loop: str, cli: Cli, until: Wait) -> None:
