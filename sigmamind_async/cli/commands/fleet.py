@@ -55,17 +55,10 @@ def plan(
 ) -> int:
     """Show what `apply` would do."""
     from sigmamind_async.cli.fleet_input import read_fleet
-    from sigmamind_async.cli.jobs.apply import show_plan
+    from sigmamind_async.cli.jobs.apply import ApplyOptions, show_plan
 
-    todo, code = show_plan(
-        file,
-        read_fleet(file, files, journal),
-        changes=changes,
-        request=request,
-        output=output,
-        skip_bad=files.skip_bad,
-        out=out,
-    )
+    options = ApplyOptions(changes=changes, request=request, output=output, skip_bad=files.skip_bad)
+    todo, code = show_plan(file, read_fleet(file, files, journal), options, out)
     if detailed_exitcode and code is Exit.DONE and todo.writes:
         return Exit.CHANGES
     return code
