@@ -122,6 +122,7 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
     """
     app = cyclopts_app(name)
     from cyclopts import CycloptsError
+    from cyclopts.exceptions import MissingArgumentError
 
     from sigmamind_async.cli.options import (
         expand_bare_postgres,
@@ -135,6 +136,11 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
         command, bound, _ = app.parse_args(
             given, print_error=False, exit_on_error=False, error_console=_NO_CONSOLE
         )
+    except MissingArgumentError as error:
+        missing = error.argument.name if error.argument else "an argument"
+        if error.keyword is not None:
+            missing = f"a value for {error.keyword}"
+        raise CommandError(f"{name} needs {missing}; see sigmamind {name} --help") from None
     except CycloptsError as error:
         raise CommandError(without_passwords(str(error))) from None
     return command, bound

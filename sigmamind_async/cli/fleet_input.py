@@ -138,12 +138,12 @@ def new_file(path: Path, mode: int = 0o666) -> Generator[IO[bytes]]:
     """Open what becomes *path* when the block ends, unless that raises.
 
     It is made beside its name, so it is there as a whole or not at all. Raises `CommandError`, at
-    once, where it could not be made. A device or a pipe is written, not replaced.
+    once, where it could not be made, and for a device or a pipe.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        with path.open("wb") as stream:
-            yield stream
-        return
+        # Whoever may write to its folder would replace the device itself by a file.
+        raise CommandError(f"{path}: is a device or a pipe; name a file; nothing was sent")
+    path = path.resolve() if path.is_symlink() else path
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         if path.is_dir():

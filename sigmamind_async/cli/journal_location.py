@@ -60,9 +60,11 @@ class FileJournal:
             return cls(str(chosen), chosen) if file == STDIN else cls(file, chosen, chosen)
         if Path(file).is_dir():
             raise CommandError(f"{file}: is a folder; name a file")
-        if file == STDIN or (Path(file).exists() and not Path(file).is_file()):
+        # /dev/stdin may be a regular file; a journal beside it would be in /dev.
+        is_device = Path(file).absolute().parts[1:2] in {("dev",), ("proc",)}
+        if file == STDIN or is_device or (Path(file).exists() and not Path(file).is_file()):
             raise CommandError(
-                "rows that can be read only once need --journal FILE, to be resumed from"
+                "rows from a pipe need --journal FILE, where a later run finds what was done"
             )
         return cls(file, Path(f"{file}{SUFFIX}"))
 

@@ -39,12 +39,12 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
     loop = asyncio.get_running_loop()
     heard = False
 
-    def interrupted() -> None:
+    def interrupted(*_: object) -> None:
         nonlocal heard
         heard = True
         handle()
 
-    def hung_up() -> None:
+    def hung_up(*_: object) -> None:
         if not heard:
             interrupted()
 

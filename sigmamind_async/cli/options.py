@@ -25,6 +25,7 @@ OnDrift: TypeAlias = Literal["fail", "keep", "overwrite"]
 SETTLE_TIME: Final = 900.0
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.ASCII)
+_DIGITS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
@@ -36,6 +37,14 @@ def seconds(_: object, tokens: Sequence[Token]) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def parse_digits(_: object, tokens: Sequence[Token]) -> int:
+    """Return the number that a word is, in digits: nothing is rounded to another one."""
+    if not _DIGITS.fullmatch(tokens[0].value):
+        raise ValueError(f"{tokens[0].value!r} is no whole number; write digits, such as 20")
+    return int(tokens[0].value)
+
+
+WholeNumber = Annotated[int, Parameter(converter=parse_digits)]
 Seconds = Annotated[float, Parameter(converter=seconds, metavar="TIME", validator=Number(gte=0))]
 
 
@@ -84,7 +93,7 @@ class SpendingOptions:
     """What may be spent."""
 
     max_purchases: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(
             validator=Number(gte=0),
             help="Most numbers that the journal may count as bought, over all runs.",
@@ -193,7 +202,7 @@ class WorkerOptions:
         ),
     ] = ()
     concurrency: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Operations under way at once.")
+        WholeNumber, Parameter(validator=Number(gte=1), help="Operations under way at once.")
     ] = 20
     allow_secret: Annotated[
         tuple[str, ...],
@@ -204,13 +213,13 @@ class WorkerOptions:
         ),
     ] = ()
     upkeep: Annotated[
-        int,
+        Seconds,
         Parameter(
             validator=Number(gte=1, lte=3540),
-            help="Seconds, roughly, between two searches for unconfirmed purchases and lost"
-            " workers; one worker of all does it.",
+            help="Time, roughly, between two searches for unconfirmed purchases and lost workers;"
+            " one worker of all makes them.",
         ),
-    ] = 60
+    ] = 60.0
 
 
 @Parameter(name="*", group=Group("Calls", sort_key=1))
@@ -225,10 +234,10 @@ class CallOptions:
     timeout: Annotated[Seconds, Parameter(help="Longest wait for the end of one call.")] = 120.0
     poll_interval: Annotated[Seconds, Parameter(help="Time between two looks at a call.")] = 1.0
     concurrency: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
+        WholeNumber, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
     ] = 5
     per_destination: Annotated[
-        int,
+        WholeNumber,
         Parameter(
             name="--max-per-destination",
             validator=Number(gte=1),

@@ -20,7 +20,7 @@ from typing import Final
 
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.fleet_input import FleetInput
-from sigmamind_async.cli.journal_location import SQLITE_HEADER, SUFFIX, FileJournal
+from sigmamind_async.cli.journal_location import SQLITE_HEADER, SUFFIX, FileJournal, JournalLocation
 from sigmamind_async.cli.output.text import ids_text
 from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet import Action, FleetState, Plan, find_purchases
@@ -40,22 +40,32 @@ async def check_other_journals(
     With ``--journal`` nothing is looked for: the caller has said which journal is meant.
     """
     place = given.place
-    if isinstance(place, FileJournal) and place.chosen is not None:
+    if is_chosen(place):
         return
     for path in islice(_journals(given), MOST_JOURNALS):
         with suppress(JournalError, OSError):  # it is no journal, or of another version
             async with SqliteJournal(path, read_only=True) as other:
                 if found := await find_purchases(plan, state, other):
                     raise CommandError(_journal_text(given, path, found))
-    if isinstance(place, FileJournal):
-        if found := await _bought_elsewhere(plan, state, journal):
-            raise CommandError(
-                f"{given.name} has no journal yet, and the account has numbers with the labels of"
-                f" its rows that another journal has bought: {ids_text(found)}. If this fleet has"
-                f" bought them, name its journal with --journal; to buy other numbers, add"
-                f" --journal {quote(place.name)}; nothing was sent"
-            )
-        remember_journal(place.path)
+    if isinstance(place, FileJournal) and (found := await _bought_elsewhere(plan, state, journal)):
+        raise CommandError(
+            f"{given.name} has no journal yet, and the account has numbers with the labels of"
+            f" its rows that another journal has bought: {ids_text(found)}. If this fleet has"
+            f" bought them, name its journal with --journal; to buy other numbers, add"
+            f" --journal {quote(place.name)}; nothing was sent"
+        )
+
+
+def is_chosen(place: JournalLocation) -> bool:
+    """Return whether ``--journal`` has named *place*."""
+    return isinstance(place, FileJournal) and place.chosen is not None
+
+
+def is_gone(place: JournalLocation) -> bool:
+    """Return whether numbers were bought with a journal that was at *place*."""
+    if not isinstance(place, FileJournal) or place.exists():
+        return False
+    return place.path.absolute() in known_journals()
 
 
 def _journals(given: FleetInput) -> Iterator[Path]:

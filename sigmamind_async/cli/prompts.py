@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import CommandError, Exit
 
 MOST_NAMED: Final = 5
 """Numbers that one sentence names."""
@@ -22,7 +22,12 @@ def is_interactive() -> bool:
 def confirm(question: str, answer: str) -> None:
     """Ask *question*, and raise `CommandError` unless a person types *answer*."""
     print(f"{question}, or press Enter to cancel: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != answer:
+    try:
+        given = sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # the question's line ends with what was typed
+        raise CommandError("interrupted; nothing was sent", Exit.INTERRUPTED) from None
+    if given != answer:
         raise CommandError("not confirmed; nothing was sent")
 
 

@@ -28,7 +28,6 @@ from sigmamind_async.fleet.diff import (
 from sigmamind_async.fleet.dispatcher import Dispatcher, StepProgress
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
-from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
@@ -224,7 +223,10 @@ class Executor:
         if row.phone_number not in {"", found.phone_number}:
             fixed.append("phone_number")
         if fixed:
-            self._dispatcher.report(progress, "failed", _late_change(row, fixed))
+            why = "its number was created as an earlier run had requested it, and"
+            how = "cannot be changed afterwards: change the row back"
+            error = PlanError(f"{row.id}: {why} {' and '.join(fixed)} {how}")
+            self._dispatcher.report(progress, "failed", error)
         elif changes:
             self._follow_ups[found.platform].append(progress.next)
         elif step.moves_from is not None:
@@ -264,10 +266,3 @@ class Executor:
         note = attrs.evolve(note, origin=origin)
         if note != noted:
             await self._journal.set_last_applied(row_id, note.dump())
-
-
-def _late_change(row: FleetRow, fields: Iterable[str]) -> PlanError:
-    return PlanError(
-        f"{row.id}: its number was created as an earlier run had requested it, and"
-        f" {' and '.join(fields)} cannot be changed afterwards: change the row back"
-    )

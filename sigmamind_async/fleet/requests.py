@@ -101,7 +101,8 @@ class RequestBuilder:
         row, vendor = self.plan.rows[step.id], VENDORS[step.platform]
         fields = {change.field: row.fields[change.field] for change in changes}
         value = vendor.update.request(self._resolve_secrets(fields), **{vendor.key: record})
-        digest = _digest(changes)
+        written = orjson.dumps([(change.field, change.after) for change in changes])
+        digest = hashlib.sha256(written).hexdigest()[:8]
         sequence = await self._next_free(step.platform, step.id, f".{digest}", sequence)
         op_id = f"{step.id} #{sequence}.{digest}"
         return StepRequest(op_id=op_id, sequence=sequence, value=value, fields=fields)
@@ -190,11 +191,6 @@ def _journal_form(value: Value) -> tuple[str, Mapping[str, object]]:
 
 def _creation_form(row: FleetRow, vendor: VendorSchema) -> RequestForm | None:
     return vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
-
-
-def _digest(changes: Sequence[Change]) -> str:
-    text = orjson.dumps([(change.field, change.after) for change in changes])
-    return hashlib.sha256(text).hexdigest()[:8]
 
 
 # --- purchases in another journal ------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import Final, TypeAlias, TypeVar, cast
@@ -201,7 +202,7 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     if not isinstance(value, str):
         return CellError(f"is {kind_of(value)} here; write it as text, in quotes")
     text = value.strip()
-    if text.startswith(("#", "//")):
+    if unicodedata.normalize("NFKC", text).startswith(_COMMENTS):
         return CellError(
             f"{text[:64]!r} looks commented out, and rows cannot be; delete the row instead"
         )
@@ -216,6 +217,7 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     return CellError(f"must be text of 1 to {LONGEST_ID} printable characters")
 
 
+_COMMENTS: Final = ("#", "//", "/*", ";", "--", "<!--")
 _DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -15,6 +17,10 @@ from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperatio
 from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.row import Row, State
+
+_GROUPS: Final = re.compile(r"[,' ]")
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:[,' ][0-9]{3})+", re.ASCII)
+"""A number that a spreadsheet shows with its thousands apart."""
 
 _Values: TypeAlias = Mapping[str, str | int | None]
 _Items: TypeAlias = frozenset[tuple[str, object]]
@@ -174,21 +180,26 @@ class StateIndex:
         """The purchases of a platform that have no row, by what cannot be changed afterwards.
 
         They are there three times: all of them, those with certain changeable fields, and those
-        whose id a spreadsheet may have rewritten to another one.
+        whose id a spreadsheet may have rewritten to another one. Of this fleet's own ids that is
+        enough, whatever else was changed in the same save.
         """
         removed: dict[tuple[str, object], dict[_Items, RemovedPurchase]] = defaultdict(dict)
         for platform, row_id, number, fields in self._removed_purchases():
             changeable, fixed = _partition(platform, fields)
             is_own = self._is_own(row_id)
-            keys: list[object] = [spreadsheet_id(row_id)]
-            keys += [changeable] if is_own or fields.get("label") else []
-            keys += [None] if is_own else []
-            for key in keys:
+            id_ = spreadsheet_id(row_id)
+            keys: list[tuple[str, object, _Items]] = (
+                [("", id_, frozenset()), (platform, None, fixed)]
+                if is_own
+                else [(platform, id_, fixed)]
+            )
+            keys += [(platform, changeable, fixed)] if is_own or fields.get("label") else []
+            for where, key, stated in keys:
                 is_alike = key is not None
                 each = RemovedPurchase(
                     row_id=row_id, phone_number=number, is_alike=is_alike, is_own=is_own
                 )
-                removed[platform, key].setdefault(fixed, each)
+                removed[where, key].setdefault(stated, each)
         return removed
 
     def _removed_purchases(self) -> Iterator[tuple[str, str, str, _Values]]:
@@ -219,8 +230,10 @@ class StateIndex:
         """
         fields = {name: normalize_cell(cell) for name, cell in row.fields.items()}
         changeable, fixed = _partition(row.platform, fields)
-        keys = (spreadsheet_id(row.id), changeable, *(() if alike else (None,)))
-        found = (self._match(row.platform, key, fixed) for key in keys)
+        id_, platform = spreadsheet_id(row.id), row.platform
+        keys: list[tuple[str, object]] = [("", id_), (platform, id_), (platform, changeable)]
+        keys += [] if alike else [(platform, None)]
+        found = (self._match(where, key, fixed) for where, key in keys)
         return next((each for each in found if each is not None), None)
 
     def _match(self, platform: str, key: object, fixed: _Items) -> RemovedPurchase | None:
@@ -305,7 +318,10 @@ def _contradict(before: _Items, after: _Items) -> bool:
 
 def spreadsheet_id(row_id: str) -> str:
     """Return one text for all ids that a spreadsheet makes one of, as 1E5 and 100000."""
+    text = unicodedata.normalize("NFKC", row_id).strip()
+    if _GROUPED.fullmatch(text):
+        text = _GROUPS.sub("", text)
     try:
-        return str(Decimal(row_id.strip()).normalize())
+        return str(Decimal(text).normalize())
     except ArithmeticError:  # no number, or out of range
-        return row_id.strip().casefold()
+        return text.casefold()

@@ -33,6 +33,7 @@ class Writable(Protocol):
 
     def write(self, content: bytes, /) -> object:
         """Take *content*."""
+        ...
 
 
 class Table:

@@ -25,6 +25,7 @@ class Readable(Protocol):
 
     def read(self, size: int = ..., /) -> bytes:
         """Return at most *size* bytes; none at the end."""
+        ...
 
 
 def read_lines(stream: Readable) -> Iterator[Line]:

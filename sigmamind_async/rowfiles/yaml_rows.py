@@ -118,12 +118,11 @@ _NOTHING: Final = Node("list", (0, 0))
 
 def _with_defaults(row: FileRow, defaults: FileRow) -> FileRow:
     shared = defaults.cells.keys() - row.cells.keys()
-    return attrs.evolve(
-        row,
-        cells={**defaults.cells, **row.cells},
-        place=lambda name: (defaults if name in shared else row).place(name),
-        shared=shared,
-    )
+
+    def place(name: str) -> Place:
+        return (defaults if name in shared else row).place(name)
+
+    return attrs.evolve(row, cells={**defaults.cells, **row.cells}, place=place, shared=shared)
 
 
 def _mapping_row(node: Node, vocabulary: Vocabulary) -> FileRow:

@@ -385,9 +385,10 @@ def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli) -> None:
 
 def test_a_page_tells_how_it_went(cli: Cli, inside: Inside) -> None:
     """Without any secret."""
-    inside("apply", cli.write("fleet.csv", FLEET), *BUY, "--report", "fleet.html")
+    done = inside("apply", cli.write("fleet.csv", FLEET), *BUY, "--report", "fleet.html")
     page = (cli.folder / "fleet.html").read_text("utf-8")
 
+    assert "report: fleet.html" in done.err
     assert page.lower().startswith("<!doctype html>")
     assert "desk" in page
     assert TRUNK_PASSWORD not in page
@@ -480,6 +481,7 @@ def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
     code, seen = on_terminal(cli, words, interrupt_at="cancel: ")
 
     assert (code, len(cli.box.ledger)) == (130, 0)
+    assert "interrupted; nothing was sent" in seen
     assert "Traceback" not in seen
 
 

@@ -205,6 +205,24 @@ def test_an_order_without_its_journal_stops(cli: Cli, inside: Inside) -> None:
 
     assert (done.code, bought(cli)) == (2, 20)
     assert "order-march.jsonl.journal.db, the journal of this order, is gone" in done.err
+    done = inside(*BUY, *AGREED)
+    assert (done.code, bought(cli)) == (2, 20), "nor without its name"
+    assert "order-march.jsonl.journal.db, the journal of this order, is gone" in done.err
+
+
+def test_an_order_that_was_named_is_found_from_another_folder(cli: Cli, inside: Inside) -> None:
+    """Negative control: other numbers under the same name are another order."""
+    inside(*BUY, *AGREED, "--order", "march")
+    other = cli.folder / "other"
+    other.mkdir()
+    elsewhere = attrs.evolve(cli, folder=other)
+    done = elsewhere(*BUY, *AGREED, "--order", "march")
+
+    assert (done.code, bought(cli)) == (2, 20)
+    assert f"{cli.folder}/order-march.jsonl is this order, and has begun" in done.err
+    words = ("numbers", "buy", "--country", "US", "--max-purchases", "1", "--yes")
+    assert elsewhere(*words, "--order", "march").code == 0
+    assert bought(cli) == 21
 
 
 @pytest.mark.parametrize(("typed", "code", "count"), [("20\n", 0, 20), ("y\n", 2, 0)])
@@ -239,6 +257,8 @@ def test_several_at_once_buy_one_order(cli: Cli) -> None:
     [
         (("--country", "US", "--count", "0"), "--count"),
         (("--country", "US", "--count", "1001"), "--count"),
+        (("--country", "US", "--count", "3.5"), "--count: '3.5' is no whole number"),
+        (("--country", "US", "--count", "0x3"), "--count: '0x3' is no whole number"),
         (("--country", "US", "--area-code", "0415"), "--area-code: must be digits"),
         (("--country", "US", "--area-code", "4e2"), "--area-code: must be digits"),
         (("--country", "USA"), "--country: "),
@@ -266,6 +286,15 @@ def test_no_more_is_bought_than_is_allowed(cli: Cli, inside: Inside) -> None:
 
     assert (done.code, bought(cli)) == (2, 0)
     assert "--max-purchases allows 19" in done.err
+
+
+@pytest.mark.parametrize("number", ["19.5", "2e1", "0x14", "20.0"])
+def test_a_limit_is_not_rounded(cli: Cli, inside: Inside, number: str) -> None:
+    """Negative control: cyclopts itself reads 19.5 as 20."""
+    done = inside(*BUY, "--max-purchases", number, "--yes")
+
+    assert (done.code, bought(cli)) == (2, 0)
+    assert f"--max-purchases: '{number}' is no whole number" in done.err
 
 
 @pytest.mark.parametrize(
@@ -333,6 +362,15 @@ def test_a_number_that_is_there_is_left_as_it_is(cli: Cli, inside: Inside) -> No
 
     assert (done.code, imports(cli), number["label"]) == (0, 1, "Mine")
     assert f"{NUMBER} is in the sigmamind account already; nothing was sent" in done.err
+
+
+def test_one_number_in_two_spellings_is_one_import(cli: Cli, inside: Inside) -> None:
+    first = inside("numbers", "import", "+1 (415) 555-0100", *IMPORT[3:])
+    again = inside("numbers", "import", "+14155550100", *IMPORT[3:])
+
+    assert (first.code, again.code, imports(cli)) == (0, 0, 1)
+    assert "sigmamind:+14155550100" in first.out
+    assert "1 unchanged" in again.out
 
 
 def test_a_killed_import_is_finished(cli: Cli, inside: Inside, until: Wait) -> None:

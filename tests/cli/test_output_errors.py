@@ -173,3 +173,34 @@ def test_everything_that_commands_print_is_of_the_schema(applied: Cli, inside: I
     assert {"number_record", "plan_step", "plan_summary", "row_result", "summary"} <= set(printed)
     assert {"file_problem", "journal_status"} <= set(printed)
     assert not check.is_valid({**printed["row_result"], "status": "settled"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "fleet.csv", "--out"),
+        ("apply", "fleet.csv", *BUY, "--report"),
+        ("export", "--platform", "sigmamind", "--force", "--out"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_device_is_not_replaced_by_a_file(
+    applied: Cli, inside: Inside, words: tuple[str, ...]
+) -> None:
+    """As root, ``--out /dev/null`` could. Negative control: a link to a file is written through."""
+    pipe, page = applied.folder / "pipe.csv", applied.folder / "link.csv"
+    os.mkfifo(pipe)
+    page.symlink_to("target.csv")
+    (applied.folder / "target.csv").touch()
+    suffix = ".csv" if words[0] == "export" else ".json"
+    for path in (pipe, page):
+        path.rename(path.with_suffix(suffix))
+    done = inside(*words, pipe.with_suffix(suffix))
+    control = inside(*words, page.with_suffix(suffix))
+
+    assert done.code == 2
+    assert "is a device or a pipe; name a file; nothing was sent" in done.err
+    assert pipe.with_suffix(suffix).is_fifo()
+    assert control.code == 0, control
+    assert page.with_suffix(suffix).is_symlink()
+    assert (applied.folder / "target.csv").stat().st_size > 0

@@ -159,3 +159,12 @@ def test_a_password_in_the_file_is_not_saved(cli: Cli, inside: Inside) -> None:
     assert (open_.code, kept.code) == (2, 0)
     assert "hunter2" not in open_.out + open_.err
     assert "use env:NAME" in open_.err
+
+
+def test_a_saved_plan_is_not_planned(cli: Cli, inside: Inside) -> None:
+    path = cli.write("fleet.csv", FLEET)
+    assert inside("plan", path, "--out", "fleet.plan").code == 0
+    done = inside("plan", "fleet.plan")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("fleet.plan is a saved plan; plan the file that it is from\n")

@@ -10,6 +10,7 @@ import pytest
 
 from sigmamind_async.sandbox.sigmamind.records import AGENTS
 from tests.cli.accounts import import_numbers
+from tests.cli.conftest import Terminal
 from tests.cli.test_terminal import ESCAPES, on_terminal
 
 if TYPE_CHECKING:
@@ -101,6 +102,19 @@ def test_a_move_is_shown_and_confirmed_by_its_count(
     assert f"inbound_agent_id '{OLD}'" in text
     assert f"This changes 2 numbers on sigmamind at {cli.box.sigmamind.base_url}, key ..." in text
     assert (agents_of(inside)[FIRST][0] == NEW) is (code == 0)
+
+
+def test_numbers_that_changed_before_the_answer_are_left_alone(cli: Cli, inside: Inside) -> None:
+    """What was shown is what is sent, or nothing is."""
+    with Terminal(cli, *WORDS) as terminal:
+        terminal.read_until("cancel: ")
+        assert inside("numbers", "update", THIRD, "--inbound-agent-id", OLD).code == 0
+        before = agents_of(inside)
+        terminal.type("2\n")
+
+    assert terminal.code == 2
+    assert "the numbers have changed since; nothing was sent" in terminal.seen
+    assert agents_of(inside) == before
 
 
 def test_a_fleet_is_kept_up_to_date(cli: Cli, inside: Inside) -> None:

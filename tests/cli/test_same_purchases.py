@@ -18,9 +18,11 @@ from sigmamind_async.cli.other_journals import known_journals
 from sigmamind_async.provisioning.tags import remove_tag
 from tests.cli.conftest import Terminal
 from tests.cli.test_terminal import ESCAPES
+from tests.functional.workers import database
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
+    from tests.functional.postgres import Server
 
 HEADER = "id,platform,source,country_code,label\n"
 ROWS = HEADER + "desk,sigmamind,purchase,US,Desk\nnight,sigmamind,purchase,US,Night\n"
@@ -86,6 +88,22 @@ def test_a_copy_that_was_edited_stops(cli: Cli, inside: Inside, applied: Path, c
     assert f"{applied}.journal.db has bought numbers" in done.err
 
 
+def test_a_fleet_with_a_journal_of_its_own_is_not_bought_again_by_a_database(
+    cli: Cli, inside: Inside, applied: Path, postgres: Server
+) -> None:
+    """The journal moved from the file's side into a database that knows nothing of it."""
+    with database(postgres) as home:
+        words = ("apply", applied, *BUY, "--postgres")
+        done = inside(*words, SIGMAMIND_POSTGRES=home.dsn)
+        assert (done.code, bought(cli)) == (2, ["Desk", "Night"])
+        assert f"{applied}.journal.db has bought numbers for these rows" in done.err
+        assert "already: desk, night. To go on with it, leave --postgres out" in done.err
+
+        Path(f"{applied}.journal.db").rename(cli.folder / "gone.db")
+        assert inside(*words, SIGMAMIND_POSTGRES=home.dsn).code == 0
+        assert len(bought(cli)) == 4, "negative control: the journal is what stops it"
+
+
 def test_other_rows_beside_a_fleet_are_bought(cli: Cli, inside: Inside, applied: Path) -> None:
     """Negative control: another fleet in the same folder is no copy."""
     rows = HEADER + "x,sigmamind,purchase,US,Sales\ny,sigmamind,purchase,US,\n"
@@ -132,11 +150,56 @@ def test_a_journal_that_is_gone_stops_by_the_labels(
     """On another machine, or in a container that kept the file and not its journal."""
     for path in cli.folder.glob("fleet.csv.journal.db*"):
         path.unlink()
-    done = inside("apply", applied, *BUY)
+    done = inside("apply", applied, *BUY, XDG_STATE_HOME=str(cli.folder / "nothing"))
 
     assert (done.code, bought(cli)) == (2, ["Desk", "Night"])
     assert "desk (+1" in done.err
     assert "name its journal with --journal" in done.err
+
+
+def test_a_journal_that_is_gone_stops_whatever_the_rows_say_by_now(
+    cli: Cli, inside: Inside, applied: Path
+) -> None:
+    """The user's own list of journals tells, also when it is asked a second time."""
+    for path in cli.folder.glob("fleet.csv.journal.db*"):
+        path.unlink()
+    applied.write_text(ROWS.replace("Desk", "Help").replace("Night", "Late"))
+    for _ in range(2):
+        done = inside("apply", applied, *BUY)
+        assert (done.code, bought(cli)) == (2, ["Desk", "Night"])
+        assert f"bought for {applied} before, and there is no {applied}.journal.db" in done.err
+    words = ("apply", applied, *BUY, "--journal", f"{applied}.journal.db")
+
+    assert inside(*words).code == 0
+    assert len(bought(cli)) == 4, "negative control: said explicitly, it is bought again"
+
+
+def test_a_run_that_was_not_agreed_to_leaves_no_journal_that_could_be_gone(
+    cli: Cli, inside: Inside
+) -> None:
+    path = cli.write("fleet.csv", ROWS)
+    assert inside("apply", path).code == 2
+    for each in cli.folder.glob("fleet.csv.journal.db*"):
+        each.unlink()
+
+    assert (inside("apply", path, *BUY).code, bought(cli)) == (0, ["Desk", "Night"])
+
+
+@pytest.mark.usefixtures("covered_processes")
+@pytest.mark.parametrize("name", ["copy.csv", "fleet.csv"])
+def test_what_was_bought_before_the_answer_is_not_bought_again(cli: Cli, name: str) -> None:
+    """A copy that another window applies meanwhile. Negative control: unasked, as a new fleet."""
+    path, copy = cli.write("fleet.csv", ROWS), cli.folder / name
+    copy.write_text(ROWS)
+    with Terminal(cli, "apply", path) as terminal:
+        terminal.read_until("cancel: ")
+        assert cli("apply", copy, *BUY).code == (0 if name == "copy.csv" else 2)
+        terminal.type("2\n")
+    text = ESCAPES.sub("", terminal.seen)
+
+    assert bought(cli) == ["Desk", "Night"]
+    assert terminal.code == (2 if name == "copy.csv" else 0)
+    assert ("has bought numbers for these rows" in text) == (name == "copy.csv")
 
 
 def test_the_journal_of_another_account_does_not_count(
@@ -340,3 +403,17 @@ def test_a_terminal_is_never_asked_for_json(cli: Cli) -> None:
 
     assert terminal.code == 2
     assert "agree with --max-purchases 1 --yes" in terminal.seen
+
+
+@pytest.mark.usefixtures("covered_processes")
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_a_journal_is_not_put_among_devices(cli: Cli, name: str) -> None:
+    """What is redirected to standard input may be a regular file."""
+    path = cli.write("fleet.csv", ROWS)
+    with path.open("rb") as stream:
+        process = cli.start("apply", name, "--format", "csv", *BUY, stdin=stream.fileno())
+        done = cli.ended(process)
+
+    assert (done.code, bought(cli)) == (2, [])
+    assert "need --journal FILE" in done.err
+    assert not list(Path("/dev").glob("*.journal.db*"))

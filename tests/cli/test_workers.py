@@ -231,6 +231,37 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
     assert not Path(f"{path}.journal.db").exists()
 
 
+@pytest.mark.usefixtures("home")
+def test_what_a_database_has_bought_is_not_bought_without_it(cli: Cli, inside: Inside) -> None:
+    """Not even rows that no label tells from others. Negative control: an explicit journal."""
+    path = cli.write("fleet.csv", FLEET.replace(",Desk,", ",,"))
+    first = discreet(inside("apply", path, "--postgres", *BUY))
+    without = inside("apply", path, *BUY)
+    again = inside("apply", path, "--postgres", *BUY)
+
+    assert (first.code, without.code, again.code, len(cli.labels())) == (0, 2, 0, 1)
+    assert "with --journal or --postgres" in without.err
+    assert inside("apply", path, *BUY, "--journal", f"{path}.journal.db").code == 0
+    assert len(cli.labels()) == 2
+
+
+@pytest.mark.usefixtures("home")
+def test_files_share_the_database(cli: Cli, inside: Inside) -> None:
+    """A second file, and a row added to the first. The control: a row that was renamed."""
+    row = "{},sigmamind,purchase,{},US\n".format
+    for name, rows in (
+        ("eu.csv", row("eu-1", "Desk")),
+        ("us.csv", row("us-1", "Hall")),
+        ("eu.csv", row("eu-1", "Desk") + row("eu-2", "Door")),
+    ):
+        path = cli.write(name, FLEET.splitlines(keepends=True)[0] + rows)
+        assert inside("apply", path, "--postgres", *BUY).code == 0
+    assert len(cli.box.ledger.purchases) == 3
+    renamed = FLEET.splitlines(keepends=True)[0] + row("eu-1", "Desk") + row("new", "Lift")
+    assert inside("apply", cli.write("eu.csv", renamed), "--postgres", *BUY).code == 1
+    assert len(cli.box.ledger.purchases) == 3
+
+
 # ---------------------------------------------------------------- what cannot be
 
 

@@ -1,4 +1,4 @@
-"""Every Python example of the README runs as it stands, against the sandbox."""
+"""Every Python example of the README and the guide runs as it stands, against the sandbox."""
 
 import os
 import re
@@ -10,8 +10,16 @@ import pytest
 
 from sigmamind_async.sandbox import Sandbox, SandboxThread, Switches
 
-README = Path(__file__).parents[2] / "README.md"
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "sigmamind_async/docs").glob("*.md"))]
+EXAMPLES = [
+    program
+    for page in PAGES
+    for program in re.findall(
+        r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+]
 FLEET = re.findall(r"^```csv\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 
 

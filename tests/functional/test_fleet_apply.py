@@ -486,6 +486,25 @@ async def test_the_latest_operation_of_a_row_counts(client: SigmaMind) -> None:
     assert step.remarks == ("continues what an earlier run began",)
 
 
+async def test_an_operation_is_found_wherever_the_row_went(box: Sandbox, client: SigmaMind) -> None:
+    """On another platform, or absent. The control: an existing number has no such operation."""
+    journal = MemoryJournal()
+    stored = begun("bought", state=State.UNCONFIRMED).row
+    assert stored is not None
+    await journal.put(attrs.evolve(stored, version=1))
+    note = LastApplied(platform="sigmamind", source="purchase", sequence=0)
+    await journal.set_last_applied("bought", note.dump())
+    moved = FleetRow(id="bought", platform="verbex", source=Source.PURCHASE)
+    gone = row("bought", Source.EXISTING, state=DesiredState.ABSENT)
+    async with Verbex(box.verbex.api_key, base_url=box.verbex.base_url) as verbex:
+        clients = {"sigmamind": client, "verbex": verbex}
+        for each in (moved, gone):
+            state = await refresh(fleet_of([each]), clients, journal)
+            assert state.pending["bought"].platform == "sigmamind"
+        state = await refresh(fleet_of([row("bought", Source.EXISTING)]), clients, journal)
+        assert state.pending == {}
+
+
 async def test_an_account_that_cannot_be_read_raises_its_own_error(box: Sandbox) -> None:
     async with SigmaMind("wrong", base_url=box.sigmamind.base_url) as client:
         with pytest.raises(AuthenticationError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import (
@@ -15,6 +15,7 @@ from sigmamind_async.cli.options import (
     ChangeOptions,
     FileOptions,
     JournalOptions,
+    Json,
     OutputOptions,
     RequestOptions,
     SettlementOptions,
@@ -51,13 +52,18 @@ def plan(
     changes: ChangeOptions = ChangeOptions(),  # noqa: B008
     journal: JournalOptions = JournalOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Json = False,
 ) -> int:
     """Show what `apply` would do."""
     from sigmamind_async.cli.fleet_input import read_fleet
     from sigmamind_async.cli.jobs.apply import ApplyOptions, show_plan
 
-    options = ApplyOptions(changes=changes, request=request, output=output, skip_bad=files.skip_bad)
+    options = ApplyOptions(
+        changes=changes,
+        request=request,
+        output=OutputOptions(json=json),
+        skip_bad=files.skip_bad,
+    )
     todo, code = show_plan(file, read_fleet(file, files, journal), options, out)
     if detailed_exitcode and code is Exit.DONE and todo.writes:
         return Exit.CHANGES
@@ -123,14 +129,22 @@ def _check_for_workers(journal: JournalOptions, files: FileOptions, given: list[
 def worker(
     *,
     options: WorkerOptions = WorkerOptions(),  # noqa: B008
-    journal: JournalOptions = JournalOptions(),  # noqa: B008 - cyclopts flattens it
+    postgres: Annotated[
+        str | None,
+        Parameter(
+            group=Group("Journal", sort_key=4),
+            help="Database of the journal and the queue: a DSN, env:NAME or file:PATH; alone, it is"
+            " env:SIGMAMIND_POSTGRES.",
+        ),
+    ] = None,
+    journal: Annotated[Path | None, Parameter(show=False)] = None,
     spending: SpendingOptions = SpendingOptions(),  # noqa: B008
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
     output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
-    if journal.journal is not None:
+    if journal is not None:
         raise CommandError(
             "--journal does not apply: workers have their journal in PostgreSQL; give --postgres"
         )
@@ -141,7 +155,7 @@ def worker(
     from sigmamind_async.cli.journal_location import database_of, missing
     from sigmamind_async.cli.output.console import Output
 
-    database = database_of(journal.postgres or POSTGRES_DEFAULT)
+    database = database_of(postgres or POSTGRES_DEFAULT)
     try:
         from sigmamind_async.cli.jobs.worker_runner import serve
     except ImportError as error:

@@ -21,6 +21,7 @@ from sigmamind_async.cli.options import (
     RequestOptions,
     SettlementOptions,
     SpendingOptions,
+    WholeNumber,
 )
 
 MOST_NUMBERS: Final = 1000
@@ -124,7 +125,7 @@ def get(
 def buy(
     *,
     count: Annotated[
-        int, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
+        WholeNumber, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
     ] = 1,
     platform: OnePlatform = "sigmamind",
     order: Annotated[
@@ -250,7 +251,7 @@ def verify(
     ],
     platform: OnePlatform = "sigmamind",
     max_calls: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(validator=Number(gte=0), help="Most calls to place; with it, nothing is asked."),
     ] = None,
     calls: CallOptions = CallOptions(),  # noqa: B008

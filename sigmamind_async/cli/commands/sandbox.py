@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.options import POSTGRES_OPTION, Json
+from sigmamind_async.cli.options import POSTGRES_OPTION, Json, WholeNumber
 
 if TYPE_CHECKING:  # they are imported when the command runs
     from sigmamind_async.cli.output.console import Output
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # they are imported when the command runs
 def sandbox(
     *,
     port: Annotated[
-        int,
+        WholeNumber,
         Parameter(
             group="Server",
             validator=Number(gte=0, lte=65533),
@@ -46,7 +46,7 @@ def sandbox(
             help="Requests per second that each platform admits. Default: no limit.",
         ),
     ] = None,
-    seed: Annotated[int, Parameter(group="Faults", help="Seed of the faults.")] = 0,
+    seed: Annotated[WholeNumber, Parameter(group="Faults", help="Seed of the faults.")] = 0,
     json: Json = False,
 ) -> int:
     """Run a copy of each platform on loopback until Ctrl-C."""
@@ -101,10 +101,10 @@ async def _serve(box: Sandbox, output: Output) -> None:
 def demo(
     *,
     seed: Annotated[
-        int, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
+        WholeNumber, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
     ] = 1,
     rows: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(
             group="Sandbox",
             validator=Number(gte=12, lte=10_000),
@@ -120,7 +120,7 @@ def demo(
         ),
     ] = None,
     workers: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(
             group="Workers",
             validator=Number(gte=2, lte=20),

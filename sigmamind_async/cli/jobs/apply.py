@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,16 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, last_applied_in, save_plan
 from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import PlanRunner
-from sigmamind_async.cli.journal_location import Database, FileJournal, missing, open_to_read
+from sigmamind_async.cli.journal_location import (
+    SUFFIX,
+    Database,
+    FileJournal,
+    missing,
+    open_to_read,
+)
 from sigmamind_async.cli.loop import new_loop, run
 from sigmamind_async.cli.options import (
+    POSTGRES_OPTION,
     ChangeOptions,
     OutputOptions,
     RequestOptions,
@@ -28,7 +36,12 @@ from sigmamind_async.cli.options import (
     SpendingOptions,
     given_options,
 )
-from sigmamind_async.cli.other_journals import check_other_journals
+from sigmamind_async.cli.other_journals import (
+    check_other_journals,
+    is_chosen,
+    is_gone,
+    remember_journal,
+)
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import count_of, one_line_summary, plain, render
@@ -39,6 +52,7 @@ from sigmamind_async.events import Observer
 from sigmamind_async.fleet import Action, FleetState, Plan, PlanOptions
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.refresh import platforms_of
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.values import SecretReference
@@ -158,9 +172,12 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
         try:
             loop.run(job.prepare())
             job.approve()
-            return loop.run(job.carry_out())
+            code = loop.run(job.carry_out())
         finally:
             loop.run(job.stack.aclose())
+    if options.report is not None:
+        output.log(f"report: {options.report}")
+    return code
 
 
 def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
@@ -196,8 +213,9 @@ class Application:
     # --- once it is prepared
     journal: Journal = attrs.field(init=False)
     clients: Mapping[str, AnyClient] = attrs.field(init=False)
-    state: FleetState | None = attrs.field(init=False)
-    """`None` once a person took time to answer, in which anything may have happened."""
+    state: FleetState = attrs.field(init=False)
+    asked: bool = attrs.field(init=False, default=False)
+    """Whether a person took time to answer, in which anything may have happened."""
     plan: Plan = attrs.field(init=False)
     is_new: bool = attrs.field(init=False)
     """True if the journal holds no operation yet."""
@@ -213,17 +231,16 @@ class Application:
     async def prepare(self) -> None:
         """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
         given, options = self.given, self.options
-        self.journal = journal = await self.stack.enter_async_context(given.place.opened())
+        gone = is_gone(given.place) and not is_chosen(given.place)
+        # Nothing takes its place before the user has said so.
+        self.journal = journal = (
+            MemoryJournal() if gone else await self.stack.enter_async_context(given.place.opened())
+        )
         self.clients = await open_clients(given, journal, options.request, self.stack, self.page)
-        for provisioner in self._provisioners({}):
-            if options.settlement.accept_key:
+        if options.settlement.accept_key:
+            for provisioner in self._provisioners({}):
                 await provisioner.accept_key()
-            try:
-                await provisioner.reconcile()
-            except JournalError:  # it may be the journal of another account
-                raise
-            except SigmaMindError:
-                pass  # the listing that comes next says why
+        await self._reconcile()
         self.state, self.plan = await make_plan(given, self.clients, journal, options.changes)
         self.check_problems(self.plan)
         counts = {name: await journal.counts(name) for name in self.clients}
@@ -232,6 +249,14 @@ class Application:
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
         if sum(self.to_buy.values()):
             await check_other_journals(given, self.plan, self.state, journal)
+        if gone:
+            name = given.place.name
+            raise CommandError(
+                f"numbers were bought for {given.name} before, and there is no {name}: bring that"
+                " journal back, or name another one that has bought them, with --journal or"
+                f" {POSTGRES_OPTION}; to buy other numbers, add --journal {quote(name)}; nothing"
+                " was sent"
+            )
 
     def check_problems(self, found: fleet.Fleet | Plan) -> None:
         """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
@@ -252,14 +277,12 @@ class Application:
             self.output.show(ProblemList(tuple(plan.problems)))
         to_buy, releases = sum(self.to_buy.values()), _releases(plan)
         self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
-        asked = bool(to_buy or releases) and not spending.yes
-        self._show_plan(whole=asked and can_ask)
+        self.asked = bool(to_buy or releases) and not spending.yes
+        self._show_plan(whole=self.asked and can_ask)
         approval.check_purchases(to_buy)
         approval.check_releases(name, releases)
         if self.options.settlement.release_duplicates:
             approval.check_release("duplicates")
-        if asked:
-            self.state = None
 
     def _show_plan(self, *, whole: bool) -> None:
         """Show what is done, *whole*, row by row, above a question; then where it is done."""
@@ -287,8 +310,16 @@ class Application:
     async def carry_out(self) -> int:
         """Carry out the plan, show how each step ended, and return the exit code."""
         given, options, problems = self.given, self.options, self.plan.problems
+        plan = self.plan.skip_problems()
+        if self.asked:
+            plan = await self._check_again(plan)
+        if sum(self.to_buy.values()):
+            # Of a database too: the same file without it would begin a journal of its own.
+            beside = Path(f"{given.name}{SUFFIX}")
+            place = given.place
+            remember_journal(place.path if isinstance(place, FileJournal) else beside)
         runner = PlanRunner(
-            plan=self.plan.skip_problems(),
+            plan=plan,
             output=self.output,
             page=self.page,
             traffic=self.page.traffic,
@@ -314,6 +345,27 @@ class Application:
             max_purchases=self.limit if sum(self.to_buy.values()) else None,
         )
         return runner.conclude(summary)
+
+    async def _check_again(self, agreed: Plan) -> Plan:
+        """Return what is left to do of *agreed*; raise an error where that has moved.
+
+        Meanwhile another run may have bought the same numbers, with this journal or another one.
+        """
+        await self._reconcile()
+        left, self.state = await fleet.recheck(agreed, self.clients, self.journal)
+        if sum((await fleet.count_new_purchases(left, self.journal)).values()):
+            await check_other_journals(self.given, left, self.state, self.journal)
+        return left
+
+    async def _reconcile(self) -> None:
+        """Settle what earlier runs left; raise `JournalError` for a journal of another account."""
+        for provisioner in self._provisioners({}):
+            try:
+                await provisioner.reconcile()
+            except JournalError:
+                raise
+            except SigmaMindError:
+                pass  # the listing that comes next says why
 
     def _provisioners(self, limits: Mapping[str, int]) -> Sequence[Provisioner | WorkerProvisioner]:
         if self.options.workers:

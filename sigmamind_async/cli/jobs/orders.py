@@ -25,7 +25,7 @@ from sigmamind_async.cli.jobs.numbers import AccountNumbers
 from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
 from sigmamind_async.cli.loop import run
 from sigmamind_async.cli.options import PlatformName, option_of, resume_command
-from sigmamind_async.cli.other_journals import known_journals, remember_journal
+from sigmamind_async.cli.other_journals import is_gone, known_journals
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
 from sigmamind_async.fleet.load import fleet_of
@@ -95,12 +95,6 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     else:
         file = _named_order(order, name)
     place = _journal_of(file)
-    if not place.exists() and place.path.absolute() in known_journals():
-        raise CommandError(
-            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
-            " new name to buy as many again; nothing was sent"
-        )
-    remember_journal(place.path)
     Output.for_process(json=options.output.json).show(
         OrderPlaced(
             name=name,
@@ -137,7 +131,9 @@ def _named_order(order: Order, name: str) -> Path:
             f"--order: {name!r} is no name for an order: a letter, then letters, digits, - and _"
         )
     file = Path(f"order-{name}.jsonl")
+    run(_count_purchases(order, file))
     if not file.exists():
+        _check_elsewhere(order, file)
         with new_file(file) as stream:
             stream.writelines(json.dumps(line).encode() + b"\n" for line in order.lines(name))
     elif _read_lines(file) != order.lines(name):
@@ -146,6 +142,16 @@ def _named_order(order: Order, name: str) -> Path:
             f" sigmamind apply {file}; nothing was sent"
         )
     return file
+
+
+def _check_elsewhere(order: Order, file: Path) -> None:
+    """Raise `CommandError` where the same order has begun in another folder, as *file* there."""
+    for each in _same_orders(order):
+        if each.name == file.name and run(_count_purchases(order, each)) is not None:
+            raise CommandError(
+                f"{each} is this order, and has begun: run this command in {each.parent} to go on"
+                " with it, or give --order another name to buy as many again; nothing was sent"
+            )
 
 
 def _new_order(order: Order) -> Path:
@@ -191,8 +197,16 @@ def _read_lines(file: Path) -> list[object] | None:
 
 
 async def _count_purchases(order: Order, file: Path) -> int | None:
-    """Return how many numbers the order has bought, or may have; `None` if nothing was sent."""
+    """Return how many numbers the order has bought, or may have; `None` if nothing was sent.
+
+    Raises `CommandError` where only its journal could tell, and is gone.
+    """
     place = _journal_of(file)
+    if is_gone(place):
+        raise CommandError(
+            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
+            " new name to buy as many again; nothing was sent"
+        )
     if not place.exists():
         return None
     async with place.opened(read_only=True) as journal:
@@ -211,8 +225,8 @@ def import_number(
     options: ApplyOptions,
 ) -> int:
     """Import *number*, unless the account has it already."""
-    row = FleetRow(
-        id=f"{platform}:{number}",
+    given_row = FleetRow(
+        id=platform,
         platform=platform,
         source=Source.IMPORT,
         fields={
@@ -220,8 +234,12 @@ def import_number(
             **{name: text for name, text in fields.items() if text is not None},
         },
     )
+    checked = fleet_of([given_row])
+    _check(checked, phone_number="NUMBER")
+    # One spelling of a number is one id: +1 (415) 555-0100 was +14155550100 the first time.
+    number = checked.rows[0].phone_number
+    row = attrs.evolve(checked.rows[0], id=f"{platform}:{number}")
     fleet = fleet_of([row])
-    _check(fleet, phone_number="NUMBER")
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
         account = AccountNumbers.of(platform, options.request, json=options.output.json)

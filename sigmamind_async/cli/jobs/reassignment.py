@@ -151,4 +151,5 @@ def _confirm(client: AnyClient, count: int, *, ask: bool) -> None:
     if not ask:
         raise CommandError(f"this changes {numbers(count)}: agree with --yes; nothing was sent")
     where = describe_account(client)
-    confirm(f"This changes {numbers(count)} on {where}. Type {count} to change them", str(count))
+    them = "it" if count == 1 else "them"
+    confirm(f"This changes {numbers(count)} on {where}. Type {count} to change {them}", str(count))

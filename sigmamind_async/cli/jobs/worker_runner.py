@@ -71,7 +71,7 @@ def serve(
         )
         for name in names
     ]
-    often = cron_every(options.upkeep)
+    often = cron_every(round(options.upkeep))
     worker = AnnouncedWorker(
         accounts,
         database.dsn,

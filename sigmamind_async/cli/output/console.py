@@ -143,9 +143,9 @@ class Output:
         try:
             yield
         finally:
-            self._bar = self._waiting = None
             with suppress(OSError):  # the terminal may be gone
                 live.stop()
+            self._bar = self._waiting = None
 
     def wait_for_unconfirmed(self, count: int, seconds: float) -> None:
         """Say that a job waits for unconfirmed rows alone; on a terminal, with a countdown."""

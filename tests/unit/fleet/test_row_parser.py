@@ -432,6 +432,15 @@ numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
     ]
 
 
+@pytest.mark.parametrize("mark", ["//", "; ", "-- ", "/* ", "<!-- ", "\uff03", " \uff03 "])
+def test_a_row_that_is_commented_out_is_no_row(mark: str) -> None:
+    """Each of these was bought as a row with that id. Negative control: the mark after the id."""
+    row_of = "id,platform,source\n{},verbex,purchase\n".format
+
+    assert "commented out, and rows cannot be; delete the row" in problems(row_of(f"{mark}a"))[0]
+    assert problems(row_of(f"a{mark.strip()}")) == []
+
+
 # ---------------------------------------------------------------- files that are wrong
 
 

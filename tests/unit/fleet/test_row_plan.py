@@ -442,6 +442,13 @@ def test_a_new_row_buys_once_the_number_has_left_the_account() -> None:
     assert made.purchases == 1
 
 
+def test_a_row_that_is_left_alone_is_not_removed() -> None:
+    """It has a problem, and was skipped: it belongs to the fleet."""
+    made = plan(Fleet(rows=[bought("new", label="M")], skipped=["0101"]), removed())
+
+    assert (messages(made), made.purchases, made.unlisted) == ([], 1, ())
+
+
 @pytest.mark.parametrize("source", ["import", "existing"])
 def test_a_removed_row_that_was_not_bought(source: str) -> None:
     """Nothing was paid for it."""
@@ -476,7 +483,8 @@ def test_a_removed_row_whose_operation_is_no_reason_to_wait(going: PendingOperat
 
 def test_ids_that_a_spreadsheet_rewrote() -> None:
     """Each row is told which one it was, whatever else was changed in the same save."""
-    ids = {"0101": "101", "1E5": "100000", "007": "7", "Desk ": "desk"}
+    ids = {"0101": "101", "1E5": "100000", "007": "7", "Desk ": "desk", "5000": "5,000"}
+    ids["caf\u00e9"] = "cafe\u0301"
     notes = {
         id_: note(bought(id_, label=id_), f"+1415555010{place}") for place, id_ in enumerate(ids)
     }
@@ -491,6 +499,29 @@ def test_ids_that_a_spreadsheet_rewrote() -> None:
             f"{after}: would buy" in each and f"the row {before}," in each
             for each in messages(made)
         )
+
+
+@pytest.mark.parametrize("allow_unlisted", [True, False])
+@pytest.mark.parametrize(
+    "made",
+    [
+        bought("101", label="M", area_code=212),
+        bought("101", label="M", country_code="CA"),
+        bought("101", "verbex"),
+    ],
+)
+def test_an_id_that_was_rewritten_tells_whatever_was_changed_in_the_same_save(
+    made: FleetRow, allow_unlisted: bool
+) -> None:
+    """Negative control: with another id, each of them is another number."""
+    state = removed()
+    other = attrs.evolve(made, id="102")
+    state = attrs.evolve(state, numbers={**state.numbers, "verbex": {}})
+
+    (message,) = messages(planned([made], state, allow_unlisted=allow_unlisted))
+    assert "although" in message
+    assert "bought for the row 0101" in message
+    assert planned([other], state, allow_unlisted=allow_unlisted).purchases == 1
 
 
 # ---------------------------------------------------------------- several fleets on one journal
