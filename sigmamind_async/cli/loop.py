@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
-from functools import partial
+from types import FrameType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
         try:
             loop.add_signal_handler(number, handler)
         except NotImplementedError:  # Windows
-            signal.signal(number, partial(loop.call_soon_threadsafe, handler))
+            signal.signal(number, _passing_to(loop, handler))
     try:
         yield
     finally:
@@ -65,3 +65,12 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN if heard and number == hangup else earlier)
+
+
+def _passing_to(
+    loop: asyncio.AbstractEventLoop, handle: Callable[[], None]
+) -> Callable[[int, FrameType | None], None]:
+    def passing(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(handle)
+
+    return passing

@@ -15,6 +15,7 @@ from sigmamind_async.cli.options import (
     ChangeOptions,
     FileOptions,
     JournalOptions,
+    Json,
     OutputOptions,
     RequestOptions,
     SettlementOptions,
@@ -51,23 +52,19 @@ def plan(
     changes: ChangeOptions = ChangeOptions(),  # noqa: B008
     journal: JournalOptions = JournalOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    json: Annotated[
-        bool, Parameter(group=Group("Output", sort_key=7), help="Write JSON Lines to stdout.")
-    ] = False,
+    json: Json = False,
 ) -> int:
     """Show what `apply` would do."""
     from sigmamind_async.cli.fleet_input import read_fleet
-    from sigmamind_async.cli.jobs.apply import show_plan
+    from sigmamind_async.cli.jobs.apply import ApplyOptions, show_plan
 
-    todo, code = show_plan(
-        file,
-        read_fleet(file, files, journal),
+    options = ApplyOptions(
         changes=changes,
         request=request,
-        json=json,
+        output=OutputOptions(json=json),
         skip_bad=files.skip_bad,
-        out=out,
     )
+    todo, code = show_plan(file, read_fleet(file, files, journal), options, out)
     if detailed_exitcode and code is Exit.DONE and todo.writes:
         return Exit.CHANGES
     return code

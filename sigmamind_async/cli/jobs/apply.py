@@ -66,6 +66,24 @@ _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption
 """What the actions of a plan are called when they are counted."""
 
 
+@attrs.frozen(kw_only=True)
+class ApplyOptions:
+    """What a fleet is planned or applied with."""
+
+    spending: SpendingOptions = attrs.field(factory=SpendingOptions)
+    settlement: SettlementOptions = attrs.field(factory=SettlementOptions)
+    changes: ChangeOptions = attrs.field(factory=ChangeOptions)
+    request: RequestOptions = attrs.field(factory=RequestOptions)
+    output: OutputOptions = attrs.field(factory=OutputOptions)
+    skip_bad: bool = False
+    report: Path | None = None
+    """File of the HTML report."""
+    resume: str = ""
+    """The command that goes on with the job."""
+    workers: bool = False
+    """Whether the steps are handed to workers."""
+
+
 async def open_clients(
     given: FleetInput,
     journal: Journal,
@@ -114,32 +132,25 @@ def _open_output(options: OutputOptions, given: FleetInput) -> Output:
 
 
 def show_plan(
-    file: str,
-    given: FleetInput,
-    *,
-    changes: ChangeOptions,
-    request: RequestOptions,
-    json: bool,
-    skip_bad: bool,
-    out: Path | None,
+    file: str, given: FleetInput, options: ApplyOptions, out: Path | None
 ) -> tuple[Plan, Exit]:
     """Show the plan of *given*, which is *file*, and save it where that was asked for."""
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    screen, place = _open_output(OutputOptions(json=json), given), given.place
+    screen, place = _open_output(options.output, given), given.place
     if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
         screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")
 
     async def make() -> Plan:
         async with AsyncExitStack() as stack:
             journal = await open_to_read(place, stack)
-            clients = await open_clients(given, journal, request, stack)
-            return (await make_plan(given, clients, journal, changes))[1]
+            clients = await open_clients(given, journal, options.request, stack)
+            return (await make_plan(given, clients, journal, options.changes))[1]
 
     todo = run(make())
     screen.show(PlanView(file=given.name, plan=todo))
     if out is not None:
-        sound = todo.skip_problems() if skip_bad else todo
+        sound = todo.skip_problems() if options.skip_bad else todo
         if sound.problems:
             raise CommandError(f"{out}: not saved, because of the problems", Exit.FAILED)
         save_plan(sound, given, file, out)
@@ -147,24 +158,6 @@ def show_plan(
 
 
 # ---------------------------------------------------------------- apply
-
-
-@attrs.frozen(kw_only=True)
-class ApplyOptions:
-    """What a fleet is applied with."""
-
-    spending: SpendingOptions = attrs.field(factory=SpendingOptions)
-    settlement: SettlementOptions = attrs.field(factory=SettlementOptions)
-    changes: ChangeOptions = attrs.field(factory=ChangeOptions)
-    request: RequestOptions = attrs.field(factory=RequestOptions)
-    output: OutputOptions = attrs.field(factory=OutputOptions)
-    skip_bad: bool = False
-    report: Path | None = None
-    """File of the HTML report."""
-    resume: str = ""
-    """The command that goes on with the job."""
-    workers: bool = False
-    """Whether the steps are handed to workers."""
 
 
 def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
