@@ -24,7 +24,7 @@ KIND: Final = "sigmamind_async.plan"
 VERSION: Final = 1
 """Of the format; to be increased with it."""
 
-_PARTS: Final = {each.name for each in attrs.fields(Plan)} - {"problems"}
+_PARTS: Final = [each.name for each in attrs.fields(Plan) if each.name != "problems"]
 _SCALARS: Final = {str, int, bool, NoneType, Secret}
 
 

@@ -100,6 +100,12 @@ def test_what_was_saved_is_read_back() -> None:
     ]
 
 
+def test_the_parts_are_in_one_order() -> None:
+    """Two processes save the same bytes, whatever their sets do."""
+    parts = [each.name for each in attrs.fields(Plan) if each.name != "problems"]
+    assert list(orjson.loads(dump_plan(EVERY_KIND))) == ["kind", "version", *parts]
+
+
 def test_a_reference_is_saved_and_a_secret_is_not() -> None:
     with_reference = row(source=Source.IMPORT, phone_number=NUMBER, trunk_password="env:TRUNK")
     assert b"env:TRUNK" in dump_plan(made(with_reference, at=known()))
