@@ -87,6 +87,8 @@ def advice_for(error: BaseException | None) -> str:
     if error.committed != "no":
         return f"may have been carried out: {LOOK_UP}"
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
+    if isinstance(error, NotFoundError) and ".list_" in (error.operation or ""):
+        advice = "there is no platform at that address: check {prefix}_BASE_URL"
     return advice.format(prefix=_prefix(error))
 
 

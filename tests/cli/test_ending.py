@@ -150,6 +150,18 @@ def test_a_wrong_address_names_its_variable(inside: Inside, vendor: str) -> None
     assert done.err.startswith(f"sigmamind: {vendor}_BASE_URL: ")
 
 
+@pytest.mark.parametrize("vendor", ["SIGMAMIND", "VERBEX", "DIALNEXA"])
+def test_an_address_where_nothing_is_names_its_variable(
+    cli: Cli, inside: Inside, vendor: str
+) -> None:
+    address = cli.environment[f"{vendor}_BASE_URL"]
+    words = ("numbers", "list", "--platform", vendor.lower())
+    done = inside(*words, **{f"{vendor}_BASE_URL": f"{address}/nowhere"})
+
+    assert done.code == Exit.FAILED
+    assert f"check {vendor}_BASE_URL" in done.err
+
+
 def test_an_error_without_advice_is_told_as_it_is() -> None:
     assert sentence_for(JournalError("full.\nMake room.")) == "full. Make room."
     assert advice_for(None) == ""

@@ -263,8 +263,9 @@ class Application:
         if found.problems and not self.options.skip_bad:
             self.output.show(ProblemList(tuple(found.problems)))
             undecided = all(problem.needs_decision for problem in found.problems)
+            others = "; --skip-bad applies the other rows" if found.rows else ""
             raise CommandError(
-                f"{self.given.name} cannot be applied as it is; nothing was sent",
+                f"{self.given.name} cannot be applied as it is; nothing was sent{others}",
                 Exit.UNKNOWN if undecided else Exit.FAILED,
             )
 
