@@ -342,6 +342,15 @@ def test_a_number_that_is_not_there_cannot_be_adopted(
     assert inside("status", undecided).code == 3
 
 
+def test_a_rule_does_not_decide_and_says_so(cli: Cli, inside: Inside, undecided: Path) -> None:
+    done = inside("reconcile", undecided, "--retry-unconfirmed")
+
+    assert done.code == 3
+    assert "name each with --only ROW" in done.err
+    assert len(cli.box.ledger.purchases) == 1
+    assert "--only ROW" not in inside("reconcile", undecided).err
+
+
 def test_retry_unconfirmed(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
     done = follow(undecided, "--retry-unconfirmed")
     before = len(cli.box.ledger.purchases)

@@ -132,6 +132,11 @@ class Reconciliation:
                 await self._settle(provisioner, journal)
             status = await provisioner.status()
             self.output.show(journal_status_of(status, self.place, self.platform, self._now()))
+            if rule.retry_unconfirmed and status.need_decision:
+                self.output.log(
+                    "--retry-unconfirmed alone decides nothing about rows that need a decision"
+                    " already: name each with --only ROW"
+                )
         return status.is_settled
 
     # --- what can be settled without a decision ----------------------------------------------
