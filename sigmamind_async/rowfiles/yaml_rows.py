@@ -203,16 +203,20 @@ def _translate(error: Any, text: str) -> FileError:  # noqa: ANN401 - PyYAML's, 
     mark = getattr(error, "problem_mark", None)
     problem = " ".join(str(getattr(error, "problem", None) or "unreadable").split())
     place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    if mark and _count_opened(text, mark.index) > _DEEPEST:
-        # Some parsers have a limit as well, and meet it first: they read a line ahead.
-        return FileError(_TOO_DEEP, *place)
+    # Some parsers have a limit of their own, and meet it first: they read a line ahead.
+    if mark and (column := _too_deep_column(text, mark.index)):
+        return FileError(_TOO_DEEP, place[0], column)
     return FileError(f"is not YAML: {problem}", *place)
 
 
-def _count_opened(text: str, end: int) -> int:
-    """Return how many lists and mappings the line opens, up to *end*, and does not close."""
-    line = text[text.rfind("\n", 0, end) + 1 : end]
-    return sum(map(line.count, "[{")) - sum(map(line.count, "]}"))
+def _too_deep_column(text: str, end: int) -> int:
+    """Return where the line that *end* is in nests too deeply before that; 0 if it does not."""
+    depth = 0
+    for column, letter in enumerate(text[text.rfind("\n", 0, end) + 1 : end], 1):
+        depth += (letter in "[{") - (letter in "]}")
+        if depth > _DEEPEST:
+            return column
+    return 0
 
 
 def _value(event: Any, kind: str, yaml: ModuleType, resolve: Any) -> object:  # noqa: ANN401 - see above
