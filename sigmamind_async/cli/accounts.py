@@ -32,7 +32,7 @@ from sigmamind_async.retry import RetryPolicy
 AnyClient: TypeAlias = SigmaMind | Verbex | DialNexa
 
 ATTEMPTS: Final = 8
-"""Attempts of one call: nobody waits for a command line within milliseconds."""
+"""Attempts of one call. A person at a terminal can wait longer for them than a program can."""
 SHOWN_OF_KEY: Final = 4
 SHORTEST_KEY: Final = 16
 """Of a shorter key no character is shown."""

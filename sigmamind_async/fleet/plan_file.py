@@ -51,7 +51,7 @@ def load_plan(content: bytes) -> Plan:
         document = orjson.loads(content)
         kind, version = document["kind"], document["version"]
         if (kind, version) == (KIND, VERSION):
-            # A caller may add parts of its own, such as where the plan is from.
+            # A caller may add other keys, such as where the plan is from.
             plan = _converter().structure({name: document[name] for name in _PARTS}, Plan)
     except Exception:  # noqa: BLE001 - whatever a damaged file leads to
         kind, version = "", VERSION

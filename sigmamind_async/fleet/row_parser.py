@@ -62,7 +62,7 @@ HINTS: Final[Mapping[str, str]] = {
     "status": "state",
     "username": "trunk_username",
 }
-"""What words that may mean several things probably mean, likewise."""
+"""The probable meaning of ambiguous words, for hints only."""
 
 ACTION: Final = "action"
 """Known only to be refused: it is the column of a list of operations."""

@@ -83,7 +83,7 @@ class WorkersDemo:
         stage.say("", "Another process hands the fleet to them, and follows:", "")
         self._apply()
         del workers[self._kill_one(workers)]
-        stage.say("Nobody starts it again: the others take over what it was doing.")
+        stage.say("It is not restarted: the others take over what it was doing.")
         self._wait(workers, lambda: False)
 
     def rows(self, states: Iterable[State]) -> list[Row]:

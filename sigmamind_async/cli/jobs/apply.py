@@ -315,7 +315,7 @@ class Application:
         if self.asked:
             plan = await self._check_again(plan)
         if sum(self.to_buy.values()):
-            # Of a database too: the same file without it would begin a journal of its own.
+            # Databases are remembered too: applied without one, the file would start a new journal.
             beside = Path(f"{given.name}{SUFFIX}")
             place = given.place
             remember_journal(place.path if isinstance(place, FileJournal) else beside)

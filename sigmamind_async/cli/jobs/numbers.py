@@ -137,7 +137,7 @@ class AccountNumbers:
     # --- calls -------------------------------------------------------------------------------
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
-        """Run *call* to its end, in a loop of its own."""
+        """Run *call* to its end in a new event loop."""
 
         async def main() -> T:
             async with self.client:

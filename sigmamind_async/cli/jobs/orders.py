@@ -115,7 +115,7 @@ def _name_of(file: Path) -> str:
 
 
 def _journal_of(file: Path) -> FileJournal:
-    # Chosen: an order has a journal of its own, however much it is like another order.
+    # Chosen by the order: it has its own journal, even if another order is just like it.
     path = Path(f"{file}{SUFFIX}")
     return FileJournal(str(file), path, chosen=path)
 

@@ -42,7 +42,7 @@ from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, Stat
 TICK: Final = 0.1
 """Seconds between two looks at a job."""
 QUIET: Final = 2.0
-"""Seconds after the last row has ended before a person is told what the job still waits for."""
+"""Seconds to wait after the last row before telling the user what is still pending."""
 STOPPING: Final[dict[StopReason, str]] = {
     "interrupted": "stopping: what is under way is settled; Ctrl-C again leaves it unconfirmed",
     "key_refused": "stopping: the platform refuses the key in {key}",

@@ -68,7 +68,7 @@ def journal_row_of(row: Row, settle_time: float, place: JournalLocation) -> even
 
 
 def _platform_of(row: Row) -> str:
-    """Return the platform of an account, which may have a label of its own behind that."""
+    """Return the platform in the name of an account, which is `PLATFORM` or `PLATFORM:LABEL`."""
     return row.account.partition(":")[0]
 
 
