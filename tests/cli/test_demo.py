@@ -16,8 +16,8 @@ from sigmamind_async.cli.accounts import PLATFORMS
 from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, sample_fleet
 from sigmamind_async.cli.demo.stage import audit
 from sigmamind_async.provisioning import row as journal
-from sigmamind_async.sandbox import Commit, Ledger
 from tests.cli.test_terminal import ESCAPES, on_terminal
+from tests.ledgers import ledger_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,26 +146,6 @@ def known(
         state=state,
         phone_number=number,
     )
-
-
-def ledger_of(*entries: tuple[str, str]) -> Ledger:
-    """Return the ledger of a platform that sold numbers under labels."""
-    ledger = Ledger()
-    for place, (label, number) in enumerate(entries, 1):
-        sale = Commit(
-            sequence=place,
-            time=0.0,
-            platform="sigmamind",
-            operation="create",
-            kind="purchase",
-            phone_number=number,
-            friendly_name=label,
-            body={},
-            fingerprint="",
-            fault=None,
-        )
-        ledger.append(sale)
-    return ledger
 
 
 TAG = "[sm:AAAAAAAAAAAAA."

@@ -13,7 +13,8 @@ from benchmarks.purchases import Plan, Verdict, judge, run
 from sigmamind_async import SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Kind, Provisioner, Row, SqliteJournal
-from sigmamind_async.sandbox import Commit, Fault, Faults, Ledger, Sandbox
+from sigmamind_async.sandbox import Fault, Faults, Sandbox
+from tests.ledgers import ledger_of
 
 # The settle time is longer than the platform can take to commit late and to show what it did.
 PLAN = Plan(count=1000, faults=0.2, kills=3, width=20, late=0.4, lag=0.2, settle_time=2.0)
@@ -32,13 +33,11 @@ def test_a_killed_buyer_buys_each_number_once(tmp_path: Path) -> None:
 
 def test_the_judge_sees_all_four() -> None:
     """That a clean verdict means something: each fault is found, and counted as what it is."""
-    ledger = Ledger()
-    for label, number in [
+    ledger = ledger_of(
         ("row-0 [sm:A.1]", "+14155550100"),
         ("row-0 [sm:A.2]", "+14155550101"),
         ("row-1 [sm:B.1]", "+14155550110"),
-    ]:
-        ledger.append(commit(len(ledger) + 1, label, number))
+    )
     rows = [
         row("row-0", "+14155550101"),
         row("row-1", "+14155550110"),
@@ -46,21 +45,6 @@ def test_the_judge_sees_all_four() -> None:
     ]
     assert judge(3, ledger, rows) == Verdict(twice=1, lost=1, unknown=1, phantom=1)
     assert not judge(3, ledger, rows).clean
-
-
-def commit(sequence: int, label: str, number: str) -> Commit:
-    return Commit(
-        sequence=sequence,
-        time=0.0,
-        platform="sigmamind",
-        operation="create",
-        kind="purchase",
-        phone_number=number,
-        friendly_name=label,
-        body={},
-        fingerprint="",
-        fault=None,
-    )
 
 
 def row(op_id: str, number: str) -> Row:

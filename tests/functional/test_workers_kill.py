@@ -12,10 +12,10 @@ import pytest
 
 from benchmarks.purchases import Verdict
 from benchmarks.workers import Plan, judge, run
-from sigmamind_async.sandbox import Ledger
 from tests.functional.postgres import Server, running
-from tests.functional.test_kill9 import commit, row
+from tests.functional.test_kill9 import row
 from tests.functional.workers import database
+from tests.ledgers import ledger_of
 
 # The settle time is longer than the platform can take to commit late and to show what it did.
 PLAN = Plan(
@@ -77,12 +77,7 @@ def test_the_journal_is_what_prevents_a_second_purchase(postgres: Server) -> Non
 
 def test_what_was_bought_twice_counts_as_long_as_it_is_held() -> None:
     """Given up again, it is settled; what else the judge sees is tested with one process."""
-    ledger = Ledger()
-    for label, number in [
-        ("row-0 [sm:A.1]", "+14155550100"),
-        ("row-0 [sm:A.2]", "+14155550101"),
-    ]:
-        ledger.append(commit(len(ledger) + 1, label, number))
+    ledger = ledger_of(("row-0 [sm:A.1]", "+14155550100"), ("row-0 [sm:A.2]", "+14155550101"))
     rows = [row("row-0", "+14155550101")]
     assert judge(1, ledger, rows) == attrs.evolve(CLEAN, twice=1, unknown=1)
     released = attrs.evolve(ledger.commits[0], sequence=3, operation="delete", kind="release")
