@@ -159,8 +159,8 @@ def course_of_apply() -> Course:
     left out.
     """
     steps: list[Step] = []
-    _apply(nullcontext())
-    _apply(recorded(steps))
+    _apply(nullcontext(), rows=2)
+    _apply(recorded(steps), rows=2)
     return Course(steps)
 
 
@@ -168,7 +168,7 @@ def spine_of_apply() -> Sequence[str]:
     """Return the files between ``sigmamind apply`` and the transport that sends a purchase.
 
     These are the frames above the transport, down to `main`, and those of the tasks that wait
-    meanwhile for what it brings.
+    meanwhile for what it brings. The fleet has one row, so that no task waits for another number.
     """
     files: list[str] = []
 
@@ -176,7 +176,7 @@ def spine_of_apply() -> Sequence[str]:
         is_send = event == "call" and frame.f_code.co_qualname == "AiohttpTransport.send"
         if is_send and not files and frame.f_locals["request"].method == "POST":
             steps = [step for step in map(_step_of, _codes_above(frame)) if step is not None]
-            # The journal waits for the other number meanwhile.
+            # The journal's own task waits for its next write meanwhile.
             journal = "provisioning/journal/"
             files.extend(dict.fromkeys(x.file for x in steps if not x.file.startswith(journal)))
 
@@ -188,7 +188,7 @@ def spine_of_apply() -> Sequence[str]:
         finally:
             sys.setprofile(None)
 
-    _apply(watching())
+    _apply(watching(), rows=1)
     return files
 
 
@@ -208,20 +208,20 @@ def _codes_above(frame: FrameType | None) -> Iterator[CodeType]:
                 waiting = next((each for each in held if hasattr(each, "cr_code")), None)
 
 
-def _apply(watch: AbstractContextManager[object]) -> None:
-    """Apply a fleet that buys two numbers from a sandbox, under *watch*."""
+def _apply(watch: AbstractContextManager[object], *, rows: int) -> None:
+    """Apply a fleet that buys a number for each of its *rows* from a sandbox, under *watch*."""
     with tempfile.TemporaryDirectory() as folder, SandboxThread(seed=1) as box:
         path = Path(folder, "fleet.csv")
         path.write_text(
             "id,platform,source,country_code,label\n"
-            "desk,sigmamind,purchase,US,Desk\nnight,sigmamind,purchase,US,Night\n"
+            + "".join(f"desk-{row},sigmamind,purchase,US,Desk\n" for row in range(rows))
         )
         environment = {
             "SIGMAMIND_BASE_URL": box.sigmamind.base_url,
             "SIGMAMIND_API_KEY": box.sigmamind.api_key,
             "XDG_STATE_HOME": folder,
         }
-        words = ["apply", str(path), "--max-purchases", "2", "--yes"]
+        words = ["apply", str(path), "--max-purchases", str(rows), "--yes"]
         silent = redirect_stdout(io.TextIOWrapper(io.BytesIO())), redirect_stderr(io.StringIO())
         with patch.dict(os.environ, environment), silent[0], silent[1], watch:
             code = main(words)
