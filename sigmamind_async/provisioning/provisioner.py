@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
@@ -30,11 +31,11 @@ from sigmamind_async.provisioning.events import (
     TagRemoved,
 )
 from sigmamind_async.provisioning.execution import Execution
-from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for, open_rows
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
-    reconcile_row,
+    reconcile_rows,
     release_duplicate,
     stored_intent,
 )
@@ -223,16 +224,12 @@ class Provisioner:
         now = self._context.now()
         rows = [
             row
-            for row in await open_rows(self.journal, self.account)
-            if row.state is not State.SENDING or now >= row.lease_until
+            for row in await self.journal.unsettled(self.account)
+            if row.is_open and (row.state is not State.SENDING or now >= row.lease_until)
         ]
         if rows:
             listing = await self._context.listings.newer_than(now)
-            for row in rows:
-                value = recall(row) if recall is not None and row.secret_fields else None
-                if isinstance(value, Awaitable):
-                    value = await value
-                await reconcile_row(self._context, row, listing, value)
+            await reconcile_rows(self._context, rows, listing, partial(_recall, recall))
         return await self.status()
 
     async def sweep(self, horizon: float = HORIZON) -> Status:
@@ -353,3 +350,9 @@ class Provisioner:
         if transition is None:
             raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return transition.row
+
+
+async def _recall(recall: Recall | None, row: Row) -> Value | None:
+    """Return the request of *row* with its secrets, if it has any and *recall* brings them."""
+    value = recall(row) if recall is not None and row.secret_fields else None
+    return await value if isinstance(value, Awaitable) else value

@@ -123,6 +123,7 @@ async def test_an_index_is_used_for_each_question(
 ) -> None:
     plans = {
         POSTGRES.in_states: "by_state",
+        POSTGRES.unsettled: "by_unsettled",
         POSTGRES.with_tokens: "by_token",
         POSTGRES.with_key: "by_key",
         POSTGRES.tagged_before: "by_tag",

@@ -13,7 +13,13 @@ from typing import Any, Final
 import psycopg
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.sql import COLUMNS, NAMES, UPDATES, quote_states
+from sigmamind_async.provisioning.journal.sql import (
+    COLUMNS,
+    MAY_BE_UNSETTLED,
+    NAMES,
+    UPDATES,
+    quote_states,
+)
 from sigmamind_async.provisioning.row import UNSETTLED
 
 OLDEST: Final = 140_000
@@ -62,6 +68,7 @@ CREATE TABLE {schema}.operations (
     PRIMARY KEY (account, op_id)
 );
 CREATE INDEX by_state ON {schema}.operations (account, state);
+CREATE INDEX by_unsettled ON {schema}.operations (account) WHERE {may_be_unsettled};
 CREATE INDEX by_token ON {schema}.operations (account, token);
 CREATE INDEX by_key ON {schema}.operations (account, key) WHERE key <> '';
 CREATE INDEX by_tag ON {schema}.operations (account, updated_at) WHERE state = 'done' AND tagged;
@@ -253,6 +260,7 @@ def _generate(text: str) -> str:
     A change of either needs a migration that makes the function ``put`` and the index anew.
     """
     parts = {
+        "{may_be_unsettled}": MAY_BE_UNSETTLED,
         "{unsettled}": quote_states(UNSETTLED),
         "{columns}": NAMES,
         "{new_values}": ", ".join(f"new.{name}" for name in COLUMNS),
