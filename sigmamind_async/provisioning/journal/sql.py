@@ -184,7 +184,7 @@ class Statements:
         )
         self.tagged_before = f"{self.rows} AND {HAS_TAG} AND updated_at < {mark} ORDER BY {age}"
         self.counts = (
-            "SELECT state, count(*), (SELECT purchase_count"
+            "SELECT state, count(*), (SELECT sum(purchase_count)"
             f" FROM {schema}accounts AS a WHERE a.account = o.account)"
             f" FROM {schema}operations AS o WHERE account = {mark} GROUP BY account, state"
         )
@@ -354,4 +354,4 @@ def read_unsettled(found: list[Any]) -> list[Row]:
 def read_counts(found: list[Any]) -> Counts:
     """Return the result of the query for `Statements.counts`."""
     purchases = found[0][2] if found else None
-    return Counts({State(state): count for state, count, _ in found}, purchases or 0)
+    return Counts({State(state): count for state, count, _ in found}, int(purchases or 0))

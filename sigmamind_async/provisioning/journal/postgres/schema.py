@@ -34,10 +34,14 @@ CREATE TABLE {schema}.journal (
 INSERT INTO {schema}.journal VALUES (replace(gen_random_uuid()::text, '-', ''), 0, 0);
 
 -- Texts compare by bytes: an index in a language's order breaks when the system changes that.
+-- The purchases of an account are the sum of its slots. A write adds to the one of its connection,
+-- so that two writers do not wait for each other's commit.
 CREATE TABLE {schema}.accounts (
-    account text COLLATE "C" PRIMARY KEY,
-    purchase_count bigint NOT NULL
-);
+    account text COLLATE "C" NOT NULL,
+    slot integer NOT NULL,
+    purchase_count bigint NOT NULL,
+    PRIMARY KEY (account, slot)
+) WITH (fillfactor = 50);
 CREATE TABLE {schema}.key_fingerprints (
     account text COLLATE "C" NOT NULL,
     fingerprint text COLLATE "C" NOT NULL,
@@ -80,13 +84,23 @@ CREATE UNIQUE INDEX one_unsettled ON {schema}.operations (account, key)
 # These are the rules of `check_put`. A function makes a write one statement: no lock is ever held
 # while the server waits for a client, which may be frozen or cut off. A client that lost the answer
 # calls it again with the same write_id, and gets the same answer even if others wrote in between.
+#
+# The limit on purchases is exact although no writer waits for another until it is near. A writer
+# holds its slot from before it reads the sum until it has committed. So whatever a sum does not
+# show is one of the other slots' writes, of which each adds one purchase at most: a sum that leaves
+# room for one more in every other slot cannot lead beyond the limit. A writer that has no such room
+# undoes its write, and makes it again with all slots held: it has waited for every other writer,
+# and they wait for it. Slots are locked after the row is written, in one order, so none deadlocks.
 _PUT: Final = """
 CREATE FUNCTION {schema}.put(new {schema}.operations, max_purchases bigint, durable boolean)
 RETURNS text LANGUAGE plpgsql AS $put$
 DECLARE
+    slots CONSTANT integer := 64;
     old {schema}.operations;
     more bigint;
     total bigint;
+    has_limit boolean;
+    is_exact boolean;
 BEGIN
     -- Only a person at a console holds these locks for longer than a commit takes.
     PERFORM set_config('lock_timeout', '4s', true);
@@ -110,38 +124,55 @@ BEGIN
     END IF;
 
     more := new.purchase_count - coalesce(old.purchase_count, 0);
-    IF more <> 0 THEN
-        INSERT INTO {schema}.accounts (account, purchase_count) VALUES (new.account, 0)
-            ON CONFLICT DO NOTHING;
-        SELECT a.purchase_count INTO total FROM {schema}.accounts AS a
-            WHERE a.account = new.account FOR UPDATE;
-        IF more > 0 AND total + more > max_purchases THEN
-            RETURN CASE WHEN new.state IN {unsettled} AND EXISTS (
-                SELECT FROM {schema}.operations AS o
-                WHERE o.account = new.account AND o.key = new.key AND o.key <> ''
-                    AND o.op_id <> new.op_id AND o.state IN {unsettled}
-            ) THEN 'key_in_use' ELSE 'limit_reached' END;
-        END IF;
-    END IF;
+    has_limit := more > 0 AND max_purchases IS NOT NULL;
+    -- In a stricter transaction a sum shows only what was committed before that began.
+    is_exact := has_limit
+        AND (more > 1 OR current_setting('transaction_isolation') <> 'read committed');
+    LOOP
+        BEGIN
+            INSERT INTO {schema}.operations AS o ({columns}, write_id)
+            VALUES ({new_values}, new.write_id)
+            ON CONFLICT (account, op_id) DO UPDATE SET {updates}, write_id = excluded.write_id
+            -- A program that writes without this function has not waited for the lock above.
+            WHERE o.version = excluded.version - 1;
+            IF NOT FOUND THEN
+                RETURN 'stale';
+            END IF;
+            IF more = 0 THEN
+                RETURN 'stored';
+            END IF;
 
-    BEGIN
-        INSERT INTO {schema}.operations AS o ({columns}, write_id)
-        VALUES ({new_values}, new.write_id)
-        ON CONFLICT (account, op_id) DO UPDATE SET {updates}, write_id = excluded.write_id
-        -- A program that writes without this function has not waited for the lock above.
-        WHERE o.version = excluded.version - 1;
-    EXCEPTION WHEN unique_violation THEN
-        -- Of one_unsettled: ON CONFLICT handles the primary key.
-        RETURN 'key_in_use';
-    END;
-    IF NOT FOUND THEN
-        RETURN 'stale';
-    END IF;
-    IF more <> 0 THEN
-        UPDATE {schema}.accounts AS a SET purchase_count = total + more
-            WHERE a.account = new.account;
-    END IF;
-    RETURN 'stored';
+            IF NOT EXISTS (SELECT FROM {schema}.accounts AS a WHERE a.account = new.account) THEN
+                INSERT INTO {schema}.accounts (account, slot, purchase_count)
+                    SELECT new.account, n, 0 FROM generate_series(0, slots - 1) AS n
+                    ON CONFLICT DO NOTHING;
+            END IF;
+            IF is_exact THEN
+                PERFORM 1 FROM {schema}.accounts AS a WHERE a.account = new.account
+                    ORDER BY a.slot FOR UPDATE;
+            END IF;
+            UPDATE {schema}.accounts AS a SET purchase_count = a.purchase_count + more
+                WHERE a.account = new.account AND a.slot = pg_backend_pid() % slots;
+            IF NOT has_limit THEN
+                RETURN 'stored';
+            END IF;
+            SELECT sum(a.purchase_count) INTO total FROM {schema}.accounts AS a
+                WHERE a.account = new.account;
+            IF total + slots - 1 <= max_purchases OR is_exact AND total <= max_purchases THEN
+                RETURN 'stored';
+            END IF;
+            RAISE EXCEPTION USING ERRCODE = 'SMLIM';
+        EXCEPTION
+            -- Of one_unsettled: ON CONFLICT handles the primary key.
+            WHEN unique_violation THEN
+                RETURN 'key_in_use';
+            WHEN SQLSTATE 'SMLIM' THEN
+                IF is_exact THEN
+                    RETURN 'limit_reached';
+                END IF;
+                is_exact := true;
+        END;
+    END LOOP;
 END
 $put$;
 """
