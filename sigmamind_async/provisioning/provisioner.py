@@ -155,17 +155,23 @@ class Provisioner:
         """
         return await Execution(self._context, self._conflicts, op_id, value).run()
 
-    async def send(self, op_id: str, value: RequestValue[T]) -> T:
+    async def send(self, op_id: str, value: RequestValue[T], *, stored: Row | None = None) -> T:
         """Do as `run` does, but leave an unknown outcome to `reconcile`.
 
         For a process that carries out many operations, each at its own time: one listing settles
         all of them. Waits for the platform's rate as long as it takes.
 
+        Args:
+            op_id: The caller's key of the operation.
+            value: The request.
+            stored: The row of the operation, if the caller has just read it; it is then not read
+                again. One that is out of date is noticed before anything is sent.
+
         Raises:
             OutcomeUnknownError: The request went unanswered, or another process is sending it. Call
                 again after `reconcile`.
         """
-        return await self._bulk_execution(op_id, value).run()
+        return await self._bulk_execution(op_id, value, stored).run()
 
     def run_many(
         self,
@@ -199,8 +205,10 @@ class Provisioner:
             progress=progress,
         )
 
-    def _bulk_execution(self, op_id: str, value: RequestValue[T]) -> Execution[T]:
-        return Execution(self._context, self._conflicts, op_id, value, in_bulk=True)
+    def _bulk_execution(
+        self, op_id: str, value: RequestValue[T], stored: Row | None = None
+    ) -> Execution[T]:
+        return Execution(self._context, self._conflicts, op_id, value, in_bulk=True, stored=stored)
 
     # --- maintenance -----------------------------------------------------------------------
 
