@@ -232,7 +232,7 @@ COMMANDS: dict[str, tuple[Command, ModuleType, Callable[[argparse.ArgumentParser
 """What is run only when named: how, the module that describes it, its options."""
 
 try:
-    from benchmarks import shared_rate, workers
+    from benchmarks import scale, shared_rate, workers
 except ImportError:  # they need a PostgreSQL server, and the extra to speak to it
     pass
 else:
@@ -247,6 +247,7 @@ else:
         parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
         parser.add_argument("--postgres", metavar="DSN", help="an empty database to use")
 
+    COMMANDS["scale"] = (scale.measure, scale, scale.add_arguments)
     COMMANDS["workers"] = (workers.measure, workers, workers.add_arguments)
     COMMANDS["shared-rate"] = (admissions, shared_rate, of_shared_rate)
 
