@@ -30,7 +30,7 @@ from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Engine, Limits, RawResponse
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError, suggest
-from sigmamind_async.events import Observer
+from sigmamind_async.events import Observers, as_observer
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Method, Operation, Platform
 from sigmamind_async.request_options import (
@@ -266,7 +266,7 @@ class Client:
         headers: Sent with every request, in addition to the client's own; a value may be a
             `Secret`.
         user_agent_suffix: Added to the ``User-Agent``, such as ``my-app/1.2``.
-        observer: Called with what happens; see `sigmamind_async.events`.
+        observer: Called with what happens, one function or several; see `sigmamind_async.events`.
         transport: Carries the requests in place of aiohttp, in tests for instance.
 
     Raises:
@@ -294,7 +294,7 @@ class Client:
         headers: HeaderMap | None = None,
         user_agent_suffix: str = "",
         strict: bool = False,
-        observer: Observer | None = None,
+        observer: Observers = None,
         transport: Transport | None = None,
     ) -> None:
         api_key = _key_from_environment(self.platform) if api_key is None else api_key
@@ -325,7 +325,7 @@ class Client:
                     max_connections=max_connections,
                 ),
                 strict=strict,
-                observer=observer,
+                observer=as_observer(observer),
                 options=_merged(self.platform, NO_OPTIONS, headers=headers),
                 user_agent_suffix=check_user_agent_suffix(user_agent_suffix),
             )
@@ -417,7 +417,7 @@ class Client:
         attempt_timeout: float | Unset = UNSET,
         retry: RetryPolicy | Unset | None = UNSET,
         strict: bool | Unset = UNSET,
-        observer: Observer | Unset | None = UNSET,
+        observer: Observers | Unset = UNSET,
         gate: Gate | Unset | None = UNSET,
         api_key: str | Secret | KeyProvider | Unset = UNSET,
         headers: HeaderMap | None = None,
@@ -453,7 +453,7 @@ class Client:
         changes = _given(
             policy=RetryPolicy() if retry is None else retry,
             strict=strict,
-            observer=observer,
+            observer=UNSET if isinstance(observer, Unset) else as_observer(observer),
             gate=Gate() if gate is None else gate,
         )
         limits = attrs.evolve(engine.limits, **times)

@@ -33,12 +33,17 @@ from sigmamind_async.errors import (
 from sigmamind_async.events import (
     AttemptFinished,
     AttemptScheduled,
+    AttemptStarted,
     CallFinished,
+    CallQueued,
+    CallStarted,
     FieldsIgnored,
     Observer,
     Throttled,
     logger,
+    next_call_id,
     notify,
+    subject_of,
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT, Gate, Permit
 from sigmamind_async.operation import (
@@ -51,7 +56,12 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.request_options import NO_OPTIONS, Headers, RequestOptions
+from sigmamind_async.request_options import (
+    NO_OPTIONS,
+    Headers,
+    RequestOptions,
+    combine_headers,
+)
 from sigmamind_async.responses.error_body import request_id
 from sigmamind_async.responses.headers import remaining
 from sigmamind_async.responses.verdict import (
@@ -144,6 +154,16 @@ class Call(Generic[T_co]):
     """That of an attempt until it is judged; one that was cancelled leaves nothing else."""
     headers: Mapping[str, str] | None = None
     """Those of the latest response."""
+    op_id: str | None = None
+    """The caller's key of the operation that this is a call of; set by the caller."""
+    is_observed: bool = False
+    """True if each step is reported, to an observer or the log."""
+    id: int = 0
+    """Its number in events; 0 before the first."""
+    subject: str | None = None
+    """The number or record that its events name."""
+    queued_at: float | None = None
+    """When it began to wait for the gate, if it is observed and had to."""
     not_found: Response | None = None
     """The 404 that was taken for a removal's success."""
     cost: int | None = None
@@ -293,6 +313,9 @@ class Engine:
 
     async def run(self, call: Call[T]) -> T:
         """Run *call* to its end and return what its answer decodes to."""
+        if self.observer is not None or logger.isEnabledFor(logging.DEBUG):
+            call.is_observed = True
+            notify(self.observer, CallStarted(call.operation.name, **_identity(call)))
         try:
             end = await self._attempt(call)
             if isinstance(end, NoResult):
@@ -302,15 +325,15 @@ class Engine:
             raise
         if isinstance(end, Failed):
             error = _annotate(end.error, call, self.clock() - call.started)
-            if self.observer is not None:
+            if call.is_observed or logger.isEnabledFor(logging.INFO):
                 self._notify_finished(call, error, error.committed)
             raise error
-        if self.observer is not None:
+        if call.is_observed:
             self._notify_finished(call, None, "no" if call.operation.reads else "yes")
         self.quota.refund(call.cost)
         return end
 
-    async def _attempt(self, call: Call[T]) -> T | Failed | Retry:
+    async def _attempt(self, call: Call[T]) -> T | Failed | Retry:  # noqa: C901 - as follows
         """Send once; return the result, the error that ends the call, or why to send again."""
         # One long function: each coroutine cut from it would cost every call a microsecond.
         operation = call.operation
@@ -327,6 +350,8 @@ class Engine:
                     await call.before_send()
                 seconds = self._start(call, began)
                 request = self._http_request(call, operation.request, key, operation.repeatable)
+                if call.is_observed:
+                    self._announce(call, request, began)
                 call.flag = flag = ConnectionFlag()
                 answer = await self.transport.send(request, flag, seconds)
                 if is_success(answer):
@@ -347,7 +372,7 @@ class Engine:
         if isinstance(end, AttemptResult):
             return await self._next_step(call, end, key, began)
         call.verdict = Verdict.CONFIRMED
-        if self.observer is not None:
+        if call.is_observed:
             self._notify_attempt(call, Verdict.CONFIRMED, answer, began)
         if operation.ignored_fields is not None:
             call.ignored = operation.ignored_fields(end)
@@ -368,6 +393,10 @@ class Engine:
         return min(call.deadline, call.started + most)
 
     def _admit(self, call: Call[object], deadline: float) -> Awaitable[Permit]:
+        if call.is_observed:
+            call.queued_at = self.clock()
+            queued = CallQueued(call.operation.name, call.attempts + 1, **_identity(call))
+            notify(self.observer, queued)
         return self.gate.acquire(
             width=self.limits.max_connections,
             deadline=deadline,
@@ -460,7 +489,7 @@ class Engine:
             pause = self.gate.throttled(permit, result.retry_after, refused=result.rate_limited)
             self._log_pause(call, result, permit, pause)
             rate = self.gate.admission.rate or 0.0
-            notify(self.observer, Throttled(call.operation.name, pause, rate))
+            notify(self.observer, Throttled(call.operation.name, pause, rate, **_identity(call)))
         elif result.is_definite and isinstance(result.answer, Response):
             self.gate.succeeded(permit, remaining(result.answer.headers, self.wall_clock))
         else:
@@ -491,7 +520,7 @@ class Engine:
         with contextlib.suppress(RuntimeError):  # its loop is over, and that loop's permits with it
             self.gate.abandoned(permit)
             self.gate.release(permit)
-        if call.flag is not None and self.observer is not None:
+        if call.flag is not None and call.is_observed:
             verdict = Verdict.AMBIGUOUS if call.flag.may_have_left else Verdict.NOT_SENT
             self._notify_attempt(call, verdict, None, began)
 
@@ -500,13 +529,12 @@ class Engine:
         name = call.operation.name
         if call.may_have_acted:
             interruption.add_note(f"{name} was under way: it may have been carried out")
-        if self.observer is not None:
+        if call.is_observed or logger.isEnabledFor(logging.INFO):
             committed: Committed = "unknown" if call.may_have_acted else "no"
             self._notify_finished(call, interruption, committed)
 
     def _handle_ignored(self, call: Call[T], result: T) -> T | Failed:
-        if self.observer is not None:
-            notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
+        notify(self.observer, FieldsIgnored(call.operation.name, call.ignored, **_identity(call)))
         if not self.strict:
             return result
         names = ", ".join(call.ignored)
@@ -521,7 +549,7 @@ class Engine:
     ) -> T | Failed | Retry:
         """Decide what follows an attempt that brought no result."""
         call.verdict = result.verdict
-        if self.observer is not None:
+        if call.is_observed:
             self._notify_attempt(call, result.verdict, result.answer, began)
         gone = call.operation.on_not_found
         if not isinstance(gone, Unset) and _shows_own_removal(call, result):
@@ -622,9 +650,14 @@ class Engine:
 
     async def _prepare_pause(self, call: Call[object], state: RetryCallState) -> None:
         """Announce the next attempt, and hold no long answer until it is made."""
-        if self.observer is not None and not _retry_in(state).at_once:
+        retry = _retry_in(state)
+        if not retry.at_once and (call.is_observed or logger.isEnabledFor(logging.INFO)):
             scheduled = AttemptScheduled(
-                call.operation.name, call.attempts + 1, state.upcoming_sleep
+                call.operation.name,
+                call.attempts + 1,
+                state.upcoming_sleep,
+                retry.status,
+                **_identity(call),
             )
             notify(self.observer, scheduled)
         if call.failure is not None:
@@ -673,22 +706,72 @@ class Engine:
         secrets = [key, *secrets_in(call.operation.request.json), *self.options.secrets]
         return error_for(call.operation, result, secrets, base_url=self.base_url)
 
+    def _announce(self, call: Call[object], request: HttpRequest, began: float) -> None:
+        """Report that *request* is about to be sent, and add what observers set as headers."""
+        waited = 0.0 if call.queued_at is None else began - call.queued_at
+        call.queued_at = None
+        event = AttemptStarted(
+            call.operation.name,
+            call.attempts,
+            request.method,
+            request.url,
+            waited,
+            self.gate.admission.rate,
+            **_identity(call),
+        )
+        notify(self.observer, event)
+        if event.headers:
+            request.headers = combine_headers(event.headers, request.headers)
+
     def _notify_attempt(
         self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, began: float
     ) -> None:
         status = answer.status if isinstance(answer, Response) else None
-        name, elapsed = call.operation.name, self.clock() - began
-        notify(self.observer, AttemptFinished(name, call.attempts, verdict, status, elapsed))
+        event = AttemptFinished(
+            call.operation.name,
+            call.attempts,
+            verdict,
+            status,
+            self.clock() - began,
+            self._safe_request_id(call),
+            **_identity(call),
+        )
+        notify(self.observer, event)
 
     def _notify_finished(
         self, call: Call[object], error: BaseException | None, committed: Committed
     ) -> None:
-        elapsed = self.clock() - call.started
-        name = None if error is None else type(error).__name__
         event = CallFinished(
-            call.operation.name, call.attempts, elapsed, name, call.adopted, committed
+            call.operation.name,
+            call.attempts,
+            self.clock() - call.started,
+            None if error is None else type(error).__name__,
+            call.adopted,
+            committed,
+            # Of another exception the text is not known to be free of secrets.
+            str(error) if isinstance(error, SigmaMindError) else "",
+            getattr(error, "status", None),
+            self._safe_request_id(call),
+            **_identity(call),
         )
         notify(self.observer, event)
+
+    def _safe_request_id(self, call: Call[object]) -> str | None:
+        """Return the platform's id of the request, unless it repeats a secret."""
+        found = call.request_id
+        if found is None:
+            return None
+        known = self.credentials.known
+        secrets = [*([known] if known else []), *secrets_in(call.operation.request.json)]
+        texts = [each.reveal() for each in (*secrets, *self.options.secrets) if each.known]
+        return None if any(text in found for text in texts) else found
+
+
+def _identity(call: Call[object]) -> dict[str, Any]:
+    """Return which call an event is about."""
+    if not call.id:
+        call.id, call.subject = next_call_id(), subject_of(call.operation.value)
+    return {"call": call.id, "subject": call.subject, "op_id": call.op_id}
 
 
 def _shows_own_removal(call: Call[object], result: AttemptResult) -> bool:
@@ -765,6 +848,8 @@ def _lookup_without_decoding(back: ReadBack[T]) -> ReadBack[Response]:
 def _annotate(error: SigmaMindError, call: Call[object], elapsed: float) -> SigmaMindError:
     """Add to *error* what the whole call adds to its last attempt."""
     error.operation, error.attempts, error.elapsed = call.operation.name, call.attempts, elapsed
+    if call.op_id is not None:
+        error.op_id = call.op_id
     if call.may_have_acted and error.committed == "no":
         error.committed = "unknown"
     if call.attempts > 1:

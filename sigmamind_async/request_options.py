@@ -107,6 +107,28 @@ def _check_headers(headers: HeaderMap) -> HeaderMap:
     return dict(by_name.values())
 
 
+def combine_headers(added: HeaderMap, ours: Mapping[str, str]) -> dict[str, str]:
+    """Return *ours* and those *added* that can be sent and that are none of them."""
+    taken = {*_OURS, *map(str.lower, ours)}
+    combined = dict(ours)
+    for name, value in added.items():
+        try:
+            checked = _check_headers({name: value})
+        except (ConfigurationError, TypeError):
+            continue
+        if name.lower() not in taken:
+            combined |= reveal_headers(checked)
+    return combined
+
+
+def reveal_headers(headers: HeaderMap) -> dict[str, str]:
+    """Return *headers* with the text of each `Secret`."""
+    return {
+        name: value.reveal() if isinstance(value, Secret) else value
+        for name, value in headers.items()
+    }
+
+
 def check_header_names(headers: Iterable[str], authorization: Iterable[str]) -> None:
     """Raise `ConfigurationError` for a header that the client sets, as *authorization* names."""
     ours = {*_OURS, *map(str.lower, authorization)}
@@ -225,14 +247,10 @@ class Headers:
 
     def _build(self, key: Secret) -> dict[str, str]:
         agent = " ".join(filter(None, (_user_agent(), self._suffix)))
-        added = {
-            name: value.reveal() if isinstance(value, Secret) else value
-            for name, value in self._added.items()
-        }
         return {
             "Accept": "application/json",
             "User-Agent": agent,
-            **added,
+            **reveal_headers(self._added),
             **self._authorize(key),
         }
 
