@@ -71,6 +71,8 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
     """True if something other than the API answered, with an HTML page for instance."""
     operation: str | None = None
     """Name of the vendor call, such as ``sigmamind.create_phone_number``."""
+    op_id: str | None = None
+    """The caller's key of the operation, in a `Provisioner`; `None` elsewhere."""
     attempts: int = 0
     """Requests sent or tried for this call."""
     elapsed: float = 0.0
@@ -308,11 +310,9 @@ class CircuitOpenError(SigmaMindError):
 
 
 class JournalError(SigmaMindError):
-    """The provisioning journal cannot be used, or contradicts the call."""
+    """The provisioning journal contradicts the call; without an `op_id`, it cannot be used."""
 
     committed: Committed = "no"
-    op_id: str | None = None
-    """The operation that it is about; `None` where the journal itself cannot be used."""
 
 
 class PlanError(SigmaMindError):
