@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Concatenate, ParamSpec, cast
 
@@ -11,24 +12,37 @@ from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning import provisioner
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.sync.blocking import Blocking, BlockingContext, constructing
+from sigmamind_async.sync.event_loop import EVENT_LOOP
 
 P = ParamSpec("P")
+
+
+class _Connections:
+    """Closes the connections of a client that was left open, once nothing uses them any more.
+
+    The garbage collector would take them in any thread, and not close them in their loop.
+    """
+
+    def __init__(self, client: source.Client) -> None:
+        closing = weakref.finalize(self, lambda: EVENT_LOOP.begin(client.close()))
+        closing.atexit = False  # the loop closes them then
 
 
 class ClientBase(BlockingContext):
     """Base of the blocking clients; the settings are those of `sigmamind_async.client.Client`.
 
-    Observers, key providers and transports are called in the event loop's thread. There is no use
-    for *session*: an aiohttp session works in the loop that it was made in.
+    Observers, key providers and transports are called in the event loop's thread. *session* is
+    refused: an aiohttp session works only in the loop that it was made in.
     """
 
-    _async_class: ClassVar[Callable[..., object]]
+    _async_class: ClassVar[Callable[..., source.Client]]
 
     @constructing(source.Client.__init__)
     def __init__(self, *args: Any, **settings: Any) -> None:
         if settings.get("session") is not None:
             raise ConfigurationError("session: a blocking client opens its own; leave it out")
         self._wrapped = self._async_class(*args, **settings)
+        self._connections = _Connections(self._wrapped)
 
     @property
     def gate(self) -> Gate:
@@ -52,8 +66,8 @@ class ProvisionerBase(Blocking):
 
     @_constructing(provisioner.Provisioner.__init__)
     def __init__(self, client: ClientBase, journal: JournalBase, **settings: Any) -> None:
-        wrapped = (each.unwrap() for each in (client, journal))
-        self._wrapped = provisioner.Provisioner(*cast("Any", wrapped), **settings)
+        self._wrapped = provisioner.Provisioner(client._wrapped, journal._wrapped, **settings)
+        self._connections = client._connections
 
     @property
     def account(self) -> str:

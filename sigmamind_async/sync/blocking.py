@@ -51,17 +51,16 @@ class Blocking:
     """Base of the blocking classes: each wraps the async object that does the work."""
 
     _wrapped: Any
+    _connections: object = None
+    """Kept by all that use the connections of one client; see `ClientBase`."""
 
     @classmethod
-    def wrap(cls, wrapped: object) -> Self:
+    def wrap(cls, wrapped: object, connections: object) -> Self:
         """Return a blocking object that uses *wrapped*, an object of the async class."""
         new = object.__new__(cls)
         new._wrapped = wrapped
+        new._connections = connections
         return new
-
-    def unwrap(self) -> Any:
-        """Return the async object."""
-        return self._wrapped
 
     if not TYPE_CHECKING:
 
@@ -71,7 +70,7 @@ class Blocking:
             for cls in type(self).__mro__:
                 kind = inspect.get_annotations(cls).get(name)
                 if isinstance(kind, type) and issubclass(kind, Blocking):
-                    made = self.__dict__[name] = kind.wrap(wrapped)
+                    made = self.__dict__[name] = kind.wrap(wrapped, self._connections)
                     return made
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -127,13 +126,14 @@ class BulkRun(Generic[V, T]):
     the rows in progress; `undelivered` then has the outcomes that were not delivered.
     """
 
-    def __init__(self, job: Job[V, T], inbox: Inbox) -> None:
+    def __init__(self, job: Job[V, T], inbox: Inbox, connections: object) -> None:
         self._job = job
         self._inbox = inbox
+        self._connections = connections
 
     def __iter__(self) -> Generator[Outcome[V, T], None, None]:  # noqa: PYI058 - can be closed
         """Run the job; yield the `Outcome` of every row."""
-        return iterate(self._job, self._inbox)
+        return iterate(self._job, self._inbox, self._connections)
 
     def stop(self) -> None:
         """Start no more rows: finish those that were sent, skip all others.
@@ -174,14 +174,20 @@ async def _next_or_end(steps: AsyncIterator[T]) -> T | Literal[_End.END]:
     return await anext(steps, _END)
 
 
-def iterate(source: AsyncIterable[T], inbox: Inbox | None = None) -> Generator[T, None, None]:
-    """Yield what *source* yields; closing the generator closes *source*, and waits for that."""
+def iterate(
+    source: AsyncIterable[T], inbox: Inbox, connections: object
+) -> Generator[T, None, None]:
+    """Yield what *source* yields; closing the generator closes *source*, and waits for that.
+
+    It keeps *connections* while it is used.
+    """
     steps = aiter(source)
     try:
         while (item := EVENT_LOOP.run(_next_or_end(steps), inbox)) is not _END:
             yield item
     finally:
         EVENT_LOOP.finish(cast("Any", steps).aclose())
+        del connections
 
 
 class _CallersValues(Generic[V]):
@@ -239,12 +245,12 @@ def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
             args = (_in_callers_thread(args[0], inbox), *args[1:])
         elif rows in options:
             options[rows] = _in_callers_thread(options[rows], inbox)
-        result: Any = method(self.unwrap(), *args, **options)
+        result: Any = method(self._wrapped, *args, **options)
         if inspect.iscoroutine(result):
             return EVENT_LOOP.run(result, inbox)
         if inspect.isasyncgen(result):
-            return iterate(result)
-        return BulkRun[Any, Any](result, inbox)
+            return iterate(result, inbox, self._connections)
+        return BulkRun[Any, Any](result, inbox, self._connections)
 
     returns = str(signature.return_annotation).removeprefix("Async")
     cast("Any", call).__signature__ = signature.replace(return_annotation=returns)
@@ -265,7 +271,7 @@ def copying(method: Callable[Concatenate[Any, P], object]) -> Callable[Concatena
 
     @functools.wraps(method)
     def call(self: S, /, *args: P.args, **options: P.kwargs) -> S:
-        return self.wrap(method(self.unwrap(), *args, **options))
+        return self.wrap(method(self._wrapped, *args, **options), self._connections)
 
     return call
 

@@ -79,9 +79,16 @@ class EventLoopThread:
     def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run *coroutine*, which closes something, and wait for it where that blocks no loop."""
         if _runs_event_loop():  # the garbage collector may end an iterator in any thread
-            self.call_soon(_Call(coroutine, queue.SimpleQueue()).start)
+            self.begin(coroutine)
         else:
             self.run(coroutine)
+
+    def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run *coroutine*, which closes something, if the loop runs; do not wait for it."""
+        if self._running is None:
+            coroutine.close()
+        else:
+            self._running[0].call_soon_threadsafe(_Call(coroutine, queue.SimpleQueue()).start)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call *function* in the loop, without waiting for it."""
