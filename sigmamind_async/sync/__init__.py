@@ -18,7 +18,8 @@ thread. Provisioning works the same way:
 
 Ctrl-C cancels the call and waits up to five seconds for its end; the notes of the
 `KeyboardInterrupt` say what may have been carried out. Inside a running event loop, which a
-blocking call would stop, each call raises `RuntimeError`.
+blocking call would stop, each call raises `RuntimeError`. uWSGI needs ``enable-threads``; gevent
+and eventlet, which replace threads, are not supported.
 
 Read `blocking` for how a method is made from an async one, and `event_loop` for how it is run. The
 other modules are generated from the async classes.

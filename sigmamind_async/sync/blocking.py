@@ -186,7 +186,8 @@ def iterate(
         while (item := EVENT_LOOP.run(_next_or_end(steps), inbox)) is not _END:
             yield item
     finally:
-        EVENT_LOOP.finish(cast("Any", steps).aclose())
+        if not getattr(steps, "ag_running", False):  # else an interrupted step has not ended yet
+            EVENT_LOOP.finish(cast("Any", steps).aclose())
         del connections
 
 

@@ -67,14 +67,16 @@ class EventLoopThread:
         # The task gets a copy of this thread's context variables.
         self.call_soon(call.start)
         try:
-            return call.wait(self._poll)
+            task = call.wait(self._poll)
         except BaseException as interruption:
             if not call.has_ended:
                 self.call_soon(call.cancel)
-                call.report_end(interruption)
+            call.report_end(interruption)
             raise
+        try:
+            return task.result()
         finally:
-            del call  # with an error it would be part of a reference cycle
+            del call, task  # with an error they would be part of a reference cycle
 
     def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run *coroutine*, which closes something, and wait for it where that blocks no loop."""
@@ -163,15 +165,15 @@ class _Call(Generic[T]):
         if self.task is not None:
             self.task.cancel()
 
-    def wait(self, poll: float | None) -> T:
-        """Do what comes into the inbox until the task has ended; return its result."""
+    def wait(self, poll: float | None) -> asyncio.Task[T]:
+        """Do what comes into the inbox until the task has ended; return the task."""
         while True:
             try:
                 item = self.inbox.get(timeout=poll)
             except queue.Empty:
                 continue
             if isinstance(item, asyncio.Task):
-                return cast("asyncio.Task[T]", item).result()
+                return cast("asyncio.Task[T]", item)
             item()
 
     def report_end(self, interruption: BaseException) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
@@ -30,6 +30,7 @@ from sigmamind_async.sync import (
     Verbex,
     event_loop,
 )
+from sigmamind_async.sync.blocking import iterate
 from sigmamind_async.sync.event_loop import EVENT_LOOP, EventLoopThread, poll_interval
 from tests.functional.support import run_script
 
@@ -433,6 +434,46 @@ def test_an_interruption_reports_how_the_call_ended(
     loop.stop()
 
     assert caught.value.__notes__ == [note]
+
+
+def test_an_error_is_part_of_no_reference_cycle() -> None:
+    """Else each error would keep its frames, and what they hold, until the next collection."""
+
+    class Lost(Exception):  # noqa: N818 - a name that only this test has
+        pass
+
+    async def fail() -> None:
+        raise Lost
+
+    gc.disable()
+    try:
+        with suppress(Lost):
+            EVENT_LOOP.run(fail())
+        EVENT_LOOP.run(asyncio.sleep(0))  # now the loop has let go of the task, too
+        left = [each for each in gc.get_objects() if type(each) is Lost]
+    finally:
+        gc.enable()
+
+    assert left == []
+
+
+def test_a_step_that_goes_on_after_the_grace_keeps_the_interruption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_loop, "GRACE", 0.05)
+    inbox: event_loop.Inbox = SimpleQueue()
+    release = asyncio.Event()
+
+    async def steps() -> AsyncGenerator[int, None]:
+        inbox.put(interrupt)
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        yield 1
+
+    with pytest.raises(KeyboardInterrupt):
+        next(iterate(steps(), inbox, None))
+    EVENT_LOOP.call_soon(release.set)
 
 
 def test_where_a_signal_wakes_no_thread_it_looks_for_one() -> None:
