@@ -94,6 +94,9 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
         def args(self, given: Iterable[Any]) -> None:
             _CONSTRUCTOR_ARGS.__set__(self, tuple(each for each in given if not _is_facts(each)))
 
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the class's name and every fact; ``None`` for one that JSON cannot hold."""
         facts: dict[str, object] = {}
@@ -361,6 +364,17 @@ def suggest(word: str, known: Iterable[str], meanings: Mapping[str, str] | None 
     if meant or close:
         return f"; did you mean {meant or names[close[0]]!r}?"
     return f"; known are {', '.join(names.values())}"
+
+
+def missing_attribute(thing: object, name: str) -> AttributeError:
+    """Return the error for an unknown attribute; it says what another SDK's name is called here."""
+    hint = ""
+    if not name.startswith("_"):
+        from sigmamind_async.hints import attribute_hint  # needed only after a mistake
+
+        hint = attribute_hint(thing, name)
+    message = f"{type(thing).__name__!r} object has no attribute {name!r}{hint}"
+    return AttributeError(message) if hint else AttributeError(message, name=name, obj=thing)
 
 
 def normalize_word(name: str) -> str:

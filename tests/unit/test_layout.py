@@ -25,6 +25,7 @@ PACKAGE = "sigmamind_async"
 
 FLOORS = {
     "errors": 0,
+    "hints": 0,
     "values": 0,
     "compiled": 0,
     "convert": 1,
