@@ -17,14 +17,12 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from importlib import import_module
 from random import random
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
 from sigmamind_async.convert import dump_json
-from sigmamind_async.convert.json_codec import importing
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import (
     Committed,
@@ -53,6 +51,8 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
+from sigmamind_async.request_options import NO_OPTIONS, Headers, RequestOptions
+from sigmamind_async.responses.error_body import request_id
 from sigmamind_async.responses.headers import remaining
 from sigmamind_async.responses.verdict import (
     AttemptResult,
@@ -74,8 +74,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-Decode: TypeAlias = Callable[[Response], T]
-
 MAX_OUTAGES = 18
 """Failures of a kind that outages bring, such as a 502, after which an unbounded call fails.
 
@@ -88,41 +86,6 @@ MAX_OUTAGE_PAUSE = 5.0
 end of the job's patience are noticed soon."""
 
 
-class Headers:
-    """The headers of every request, built once for each key, with a body and without.
-
-    No attrs class, because a `repr` would show the key.
-    """
-
-    def __init__(self, authorize: Callable[[Secret], dict[str, str]]) -> None:
-        self._authorize = authorize
-        self._key: Secret | None = None
-        self._without_body: dict[str, str] = {}
-        self._with_body: dict[str, str] = {}
-
-    def get(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
-        """Return the headers that carry *key*, with a content type if there is a *body*."""
-        if key is not self._key:
-            # A second attempt needs it, so it must be importable before the first one is sent.
-            with importing():
-                import_module("tenacity")  # a tenth of the time a first client takes
-            self._without_body = {**_common_headers(), **self._authorize(key)}
-            # Fastify answers 400 to a content type without content.
-            self._with_body = {**self._without_body, "Content-Type": "application/json"}
-            self._key = key
-        return self._without_body if body is None else self._with_body
-
-
-def _common_headers() -> dict[str, str]:
-    agent = "sigmamind-async"
-    # Without a free descriptor the version cannot be read, and is left out.
-    with contextlib.suppress(OSError, ImportError):
-        from importlib.metadata import version  # a tenth of the time a first client takes
-
-        agent = f"{agent}/{version(agent)}"
-    return {"Accept": "application/json", "User-Agent": agent}
-
-
 @attrs.frozen(kw_only=True)
 class Limits:
     """Times of one call, in seconds, and how many calls may run at once in one loop."""
@@ -130,6 +93,30 @@ class Limits:
     deadline: float = 60.0
     attempt_timeout: float = 20.0
     max_connections: int = 100
+
+
+@attrs.frozen(kw_only=True)
+class RawResponse(Generic[T]):
+    """A response as it came: a 2xx, or the 404 that shows an earlier removal succeeded."""
+
+    status: int
+    headers: dict[str, str] = attrs.field(hash=False, repr=False)
+    """By lower-case name."""
+    body: bytes = attrs.field(repr=False)
+    request_id: str | None
+    """The platform's id of the request, where it gives one."""
+    attempts: int
+    """Requests sent or tried for the call; this is the answer to the last."""
+    elapsed: float
+    """Seconds, including waits and pauses."""
+    decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
+
+    def parse(self) -> T:
+        """Read the body as the typed call would.
+
+        Raises `ResponseDecodeError` for what cannot be read, and for a 2xx that is no success.
+        """
+        return self.decode(Response(status=self.status, headers=self.headers, body=self.body))
 
 
 class Call(Generic[T_co]):
@@ -155,6 +142,8 @@ class Call(Generic[T_co]):
     """The latest attempt that brought no result, and the key it was made with."""
     flag: ConnectionFlag | None = None
     """That of an attempt until it is judged; one that was cancelled leaves nothing else."""
+    headers: Mapping[str, str] | None = None
+    """Those of the latest response."""
     not_found: Response | None = None
     """The 404 that was taken for a removal's success."""
     cost: int | None = None
@@ -203,6 +192,11 @@ class Call(Generic[T_co]):
         return self.ambiguous or (self.flag is not None and self.flag.may_have_left)
 
     @property
+    def request_id(self) -> str | None:
+        """The platform's id of the latest request that was answered, where it gives one."""
+        return None if self.headers is None else request_id(self.headers)
+
+    @property
     def waits(self) -> bool:
         """True between two attempts."""
         return self.attempts > 0 and self.flag is None
@@ -239,16 +233,31 @@ class Engine:
     strict: bool = False
     """True if an answer that shows a field was ignored is an error."""
     observer: Observer | None = None
+    options: RequestOptions = NO_OPTIONS
+    user_agent_suffix: str = ""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     jitter: Callable[[], float] = random
     """Random numbers from 0 to 1 for the default pauses."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _headers: Headers = attrs.field(
-        default=attrs.Factory(lambda self: Headers(self.platform.authorize), takes_self=True),
+        default=attrs.Factory(
+            lambda self: Headers(
+                self.platform.authorize, self.options.headers, self.user_agent_suffix
+            ),
+            takes_self=True,
+        ),
         init=False,
         repr=False,
     )
+    _added: RequestOptions | None = attrs.field(
+        default=attrs.Factory(
+            lambda self: self.options if self.options.changes_requests else None, takes_self=True
+        ),
+        init=False,
+        repr=False,
+    )
+    """The options if a request is to be changed, which few clients ask for."""
 
     def begin(self, operation: Operation[T], *, unbounded: bool = False) -> Call[T]:
         """Return a new call, which nothing has been sent for.
@@ -260,17 +269,27 @@ class Engine:
         deadline = math.inf if unbounded else now + self.limits.deadline
         return Call(self, operation, now, deadline, unbounded)
 
-    async def exchange(self, operation: Operation[T]) -> tuple[Response, Decode[T]]:
-        """Run *operation*; return its answer as it came, and the function that reads it.
+    async def exchange(self, operation: Operation[T]) -> RawResponse[T]:
+        """Run *operation* and return its answer as it came.
 
-        The answer is a 2xx, or the 404 after a removal that went unanswered.
+        That is a 2xx, or the 404 after a removal that went unanswered.
         """
         call = self.begin(_without_decoding(operation))
         response = await self.run(call)
-        if call.not_found is not None:
-            return call.not_found, lambda _: cast("T", operation.on_not_found)
         back = operation.read_back if call.adopted else None
-        return response, partial(_parse_answer, operation if back is None else back.operation)
+        parse = partial(_parse_answer, operation if back is None else back.operation)
+        if call.not_found is not None:
+            response, parse = call.not_found, partial(_result_of_removal, operation)
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        return RawResponse(
+            status=response.status,
+            headers=headers,
+            body=response.body,
+            request_id=request_id(headers),
+            attempts=call.attempts,
+            elapsed=self.clock() - call.started,
+            decode=parse,
+        )
 
     async def run(self, call: Call[T]) -> T:
         """Run *call* to its end and return what its answer decodes to."""
@@ -312,7 +331,8 @@ class Engine:
                 answer = await self.transport.send(request, flag, seconds)
                 if is_success(answer):
                     flag.connected = True
-                    self.gate.complete(permit, remaining(answer.headers, self.wall_clock))
+                    call.headers = headers = answer.headers
+                    self.gate.complete(permit, remaining(headers, self.wall_clock))
                     proof: Response | AttemptResult = answer
                 else:
                     proof = self._judge(call, answer, permit)
@@ -371,7 +391,10 @@ class Engine:
         may_reuse: bool,  # noqa: FBT001 - by name it takes twice as long
     ) -> HttpRequest:
         path = request.alias if call.redirected and request.alias is not None else request.path
-        body = None if request.json is None else dump_json(request.json)
+        json = request.json
+        if self._added is not None:
+            path, json = self._added.path(path), self._added.json(json)
+        body = None if json is None else dump_json(json)
         return HttpRequest(
             request.method,
             self.base_url + path,
@@ -424,6 +447,7 @@ class Engine:
     def _judge(self, call: Call[object], answer: Response | Fault, permit: Permit) -> AttemptResult:
         """Judge an attempt without a confirmation, and give its permit back."""
         flag = cast("ConnectionFlag", call.flag)
+        call.headers = answer.headers if isinstance(answer, Response) else None
         result = self._classify(answer, flag, may_be_echo=call.may_be_own_echo)
         self._report(call, result, permit)
         # Last, because after any exception before it `_abandon` gives the permit back.
@@ -646,7 +670,7 @@ class Engine:
         assert call.failure is not None  # noqa: S101 - only called after one
         result, key = call.failure
         # The platform may repeat any secret of the request in its answer.
-        secrets = [key, *secrets_in(call.operation.request.json)]
+        secrets = [key, *secrets_in(call.operation.request.json), *self.options.secrets]
         return error_for(call.operation, result, secrets, base_url=self.base_url)
 
     def _notify_attempt(
@@ -702,6 +726,10 @@ def _parse_answer(operation: Operation[T], response: Response) -> T:
     error = cast("ResponseDecodeError", end.decode_error)
     error.committed = committed_by(operation, end.verdict)
     raise error
+
+
+def _result_of_removal(operation: Operation[T], _: Response) -> T:
+    return cast("T", operation.on_not_found)
 
 
 def _keep_response(response: Response) -> Response:

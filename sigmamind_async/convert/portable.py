@@ -103,6 +103,18 @@ def plain(held: object, *, wire: bool = False) -> Any:
     return convert() if callable(convert) else str(held)
 
 
+def json_default(held: object) -> Any:
+    """Return *held* as JSON values: the ``default`` of `json.dumps` and ``orjson.dumps``.
+
+    It takes records, request values, outcomes, errors and secrets, which it masks. msgspec writes
+    classes of attrs without asking its ``enc_hook``: give it ``to_dict()``. Raises `TypeError` for
+    anything else, as those functions ask.
+    """
+    if isinstance(held, Secret) or callable(getattr(held, "to_dict", None)):
+        return plain(held)
+    raise TypeError(f"{type(held).__name__} has no JSON form")
+
+
 def build(cls: Any, fields: Mapping[str, Any], **kept: object) -> Any:
     """Return a *cls* with *fields*, by the names of its parameters, and those that are *kept*."""
     hints = typing.get_type_hints(cls)

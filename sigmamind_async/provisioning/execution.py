@@ -116,6 +116,11 @@ class Execution(Generic[T]):
         return () if self.call is None else self.call.ignored
 
     @property
+    def request_id(self) -> str | None:
+        """The platform's id of the latest request that was answered, where it gives one."""
+        return None if self.call is None else self.call.request_id
+
+    @property
     def waits(self) -> bool:
         """True if a request of it has ended and another is to follow."""
         return self.call is not None and self.call.waits

@@ -39,6 +39,7 @@ FLOORS = {
     "webhook_signatures": 1,
     "credentials": 2,
     "limiter": 2,
+    "request_options": 2,
     "retry": 2,
     "transport": 2,
     "engine": 3,
