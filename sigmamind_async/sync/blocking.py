@@ -1,7 +1,7 @@
 """Blocking methods made from async ones: they run in the event loop's thread and wait.
 
 A method keeps its parameters, for type checkers and editors as well as for `help`. What it returns
-changes: an awaitable becomes its result, an async iterator an iterator, a job a `BulkRun`.
+changes: an awaitable becomes its result, a listing one to iterate with ``for``, a job a `BulkRun`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import (
     Coroutine,
     Generator,
     Iterable,
+    Iterator,
 )
 from concurrent.futures import Future
 from types import TracebackType
@@ -37,6 +38,7 @@ from typing import (
     overload,
 )
 
+from sigmamind_async import paging
 from sigmamind_async.bulk import Outcome, Progress
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.sync.event_loop import EVENT_LOOP, Inbox
@@ -191,6 +193,34 @@ def iterate(
         del connections
 
 
+class ListingIterator(Generic[T]):
+    """All records of a listing: iterate once with ``for``, or over its `pages`."""
+
+    def __init__(self, source: paging.Listing[T], connections: object) -> None:
+        self._source = source
+        self._connections = connections
+        self._items = iterate(source, queue.SimpleQueue(), connections)
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield every record once; raise `ResponseDecodeError` rather than end too early."""
+        return self._items
+
+    def __next__(self) -> T:
+        """Return the next record."""
+        return next(self._items)
+
+    def close(self) -> None:
+        """End the iteration over records."""
+        self._items.close()
+
+    def pages(self) -> Generator[paging.Page[T], None, None]:
+        """Yield each `Page` as soon as it was read, with one request for each.
+
+        As those of the async clients: see `sigmamind_async.paging.Listing.pages`.
+        """
+        return iterate(self._source.pages(), queue.SimpleQueue(), self._connections)
+
+
 class _CallersValues(Generic[V]):
     """Values that are read in the caller's thread, while that waits for an outcome.
 
@@ -228,16 +258,16 @@ def blocking(
 ) -> Callable[Concatenate[Any, P], T]: ...
 @overload
 def blocking(
-    method: Callable[Concatenate[Any, P], AsyncIterator[T]],
-) -> Callable[Concatenate[Any, P], Generator[T, None, None]]: ...
+    method: Callable[Concatenate[Any, P], paging.Listing[T]],
+) -> Callable[Concatenate[Any, P], ListingIterator[T]]: ...
 @overload
 def blocking(
     method: Callable[Concatenate[Any, P], Job[V, T]],
 ) -> Callable[Concatenate[Any, P], BulkRun[V, T]]: ...
 def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return the *method* of an async class as that of a `Blocking` class."""
-    signature = inspect.signature(method)
-    rows = next((name for name in ("values", "operations") if name in signature.parameters), "")
+    parameters = inspect.signature(method).parameters
+    rows = next((name for name in ("values", "operations") if name in parameters), "")
 
     @functools.wraps(method)
     def call(self: Blocking, *args: Any, **options: Any) -> object:
@@ -249,12 +279,10 @@ def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
         result: Any = method(self._wrapped, *args, **options)
         if inspect.iscoroutine(result):
             return EVENT_LOOP.run(result, inbox)
-        if inspect.isasyncgen(result):
-            return iterate(result, inbox, self._connections)
+        if hasattr(result, "pages"):
+            return ListingIterator[Any](result, self._connections)
         return BulkRun[Any, Any](result, inbox, self._connections)
 
-    returns = str(signature.return_annotation).removeprefix("Async")
-    cast("Any", call).__signature__ = signature.replace(return_annotation=returns)
     call.__doc__ = (method.__doc__ or "").replace("``async for``", "``for``")
     return call
 

@@ -5,6 +5,31 @@ from sigmamind_async.sync.base import ClientBase
 from sigmamind_async.sync.blocking import Blocking, blocking, copying
 
 
+class RawPhoneNumbers(Blocking):
+    """The methods of `PhoneNumbers`."""
+
+    search = blocking(client.RawPhoneNumbers.search)
+    purchase = blocking(client.RawPhoneNumbers.purchase)
+    import_sip_trunk = blocking(client.RawPhoneNumbers.import_sip_trunk)
+    update = blocking(client.RawPhoneNumbers.update)
+    get = blocking(client.RawPhoneNumbers.get)
+    release = blocking(client.RawPhoneNumbers.release)
+
+
+class RawAgents(Blocking):
+    """The methods of `Agents`."""
+
+    get = blocking(client.RawAgents.get)
+    update = blocking(client.RawAgents.update)
+
+
+class DialNexaRaw(Blocking):
+    """What ``client.with_raw_response`` is; see `DialNexa.with_raw_response`."""
+
+    phone_numbers: RawPhoneNumbers
+    agents: RawAgents
+
+
 class PhoneNumbers(Blocking):
     """https://dialnexa.com/docs, "Phone Numbers".
 
@@ -46,12 +71,14 @@ class DialNexa(ClientBase):
 
     _async_class = client.DialNexa
 
+    with_raw_response: DialNexaRaw
     phone_numbers: PhoneNumbers
     phone_number_pricing: PhoneNumberPricing
     agents: Agents
 
     run = blocking(client.DialNexa.run)
     run_raw = blocking(client.DialNexa.run_raw)
+    request = blocking(client.DialNexa.request)
     run_many = blocking(client.DialNexa.run_many)
     with_options = copying(client.DialNexa.with_options)
     close = blocking(client.DialNexa.close)

@@ -5,6 +5,38 @@ from sigmamind_async.sync.base import ClientBase
 from sigmamind_async.sync.blocking import Blocking, blocking, copying
 
 
+class RawPhoneNumbers(Blocking):
+    """The methods of `PhoneNumbers`."""
+
+    create = blocking(client.RawPhoneNumbers.create)
+    import_ = blocking(client.RawPhoneNumbers.import_)
+    update = blocking(client.RawPhoneNumbers.update)
+    get = blocking(client.RawPhoneNumbers.get)
+    delete = blocking(client.RawPhoneNumbers.delete)
+
+
+class RawAgents(Blocking):
+    """The methods of `Agents`."""
+
+    get = blocking(client.RawAgents.get)
+
+
+class RawCalls(Blocking):
+    """The methods of `Calls`."""
+
+    create = blocking(client.RawCalls.create)
+    get = blocking(client.RawCalls.get)
+    delete = blocking(client.RawCalls.delete)
+
+
+class SigmaMindRaw(Blocking):
+    """What ``client.with_raw_response`` is; see `SigmaMind.with_raw_response`."""
+
+    phone_numbers: RawPhoneNumbers
+    agents: RawAgents
+    calls: RawCalls
+
+
 class PhoneNumbers(Blocking):
     """https://docs.sigmamind.ai/api-reference/phone-numbers.
 
@@ -50,12 +82,14 @@ class SigmaMind(ClientBase):
 
     _async_class = client.SigmaMind
 
+    with_raw_response: SigmaMindRaw
     phone_numbers: PhoneNumbers
     agents: Agents
     calls: Calls
 
     run = blocking(client.SigmaMind.run)
     run_raw = blocking(client.SigmaMind.run_raw)
+    request = blocking(client.SigmaMind.request)
     run_many = blocking(client.SigmaMind.run_many)
     with_options = copying(client.SigmaMind.with_options)
     close = blocking(client.SigmaMind.close)

@@ -5,6 +5,21 @@ from sigmamind_async.sync.base import ClientBase
 from sigmamind_async.sync.blocking import Blocking, blocking, copying
 
 
+class RawPhoneNumbers(Blocking):
+    """The methods of `PhoneNumbers`."""
+
+    create = blocking(client.RawPhoneNumbers.create)
+    update = blocking(client.RawPhoneNumbers.update)
+    get = blocking(client.RawPhoneNumbers.get)
+    delete = blocking(client.RawPhoneNumbers.delete)
+
+
+class VerbexRaw(Blocking):
+    """What ``client.with_raw_response`` is; see `Verbex.with_raw_response`."""
+
+    phone_numbers: RawPhoneNumbers
+
+
 class PhoneNumbers(Blocking):
     """https://docs.verbex.ai, "Phone Numbers".
 
@@ -30,10 +45,12 @@ class Verbex(ClientBase):
 
     _async_class = client.Verbex
 
+    with_raw_response: VerbexRaw
     phone_numbers: PhoneNumbers
 
     run = blocking(client.Verbex.run)
     run_raw = blocking(client.Verbex.run_raw)
+    request = blocking(client.Verbex.request)
     run_many = blocking(client.Verbex.run_many)
     with_options = copying(client.Verbex.with_options)
     close = blocking(client.Verbex.close)

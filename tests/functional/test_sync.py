@@ -90,6 +90,15 @@ def test_copies_share_the_gate_and_have_their_own_options(client: SigmaMind) -> 
     assert list(copy.phone_numbers.list()) == []
 
 
+def test_raw_responses_and_free_requests(client: SigmaMind) -> None:
+    response = client.with_raw_response.phone_numbers.create(country_code="US")
+    number = response.parse().sip_phone_number
+    body = client.request("GET", f"/v1/phone-numbers/{number}").parse()
+
+    assert response.status == 201
+    assert body["sipPhoneNumber"] == number
+
+
 def test_an_error_has_a_traceback_from_the_call_to_its_cause(client: SigmaMind) -> None:
     with pytest.raises(NotFoundError) as caught:
         client.phone_numbers.get("+14155550199")
@@ -238,6 +247,14 @@ def test_a_listing_can_be_left(client: SigmaMind, box: Sandbox) -> None:
 
     assert first.sip_phone_number in box.ledger.owned()
     assert list(numbers) == []
+
+
+def test_a_listing_has_pages(client: SigmaMind) -> None:
+    client.phone_numbers.create_many([CreatePhoneNumber(country_code="US")] * 5)
+
+    pages = list(client.phone_numbers.list(page_size=2).pages())
+
+    assert [len(page.items) for page in pages] == [2, 2, 1]
 
 
 async def test_a_listing_that_is_collected_inside_a_loop_waits_for_nothing(box: Sandbox) -> None:

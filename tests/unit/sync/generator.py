@@ -42,7 +42,6 @@ INTERNAL = {
 """Methods of a journal that only a provisioner or a fleet calls."""
 
 MADE_BY = {
-    "Async": "blocking",
     "BulkRun": "blocking",
     "Listing": "blocking",
     "ProvisioningRun": "blocking",

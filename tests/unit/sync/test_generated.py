@@ -76,7 +76,7 @@ def test_a_method_keeps_its_parameters_and_its_documentation() -> None:
     ours, theirs = inspect.signature(made), inspect.signature(source)
 
     assert list(ours.parameters.values()) == list(theirs.parameters.values())[1:]
-    assert ours.return_annotation == "Generator[PhoneNumber, None]"
+    assert ours.return_annotation == "Listing[PhoneNumber]"
     assert inspect.getdoc(made) == inspect.getdoc(source)
     assert not inspect.iscoroutinefunction(sync.SigmaMind("key").phone_numbers.get)
 
