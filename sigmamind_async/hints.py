@@ -67,7 +67,7 @@ ARGUMENTS: Final[Mapping[str, str]] = {
     "httpx_client": "session= for an aiohttp session, or transport=",
     "key": "api_key=",
     "limits": "max_connections=, or gate=Gate(max_rate=...)",
-    "logger": "SIGMAMIND_LOG=debug in the environment, or observer=",
+    "logger": "observer=, or SIGMAMIND_LOG=debug in the environment",
     "max_concurrency": "max_connections=",
     "max_rate": "gate=Gate(max_rate=...)",
     "max_retries": "retry=RetryPolicy(max_attempts=...), the first attempt included",
@@ -124,6 +124,13 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "remove": "delete release",
     "retrieve": "get",
     "stream": "list",
+    # Of listings and pages.
+    "auto_paging_iter": "pages",
+    "data": "items pages",
+    "get_next_page": "pages",
+    "has_more": "more pages",
+    "has_next_page": "more pages",
+    "iter_pages": "pages",
     # Of records.
     "agent_id": "inbound_agent_id",
     "as_dict": "to_dict",

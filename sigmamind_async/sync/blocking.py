@@ -40,7 +40,7 @@ from typing import (
 
 from sigmamind_async import paging
 from sigmamind_async.bulk import Outcome, Progress
-from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.errors import SigmaMindError, add_argument_hint
 from sigmamind_async.sync.event_loop import EVENT_LOOP, Inbox
 
 P = ParamSpec("P")
@@ -276,7 +276,11 @@ def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
             args = (_in_callers_thread(args[0], inbox), *args[1:])
         elif rows in options:
             options[rows] = _in_callers_thread(options[rows], inbox)
-        result: Any = method(self._wrapped, *args, **options)
+        try:
+            result: Any = method(self._wrapped, *args, **options)
+        except TypeError as error:
+            add_argument_hint(error)
+            raise
         if inspect.iscoroutine(result):
             return EVENT_LOOP.run(result, inbox)
         if hasattr(result, "pages"):

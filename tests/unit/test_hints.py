@@ -1,14 +1,18 @@
 """A name that other SDKs have leads to ours."""
 
 import copy
+import inspect
+import operator
 import pickle
+import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 import sigmamind_async
-from sigmamind_async import NotFoundError, hints
+from sigmamind_async import DialNexa, NotFoundError, SigmaMind, hints, sync
 from sigmamind_async.platforms.dialnexa.models import PhoneNumber as DialNexaPhoneNumber
 from sigmamind_async.platforms.sigmamind.models import CreatePhoneNumber, PhoneNumber
 from sigmamind_async.platforms.verbex.models import PhoneNumber as VerbexPhoneNumber
@@ -58,6 +62,78 @@ def test_an_attribute(thing: object, name: str, ours: str) -> None:
         getattr(thing, name)
 
     assert str(caught.value).endswith(f"has no attribute {name!r}. Use {ours}")
+
+
+@pytest.mark.parametrize(
+    ("client", "path", "ours"),
+    [
+        (SigmaMind("key"), "phone_numbers.retrieve", "get()"),
+        (SigmaMind("key"), "phone_numbers.import_phone_number", "import_()"),
+        (SigmaMind("key"), "phone_numbers.release", "delete()"),
+        (SigmaMind("key"), "incoming_phone_numbers", "phone_numbers"),
+        (SigmaMind("key"), "post", "request()"),
+        (SigmaMind("key"), "copy", "with_options()"),
+        (SigmaMind("key"), "with_streaming_response", "with_raw_response"),
+        (DialNexa("key:secret"), "phone_numbers.import_number", "import_sip_trunk()"),
+        (DialNexa("key:secret"), "phone_numbers.create", "purchase()"),
+        (DialNexa("key:secret"), "phone_numbers.delete", "release()"),
+        (sync.SigmaMind("key"), "phone_numbers.retrieve", "get()"),
+        (sync.SigmaMind("key"), "copy", "with_options()"),
+    ],
+)
+def test_a_method_of_a_client(client: object, path: str, ours: str) -> None:
+    with pytest.raises(AttributeError) as caught:
+        operator.attrgetter(path)(client)
+
+    assert str(caught.value).endswith(f"{path.rpartition('.')[2]!r}. Use {ours}")
+
+
+async def test_a_listing_is_not_awaited() -> None:
+    listing: Any = SigmaMind("key").phone_numbers.list()
+
+    with pytest.raises(TypeError, match="iterate over it with 'async for'"):
+        await listing
+    with pytest.raises(AttributeError, match=r"'data'. Use pages\(\)"):
+        _ = listing.data
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("timeout", "deadline="),
+        ("max_retries", "retry=RetryPolicy(max_attempts=...)"),
+        ("http_client", "session="),
+        ("default_headers", "headers="),
+        ("token", "api_key="),
+    ],
+)
+def test_a_setting_of_a_client(name: str, ours: str) -> None:
+    functions: list[Any] = [
+        SigmaMind,
+        sync.SigmaMind,
+        SigmaMind("key").with_options,
+        sync.SigmaMind("key").with_options,
+        sync.SigmaMind("key").phone_numbers.create,
+    ]
+    for function in functions:
+        with pytest.raises(TypeError, match=f"argument '{name}'.*Use {re.escape(ours)}"):
+            function(**{name: 1})
+
+
+def test_another_type_error_of_a_setting_has_no_hint() -> None:
+    with pytest.raises(TypeError, match="argument 'colour'"):
+        SigmaMind("key", colour=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes from 1 to 2"):
+        SigmaMind("key", "url")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", sorted(hints.ARGUMENTS))
+def test_a_hint_at_an_argument_names_one(name: str) -> None:
+    arguments = {*inspect.signature(SigmaMind).parameters}
+    named = re.findall(r"(\w+)=", hints.ARGUMENTS[name])
+
+    assert name not in arguments
+    assert {*named[:1]} <= {*arguments, "query", "body"}
 
 
 @pytest.mark.parametrize("thing", [RECORD, NotFoundError("404")])
