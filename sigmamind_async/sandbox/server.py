@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from sigmamind_async.sandbox.admin import Admin
 from sigmamind_async.sandbox.books import Books, StateFile
@@ -28,6 +28,21 @@ if TYPE_CHECKING:  # it speaks the client's language, of which the sandbox knows
 
 _DEFAULT_SWITCHES = Switches()
 _LAST_PORT = 65_535
+
+
+class SandboxSettings(TypedDict, total=False):
+    """What a `Sandbox` is made with."""
+
+    seed: int
+    faults: Faults
+    rate_limit: RateLimit | None
+    switches: Switches
+    latency: tuple[float, float]
+    list_lag: float
+    clock: Clock | None
+    state_file: str | os.PathLike[str] | None
+    host: str
+    port: int
 
 
 class Sandbox(Conditions):
@@ -151,14 +166,24 @@ class Sandbox(Conditions):
         operation: str,
         faults: Iterable[Fault | str | None],
         *,
-        platform: str = "sigmamind",
+        platform: str | None = None,
     ) -> None:
         """Say exactly what goes wrong with the next requests of *operation*.
 
+        *platform* may be left out where only one has such an operation: see `Endpoint.script`.
         None is a request that goes well. Requests refused by key, path or rate limit use up no
         entry; when all are used, ``faults`` decides again.
         """
-        self._endpoint(platform).script(operation, faults)
+        if platform is not None:
+            self._endpoint(platform).script(operation, faults)
+            return
+        having = [each for each in self.endpoints if operation in each.tower.operations]
+        if not having:
+            raise ValueError(f"no platform has an operation {operation!r}")
+        if len(having) > 1:
+            names = " and ".join(each.tower.name for each in having)
+            raise ValueError(f"{names} have an operation {operation!r}: name the platform")
+        having[0].script(operation, faults)
 
     def refuse(self, seconds: float) -> None:
         """Refuse connections (``ECONNREFUSED``) for so many seconds; from any thread.

@@ -12,6 +12,7 @@ from sigmamind_async.sandbox import (
     STATUS_FAULTS,
     Fault,
     Faults,
+    Sandbox,
 )
 from sigmamind_async.sandbox.faults import choose_fault
 
@@ -68,3 +69,11 @@ def test_random_faults_are_by_default_the_realistic_ones() -> None:
 def test_a_share_is_between_0_and_1(share: float) -> None:
     with pytest.raises(ValueError, match="share"):
         Faults(share=share)
+
+
+def test_a_script_without_a_platform_is_for_the_only_one_that_has_the_operation() -> None:
+    box = Sandbox()
+    box.script("calls.create", [None])
+
+    with pytest.raises(ValueError, match="sigmamind and verbex have an operation 'create': name"):
+        box.script("create", [None])
