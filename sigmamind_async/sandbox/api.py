@@ -56,7 +56,8 @@ class Api(ABC, Generic[AccountT]):
 
     def is_authorized(self, headers: Mapping[str, str], api_key: str) -> bool:
         """Return whether the request carries the key as a bearer token."""
-        return headers.get("Authorization") == f"Bearer {api_key}"
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and token.lstrip(" ") == api_key
 
     @abstractmethod
     def refuse(self, refusal: Refusal, *, path: str, now: float, switches: Switches) -> Answer:

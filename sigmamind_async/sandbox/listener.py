@@ -91,7 +91,7 @@ class Listener:
         try:
             if path.startswith(ADMIN_PREFIX):
                 return await self._admin.handle(request)
-            if path == OPENAPI_PATH and request.method == "GET":
+            if path == OPENAPI_PATH and request.method in {"GET", "HEAD"}:
                 return _response(Answer(status=200, body=self.endpoint.tower.openapi))
             connection = _SocketConnection(request)
             answer = await self.endpoint.handle(_SocketRequest(request), connection)

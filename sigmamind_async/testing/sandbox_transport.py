@@ -60,7 +60,10 @@ class SandboxTransport:
         finally:
             connection.abandoned = True
         in_time = connection.ended.is_set() and self._conditions.now() - began <= seconds
-        return connection.received(request.max_bytes, in_time=in_time)
+        answer = connection.received(request.max_bytes, in_time=in_time)
+        if request.method == "HEAD" and isinstance(answer, Response):
+            return attrs.evolve(answer, body=b"", cut=None)
+        return answer
 
     async def aclose(self, grace: float = 0.0) -> None:
         """Do nothing: there is no connection to close."""

@@ -21,6 +21,7 @@ OPERATIONS = {
     "get": numbers.get_number,
     "list": numbers.list_numbers,
     "release": numbers.release_number,
+    "agents.list": agents.list_agents,
     "agents.get": agents.show_agent,
     "agents.update": agents.update_agent,
 }
@@ -34,6 +35,7 @@ ROUTES = Routes(
         f"{_PHONE_NUMBERS}/plivo-numbers": {"GET": "search"},
         f"{_PHONE_NUMBERS}/sip-trunks": {"POST": "import"},
         "/v1/phone-number-pricing": {"GET": "pricing"},
+        "/v1/agents": {"GET": "agents.list"},
     },
     items={
         _PHONE_NUMBERS: {"GET": "get", "PATCH": "update", "DELETE": "release"},

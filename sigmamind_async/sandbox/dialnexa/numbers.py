@@ -26,6 +26,8 @@ FOUND = 20
 def search_numbers(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Find numbers for sale. Nothing is reserved: who buys first has it."""
     country = call.query.get("country_iso", "")
+    if not country:
+        raise RefusedError(400, "country_iso is required")
     if not COUNTRY_CODE.fullmatch(country):
         said = f"must match ^{COUNTRY_CODE.pattern}$"
         problem = Problem(kind="pattern", name="country_iso", said=said, place="query")

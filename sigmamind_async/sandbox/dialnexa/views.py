@@ -165,7 +165,7 @@ def offer_view(phone_number: str, country: str, switches: Switches) -> Json:
         "sms_enabled": False,
         "mms_enabled": False,
         "country_iso": country,
-        "number_format": "national",
+        "number_format": phone_number,
     }
 
 

@@ -30,7 +30,7 @@ _NO_CONTENT = 204
 
 def create_number(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Buy a number: exactly the one named, or one the platform picks."""
-    body = read_body(call, rules.CREATE)
+    body = rules.read_creation(call)
     account.check_agents(call, text(body, "inboundAgentId"), text(body, "outboundAgentId"))
     wanted = text(body, "phoneNumber") or _pick(account, body)
     account.check_free(call, wanted)

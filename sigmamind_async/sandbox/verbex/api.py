@@ -25,6 +25,7 @@ _PHONE_NUMBERS = "/v1/phone-numbers"
 ROUTES = Routes(
     collections={_PHONE_NUMBERS: {"POST": "create", "GET": "list"}},
     items={_PHONE_NUMBERS: {"GET": "get", "PATCH": "update", "DELETE": "delete"}},
+    serves_head=False,  # FastAPI answers 405; Spring and NestJS, of the other two, as to a GET
 )
 
 
