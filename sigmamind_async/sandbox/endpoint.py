@@ -124,7 +124,11 @@ class Endpoint:
         self._presence.close()
 
     async def settled(self) -> None:
-        """Wait until no request is being handled and no late commit is due."""
+        """Wait until whatever the requests so far commit is in the ledger."""
+        await self._presence.settled()
+
+    async def idle(self) -> None:
+        """Wait until no request is being handled."""
         await self._presence.idle()
 
     async def handle(self, request: Incoming, connection: Connection) -> Answer | None:
@@ -284,7 +288,8 @@ class Endpoint:
         """End the connection as the fault has it."""
         if exchange.fault is not None:
             ending = ENDINGS[exchange.fault]
-            await ending(exchange.connection, answer, exchange.faults, self._presence.pause)
+            with self._presence.ending():
+                await ending(exchange.connection, answer, exchange.faults, self._presence.pause)
 
     async def _commit_late(self, exchange: Exchange, body: bytes) -> None:
         exchange.connection.reset()

@@ -69,7 +69,7 @@ class Listener:
         self.endpoint.close()
         await self._runner.cleanup()
         # Handlers that lost their connection are not the runner's any more.
-        await self.endpoint.settled()
+        await self.endpoint.idle()
 
     def refuse(self, seconds: float) -> None:
         """Really refuse connections for so many seconds; idle ones are closed as well."""

@@ -114,6 +114,8 @@ class Sandbox(Conditions):
         return (self.sigmamind, self.verbex, self.dialnexa)
 
     async def __aenter__(self) -> Self:
+        if self._loop is not None or self._closed.is_set():
+            raise RuntimeError("the sandbox was opened before: make another one")
         self._loop = asyncio.get_running_loop()
         if self._state_file is not None:
             self._books.file = StateFile(self._state_file)
@@ -138,6 +140,8 @@ class Sandbox(Conditions):
     ) -> None:
         self._closed.set()
         await self._undo.aclose()
+        self._loop = None
+        self._listeners.clear()
 
     async def run_forever(self) -> None:
         """Wait until the sandbox is closed."""
@@ -157,9 +161,22 @@ class Sandbox(Conditions):
         return SandboxTransport(self._endpoint(platform), self)
 
     async def settled(self) -> None:
-        """Wait until nothing is being handled and every late commit is in the ledger."""
-        for endpoint in self.endpoints:
-            await endpoint.settled()
+        """Wait until whatever the requests so far commit is in the ledger, late commits included.
+
+        From any event loop. An answer that hangs is not waited for.
+        """
+        loop = self._other_loop()
+        if loop is None:
+            await self._settled()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._settled(), loop))
+
+    def wait_settled(self) -> None:
+        """Do as `settled`, from a thread without an event loop, for a sandbox in another."""
+        loop = self._other_loop()
+        if loop is None:
+            raise RuntimeError("no other thread runs the sandbox: await settled()")
+        asyncio.run_coroutine_threadsafe(self._settled(), loop).result()
 
     def script(
         self,
@@ -235,20 +252,29 @@ class Sandbox(Conditions):
         for endpoint in self.endpoints:
             endpoint.clear()
 
+    async def _settled(self) -> None:
+        for endpoint in self.endpoints:
+            await endpoint.settled()
+
     def _on_loop(self, action: Callable[[], object]) -> None:
         """Call *action* in the sandbox's loop and wait for it, whichever thread asks."""
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if self._loop is None or self._loop is running:  # in memory, it has no loop of its own
-            action()
-            return
 
         async def call() -> None:
             action()
 
-        asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+        loop = self._other_loop()
+        if loop is None:
+            action()
+        else:
+            asyncio.run_coroutine_threadsafe(call(), loop).result()
+
+    def _other_loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop to hand work to; None for the running one, and in memory."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        return None if self._loop is running else self._loop
 
 
 async def serve(box: Sandbox, *, ready: Callable[[Sandbox], None] | None = None) -> None:

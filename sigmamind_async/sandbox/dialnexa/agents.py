@@ -23,7 +23,7 @@ from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 _NUMBER_FIELDS = ("inbound_phone_number_id", "outbound_phone_number_id")
 
 
-def list_agents(account: DialNexaAccount, call: ApiRequest) -> Outcome:
+def show_agents(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """List the agents. Nothing is paged."""
     shown = [views.agent_view(agent, call.switches) for agent in account.agents.values()]
     return Outcome(answer=views.record_answer(200, {"agents": shown}, call.switches))

@@ -21,7 +21,7 @@ OPERATIONS = {
     "get": numbers.get_number,
     "list": numbers.list_numbers,
     "release": numbers.release_number,
-    "agents.list": agents.list_agents,
+    "agents.list": agents.show_agents,
     "agents.get": agents.show_agent,
     "agents.update": agents.update_agent,
 }
