@@ -99,7 +99,7 @@ def delete_call(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
 def _place_call(account: SigmaMindAccount, call: ApiRequest) -> PhoneCall:
     made = account.calls.get(call.route.key or "")
     if made is None:
-        raise RefusedError(404, "ApiRequest not found")
+        raise RefusedError(404, "Call not found")
     return made
 
 
