@@ -9,7 +9,7 @@ until a test asks for a fixture.
         ...  # place an order in the application
         assert len(sandbox_ledger.purchases) == 1
 
-The marker takes what `sandbox.Sandbox` takes; *faults* may be a share of the requests, from 0 to 1.
+The marker takes what `sandbox.Sandbox` takes.
 """
 
 from __future__ import annotations
@@ -38,15 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return the options of the closest marker."""
-    from sigmamind_async.sandbox import Faults
-
     marker = request.node.get_closest_marker("sandbox")
     options = {} if marker is None else dict(marker.kwargs)
     if marker is not None and marker.args:
         raise TypeError("@pytest.mark.sandbox takes options by name: sandbox(faults=0.2, seed=7)")
     options.pop("duplicates", None)
-    if isinstance(options.get("faults"), int | float):
-        options["faults"] = Faults(share=options["faults"])
     return options
 
 

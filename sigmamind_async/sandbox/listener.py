@@ -153,6 +153,8 @@ class _SocketRequest:
             return await self._request.read()
         except web.HTTPRequestEntityTooLarge:
             raise BodyTooLargeError from None
+        except web.RequestPayloadError as error:  # such as gzip that is none
+            raise ConnectionError(str(error)) from None
 
 
 class _SocketConnection:

@@ -13,28 +13,47 @@ from typing import TYPE_CHECKING, Self, TypedDict
 from sigmamind_async.sandbox.admin import Admin
 from sigmamind_async.sandbox.books import Books, StateFile
 from sigmamind_async.sandbox.conditions import Clock, Conditions
-from sigmamind_async.sandbox.dialnexa import DialNexaApi
+from sigmamind_async.sandbox.dialnexa.api import OPERATIONS as DIALNEXA_OPERATIONS
+from sigmamind_async.sandbox.dialnexa.api import DialNexaApi
 from sigmamind_async.sandbox.endpoint import Endpoint
 from sigmamind_async.sandbox.faults import NO_FAULTS, Fault, Faults
 from sigmamind_async.sandbox.ledger import Ledger
 from sigmamind_async.sandbox.limits import RateLimit
 from sigmamind_async.sandbox.listener import Listener
-from sigmamind_async.sandbox.sigmamind import SigmaMindApi
+from sigmamind_async.sandbox.sigmamind.api import OPERATIONS as SIGMAMIND_OPERATIONS
+from sigmamind_async.sandbox.sigmamind.api import SigmaMindApi
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.verbex import VerbexApi
+from sigmamind_async.sandbox.verbex.api import OPERATIONS as VERBEX_OPERATIONS
+from sigmamind_async.sandbox.verbex.api import VerbexApi
 
 if TYPE_CHECKING:  # it speaks the client's language, of which the sandbox knows nothing
     from sigmamind_async.testing.sandbox_transport import SandboxTransport
 
 _DEFAULT_SWITCHES = Switches()
 _LAST_PORT = 65_535
+_OPERATIONS = frozenset({*SIGMAMIND_OPERATIONS, *VERBEX_OPERATIONS, *DIALNEXA_OPERATIONS})
+
+
+def _check_operations(setting: object) -> None:
+    """Raise `ValueError` for a setting about an unknown operation: it would do nothing."""
+    match setting:
+        case Faults():
+            named: Iterable[str] = setting.only or ()
+        case RateLimit():
+            named = setting.lanes
+        case _:
+            return
+    for name in named:
+        if name not in _OPERATIONS:
+            known = ", ".join(sorted(_OPERATIONS))
+            raise ValueError(f"no platform has an operation {name!r}; known: {known}")
 
 
 class SandboxSettings(TypedDict, total=False):
     """What a `Sandbox` is made with."""
 
     seed: int
-    faults: Faults
+    faults: Faults | float
     rate_limit: RateLimit | None
     switches: Switches
     latency: tuple[float, float]
@@ -56,7 +75,7 @@ class Sandbox(Conditions):
         self,
         *,
         seed: int = 0,
-        faults: Faults = NO_FAULTS,
+        faults: Faults | float = NO_FAULTS,
         rate_limit: RateLimit | None = None,
         switches: Switches = _DEFAULT_SWITCHES,
         latency: tuple[float, float] = (0.0, 0.0),
@@ -68,10 +87,10 @@ class Sandbox(Conditions):
     ) -> None:
         """Say how it behaves and where it listens; nothing is opened yet.
 
-        *latency* is the shortest and longest processing time in seconds, *list_lag* the
-        seconds until reads show a new number. *state_file* keeps numbers and ledger across
-        restarts. Each platform has a port: *port* and those after it, or free ones for 0. *clock*
-        is for tests in fake time: waits of the sandbox advance it.
+        *faults* may be a share of the requests. *latency* is the shortest and longest processing
+        time in seconds, *list_lag* the seconds until reads show a new number. *state_file* keeps
+        numbers and ledger across restarts. Each platform has a port: *port* and those after it, or
+        free ones for 0. *clock* is for tests in fake time: waits of the sandbox advance it.
         """
         super().__init__(
             seed=seed,
@@ -82,15 +101,12 @@ class Sandbox(Conditions):
             list_lag=list_lag,
             clock=clock,
         )
-        self._settings = {
-            "faults": faults,
-            "rate_limit": rate_limit,
-            "switches": switches,
-            "latency": latency,
-            "list_lag": list_lag,
-        }
-        if port > _LAST_PORT - 2:
-            message = f"port must be at most {_LAST_PORT - 2}: each platform has one of its own"
+        _check_operations(faults)
+        _check_operations(rate_limit)
+        names = ("faults", "rate_limit", "switches", "latency", "list_lag")
+        self._settings = {name: getattr(self, name) for name in names}
+        if not 0 <= port <= _LAST_PORT - 2:
+            message = f"port must be from 0 to {_LAST_PORT - 2}: each platform has one of its own"
             raise ValueError(message)
         self._books = Books()
         self._state_file = state_file
@@ -102,6 +118,10 @@ class Sandbox(Conditions):
         self.sigmamind = Endpoint(SigmaMindApi(seed), self, self._books)
         self.verbex = Endpoint(VerbexApi(seed), self, self._books)
         self.dialnexa = Endpoint(DialNexaApi(seed), self, self._books)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        _check_operations(value)
+        super().__setattr__(name, value)
 
     @property
     def ledger(self) -> Ledger:

@@ -1,6 +1,7 @@
 """Which request meets which fault: pure, repeatable, as often as asked."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -12,7 +13,9 @@ from sigmamind_async.sandbox import (
     STATUS_FAULTS,
     Fault,
     Faults,
+    RateLimit,
     Sandbox,
+    Switches,
 )
 from sigmamind_async.sandbox.faults import choose_fault
 
@@ -77,3 +80,37 @@ def test_a_script_without_a_platform_is_for_the_only_one_that_has_the_operation(
 
     with pytest.raises(ValueError, match="sigmamind and verbex have an operation 'create': name"):
         box.script("create", [None])
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: Faults(only="create"), "only must be a list"),
+        (lambda: Faults(kinds="refuse"), "kinds must be a list"),
+        (lambda: Faults(share=True), "share must be a number from 0 to 1"),
+        (lambda: Faults(oversize=1 << 40), "oversize must be a whole number from 1"),
+        (lambda: RateLimit(window=5), "window must be a pair"),  # type: ignore[arg-type]
+        (lambda: RateLimit(window=(0, -1)), "window must be a pair"),
+        (lambda: RateLimit(per_second=0), "per_second must be a number above 0"),
+        (lambda: Switches(create_status=201.0), "create_status must be 200 or 201"),  # type: ignore[arg-type]
+        (lambda: Switches(verbex=5), "verbex must be a VerbexSwitches"),  # type: ignore[arg-type]
+        (lambda: Sandbox(faults=2), "share must be a number from 0 to 1"),
+        (lambda: Sandbox(latency=0.1), "latency must be a pair"),  # type: ignore[arg-type]
+        (lambda: Sandbox(port=-1), "port must be from 0"),
+        (lambda: Sandbox(faults=Faults(only=["buy"])), "no platform has an operation 'buy'"),
+        (lambda: Sandbox(rate_limit=RateLimit(lanes={"buy": RateLimit()})), "operation 'buy'"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(make: Callable[[], object], problem: str) -> None:
+    """Before a request meets it, or silently never does."""
+    with pytest.raises(ValueError, match=problem):
+        make()
+
+
+def test_a_setting_is_checked_where_it_is_changed() -> None:
+    box = Sandbox(faults=0.2)
+    for name, value in [("faults", Faults(only={"buy"})), ("list_lag", -1), ("latency", (1, 0, 1))]:
+        with pytest.raises(ValueError, match=r"buy|list_lag|latency"):
+            setattr(box, name, value)
+
+    assert (box.faults, box.list_lag, box.latency) == (Faults(share=0.2), 0.0, (0.0, 0.0))
