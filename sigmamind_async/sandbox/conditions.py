@@ -29,17 +29,12 @@ class Clock(Protocol):
         ...
 
 
-def _faults(given: Faults | float) -> Faults:
-    """Return faults of a *given* share, or those given."""
-    return given if isinstance(given, Faults) else Faults(share=given)
-
-
 @attrs.define(kw_only=True, eq=False, slots=False)
 class Conditions:
     """Settings that each request looks at afresh."""
 
     seed: int = attrs.field(default=0, on_setattr=attrs.setters.frozen, validator=check_setting)
-    faults: Faults = attrs.field(default=NO_FAULTS, converter=_faults, validator=check_setting)
+    faults: Faults = attrs.field(default=NO_FAULTS, validator=check_setting)
     rate_limit: RateLimit | None = attrs.field(default=None, validator=check_setting)
     switches: Switches = attrs.field(factory=Switches, validator=check_setting)
     latency: tuple[Seconds, Seconds] = attrs.field(default=(0.0, 0.0), validator=check_setting)

@@ -94,15 +94,15 @@ class Sandbox(Conditions):
         """
         super().__init__(
             seed=seed,
-            faults=faults,
+            faults=faults if isinstance(faults, Faults) else Faults(share=faults),
             rate_limit=rate_limit,
             switches=switches,
             latency=latency,
             list_lag=list_lag,
             clock=clock,
         )
-        _check_operations(faults)
-        _check_operations(rate_limit)
+        _check_operations(self.faults)
+        _check_operations(self.rate_limit)
         names = ("faults", "rate_limit", "switches", "latency", "list_lag")
         self._settings = {name: getattr(self, name) for name in names}
         if not 0 <= port <= _LAST_PORT - 2:

@@ -67,24 +67,23 @@ def _kinds(cls: type) -> Mapping[str, Any]:
 
 
 def _fits(value: Any, kind: Any) -> bool:  # noqa: ANN401 - of any type, and any annotation
-    arguments = get_args(kind)
-    match get_origin(kind):
-        case origin if origin is Annotated:
-            return _fits(value, arguments[0]) and arguments[1].hold(value)
-        case origin if origin is Literal:
-            return any(value == each and type(value) is type(each) for each in arguments)
-        case origin if origin in {Union, UnionType}:
-            return any(_fits(value, each) for each in arguments)
-        case origin if origin is tuple and arguments[-1] is not Ellipsis:
-            right = isinstance(value, tuple) and len(value) == len(arguments)
-            return right and all(map(_fits, value, arguments))
-        case origin if origin is Mapping:
-            return isinstance(value, origin) and all(_fits(v, arguments[1]) for v in value.values())
-        case origin if origin in {tuple, frozenset}:
-            return isinstance(value, origin) and all(_fits(each, arguments[0]) for each in value)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _fits(value, arguments[0]) and arguments[1].hold(value)
+    if origin is Literal:
+        return any(value == each and type(value) is type(each) for each in arguments)
+    if origin in {Union, UnionType}:
+        return any(_fits(value, each) for each in arguments)
     if kind in {int, float}:
         return isinstance(value, (int, kind)) and not isinstance(value, bool)
-    return isinstance(value, kind)
+    if not isinstance(value, origin or kind):
+        return False
+    parts: Any = value
+    if origin is Mapping:
+        return all(_fits(each, arguments[1]) for each in parts.values())
+    if _is_pair(kind):
+        return len(parts) == len(arguments) and all(map(_fits, parts, arguments))
+    return origin is None or all(_fits(each, arguments[0]) for each in parts)
 
 
 _WORDS: Final[Mapping[Any, str]] = {
@@ -97,18 +96,21 @@ _WORDS: Final[Mapping[Any, str]] = {
 
 
 def _words(kind: Any) -> str:  # noqa: ANN401 - any annotation
-    arguments = get_args(kind)
-    match get_origin(kind):
-        case origin if origin is Annotated:
-            return f"{_words(arguments[0])} {arguments[1]}"
-        case origin if origin is Literal:
-            return " or ".join("null" if each is None else repr(each) for each in arguments)
-        case origin if origin in {Union, UnionType}:
-            return " or ".join(map(_words, arguments))
-        case origin if origin is tuple and arguments[-1] is not Ellipsis:
-            return f"a pair of {' and '.join(map(_words, arguments))}"
-        case origin if origin is Mapping:
-            return f"a mapping to {_words(arguments[1])}"
-        case origin if origin in {tuple, frozenset}:
-            return f"a list of {_words(arguments[0])}"
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return f"{_words(arguments[0])} {arguments[1]}"
+    if origin is Literal:
+        return " or ".join(map(repr, arguments))
+    if origin in {Union, UnionType}:
+        return " or ".join(map(_words, arguments))
+    if origin is Mapping:
+        return f"a mapping to {_words(arguments[1])}"
+    if _is_pair(kind):
+        return f"a pair of {' and '.join(map(_words, arguments))}"
+    if origin is not None:
+        return f"a list of {_words(arguments[0])}"
     return _WORDS.get(kind) or f"a {kind.__name__}"
+
+
+def _is_pair(kind: Any) -> bool:  # noqa: ANN401 - any annotation
+    return get_origin(kind) is tuple and get_args(kind)[-1] is not Ellipsis

@@ -83,28 +83,30 @@ def test_a_script_without_a_platform_is_for_the_only_one_that_has_the_operation(
 
 
 @pytest.mark.parametrize(
-    ("make", "problem"),
+    ("kind", "name", "value", "problem"),
     [
-        (lambda: Faults(only="create"), "only must be a list"),
-        (lambda: Faults(kinds="refuse"), "kinds must be a list"),
-        (lambda: Faults(share=True), "share must be a number from 0 to 1"),
-        (lambda: Faults(oversize=1 << 40), "oversize must be a whole number from 1"),
-        (lambda: RateLimit(window=5), "window must be a pair"),  # type: ignore[arg-type]
-        (lambda: RateLimit(window=(0, -1)), "window must be a pair"),
-        (lambda: RateLimit(per_second=0), "per_second must be a number above 0"),
-        (lambda: Switches(create_status=201.0), "create_status must be 200 or 201"),  # type: ignore[arg-type]
-        (lambda: Switches(verbex=5), "verbex must be a VerbexSwitches"),  # type: ignore[arg-type]
-        (lambda: Sandbox(faults=2), "share must be a number from 0 to 1"),
-        (lambda: Sandbox(latency=0.1), "latency must be a pair"),  # type: ignore[arg-type]
-        (lambda: Sandbox(port=-1), "port must be from 0"),
-        (lambda: Sandbox(faults=Faults(only=["buy"])), "no platform has an operation 'buy'"),
-        (lambda: Sandbox(rate_limit=RateLimit(lanes={"buy": RateLimit()})), "operation 'buy'"),
+        (Faults, "only", "create", "only must be a list"),
+        (Faults, "kinds", "refuse", "kinds must be a list"),
+        (Faults, "share", True, "share must be a number from 0 to 1"),
+        (Faults, "oversize", 1 << 40, "oversize must be a whole number from 1"),
+        (RateLimit, "window", 5, "window must be a pair"),
+        (RateLimit, "window", (0, -1), "window must be a pair"),
+        (RateLimit, "per_second", 0, "per_second must be a number above 0"),
+        (Switches, "create_status", 201.0, "create_status must be 200 or 201"),
+        (Switches, "verbex", 5, "verbex must be a VerbexSwitches"),
+        (Sandbox, "faults", 2, "share must be a number from 0 to 1"),
+        (Sandbox, "latency", 0.1, "latency must be a pair"),
+        (Sandbox, "port", -1, "port must be from 0"),
+        (Sandbox, "faults", Faults(only=["buy"]), "no platform has an operation 'buy'"),
+        (Sandbox, "rate_limit", RateLimit(lanes={"buy": RateLimit()}), "operation 'buy'"),
     ],
 )
-def test_a_setting_that_is_none_is_refused(make: Callable[[], object], problem: str) -> None:
+def test_a_setting_that_is_none_is_refused(
+    kind: Callable[..., object], name: str, value: object, problem: str
+) -> None:
     """Before a request meets it, or silently never does."""
     with pytest.raises(ValueError, match=problem):
-        make()
+        kind(**{name: value})
 
 
 def test_a_setting_is_checked_where_it_is_changed() -> None:
