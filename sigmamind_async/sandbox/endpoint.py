@@ -23,6 +23,7 @@ from sigmamind_async.sandbox.faults import (
     FAULT_STATUS,
     Fault,
     Faults,
+    as_list,
     choose_fault,
 )
 from sigmamind_async.sandbox.ledger import Commit
@@ -90,7 +91,7 @@ class Endpoint:
         if operation not in self.tower.operations:
             message = f"{self.tower.name} has no operation {operation!r}"
             raise ValueError(message)
-        entries = [None if fault is None else Fault(fault) for fault in faults]
+        entries = [None if fault is None else Fault(fault) for fault in as_list(faults, "faults")]
         self._scripts[operation].extend(entries)
 
     def webhook(

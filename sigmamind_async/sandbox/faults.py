@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import attrs
 
 from sigmamind_async.sandbox.chance import draw, draw_index
 from sigmamind_async.sandbox.settings import Bounds, Count, Seconds, Setting
+
+T = TypeVar("T")
 
 
 class Fault(enum.StrEnum):
@@ -168,19 +170,20 @@ FAULT_STATUS = {
 
 
 def _sorted_kinds(kinds: Iterable[Fault | str]) -> tuple[Fault, ...]:
-    wanted = {Fault(kind) for kind in _several(kinds, "kinds")}
+    wanted = {Fault(kind) for kind in as_list(kinds, "kinds")}
     # Definition order: iterating a set would make the choice depend on the process.
     return tuple(fault for fault in Fault if fault in wanted)
 
 
 def _names(operations: Iterable[str] | None) -> frozenset[str] | None:
-    return None if operations is None else frozenset(_several(operations, "only"))
+    return None if operations is None else frozenset(as_list(operations, "only"))
 
 
-def _several(names: Iterable[str], field: str) -> Iterable[str]:
+def as_list(names: Iterable[T], field: str) -> list[T]:
+    """Return *names* of *field* as a list; raise `ValueError` for one name, or another value."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise ValueError(f"{field} must be a list, not {names!r:.80}")  # noqa: TRY004 - a value
-    return names
+    return list(names)
 
 
 @attrs.frozen(kw_only=True)

@@ -167,10 +167,11 @@ def test_a_setting_out_of_range_is_exit_2(inside: Inside, words: tuple[str, str]
 
 
 def test_a_port_in_use_is_one_line(cli: Cli, inside: Inside) -> None:
-    done = inside("sandbox", "--port", cli.box.sigmamind.base_url.rpartition(":")[2])
+    port = cli.box.sigmamind.base_url.rpartition(":")[2]
+    done = inside("sandbox", "--port", port)
 
     assert done.code == 2
-    assert "in use" in done.err
+    assert done.err.endswith(f":{port}: Address already in use\n")
     assert done.err.count("\n") == 1
 
 

@@ -74,6 +74,11 @@ def test_a_share_is_between_0_and_1(share: float) -> None:
         Faults(share=share)
 
 
+def test_a_script_is_a_list() -> None:
+    with pytest.raises(ValueError, match="faults must be a list, not 'refuse'"):
+        Sandbox().sigmamind.script("create", "refuse")
+
+
 def test_a_script_without_a_platform_is_for_the_only_one_that_has_the_operation() -> None:
     box = Sandbox()
     box.script("calls.create", [None])
