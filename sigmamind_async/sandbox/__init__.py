@@ -4,7 +4,7 @@ Written from the vendors' documentation without a line of the client, so that th
 disagree. Its ledger knows what was really bought.
 """
 
-from sigmamind_async.sandbox.books import StateFileError
+from sigmamind_async.sandbox.commit_log import StateFileError
 from sigmamind_async.sandbox.faults import (
     ALL_FAULTS,
     BODY_FAULTS,

@@ -8,11 +8,11 @@ from importlib import resources
 from typing import Any, Generic, TypeVar
 
 from sigmamind_async.sandbox.account import Account
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Moved, NoRoute, Outcome, Route
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.refusals import Refusal, RefusedError
 from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Moved, NoRoute, Outcome, Route
 
 AccountT = TypeVar("AccountT", bound=Account[Any])
 

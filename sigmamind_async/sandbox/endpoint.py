@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from sigmamind_async.sandbox.books import Books
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Moved, NoRoute, Route, Tower
+from sigmamind_async.sandbox.commit_log import Books
 from sigmamind_async.sandbox.conditions import Conditions
 from sigmamind_async.sandbox.connection import ENDINGS, BodyTooLargeError, Connection, Incoming
 from sigmamind_async.sandbox.counters import Requests
@@ -31,7 +32,6 @@ from sigmamind_async.sandbox.limits import Limiter, limit_headers
 from sigmamind_async.sandbox.presence import Presence
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.spoil import gzip_bomb, spoil
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Moved, NoRoute, Route, Tower
 from sigmamind_async.sandbox.webhooks import Signed, WebhookDelivery, delivery
 
 _LOGGER = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import attrs
 from aiohttp import web
 
 from sigmamind_async.sandbox.admin import ADMIN_PREFIX, Admin
+from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.connection import BodyTooLargeError
 from sigmamind_async.sandbox.endpoint import Endpoint
-from sigmamind_async.sandbox.tower import Answer
 
 OPENAPI_PATH: Final = "/openapi.json"
 

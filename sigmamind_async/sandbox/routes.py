@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from sigmamind_async.sandbox.tower import NoRoute, Route
+from sigmamind_async.sandbox.backend import NoRoute, Route
 
 Methods = Mapping[str, str]
 """Operations by HTTP method."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict
 
 from sigmamind_async.sandbox.admin import Admin
-from sigmamind_async.sandbox.books import Books, StateFile
+from sigmamind_async.sandbox.commit_log import Books, StateFile
 from sigmamind_async.sandbox.conditions import Clock, Conditions
 from sigmamind_async.sandbox.dialnexa.api import OPERATIONS as DIALNEXA_OPERATIONS
 from sigmamind_async.sandbox.dialnexa.api import DialNexaApi

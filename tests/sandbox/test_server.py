@@ -20,7 +20,7 @@ from sigmamind_async.sandbox import (
     SandboxThread,
     serve,
 )
-from sigmamind_async.sandbox.tower import ApiRequest, Outcome
+from sigmamind_async.sandbox.backend import ApiRequest, Outcome
 from tests.sandbox.support import DIALNEXA, SIGMAMIND, VERBEX, Send, Vendor, every_vendor
 
 NUMBERS = SIGMAMIND.numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sigmamind_async.sandbox.api import Api
+from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.dialnexa import agents, numbers
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
@@ -10,7 +11,6 @@ from sigmamind_async.sandbox.dialnexa.views import refused
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, Moved, NoRoute, Route
 
 OPERATIONS = {
     "search": numbers.search_numbers,

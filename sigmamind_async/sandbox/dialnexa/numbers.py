@@ -10,6 +10,7 @@ import attrs
 
 from sigmamind_async.sandbox.account import changed, releasing
 from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.dialnexa import rules, views
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.paging import number_type, page_answer
@@ -17,7 +18,6 @@ from sigmamind_async.sandbox.dialnexa.records import CARRIER, TRUNK, PhoneNumber
 from sigmamind_async.sandbox.fields import COUNTRY_CODE, read_body, text, without_secrets
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
 from sigmamind_async.sandbox.stock import COUNTRIES, country_of, on_offer
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 
 FOUND = 20
 """Numbers a search finds."""

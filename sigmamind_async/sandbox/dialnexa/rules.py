@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from sigmamind_async.sandbox.backend import ApiRequest
 from sigmamind_async.sandbox.fields import (
     COUNTRY_CODE,
     E164,
@@ -22,7 +23,6 @@ from sigmamind_async.sandbox.fields import (
 )
 from sigmamind_async.sandbox.queries import INT32_MAX
 from sigmamind_async.sandbox.refusals import RefusedError
-from sigmamind_async.sandbox.tower import ApiRequest
 
 # "host[:port]" without a scheme.
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?", re.ASCII)

@@ -6,10 +6,10 @@ import attrs
 
 from sigmamind_async.sandbox.account import Account
 from sigmamind_async.sandbox.api import Api
+from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.verbex import numbers
 from sigmamind_async.sandbox.verbex.records import PhoneNumber
 from sigmamind_async.sandbox.verbex.views import refused
