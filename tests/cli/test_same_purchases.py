@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sigmamind_async.cli.fleet_input import read_once
-from sigmamind_async.cli.other_journals import known_journals
+from sigmamind_async.cli.other_journals import MOST_REMEMBERED, known_journals
 from sigmamind_async.provisioning.tags import remove_tag
 from tests.cli.conftest import Terminal
 from tests.cli.test_terminal import ESCAPES
@@ -183,6 +184,35 @@ def test_a_run_that_was_not_agreed_to_leaves_no_journal_that_could_be_gone(
         each.unlink()
 
     assert (inside("apply", path, *BUY).code, bought(cli)) == (0, ["Desk", "Night"])
+
+
+def test_two_copies_applied_at_once_buy_once(cli: Cli) -> None:
+    """Neither journal has a row yet when the other run looks.
+
+    With the announcements left out, two of five runs bought four numbers.
+    """
+    paths = [cli.write(name, ROWS) for name in ("fleet.csv", "copy.csv")]
+    processes = [cli.start("apply", path, *BUY) for path in paths]
+    done = sorted((cli.ended(each) for each in processes), key=lambda each: each.code)
+
+    assert bought(cli) == ["Desk", "Night"]
+    assert [each.code for each in done] == [0, 2]
+    assert re.search(r"another run, with the journal|has bought numbers for", done[1].err)
+    assert not [*cli.folder.glob("*-buying")]
+
+
+def test_the_list_of_journals_is_pruned(cli: Cli, inside: Inside, applied: Path) -> None:
+    """Those whose folder is gone leave it first, and the latest ones stay."""
+    known = cli.folder / "state" / "sigmamind" / "journals"
+    lines = [f"/nowhere/{place}/fleet.csv.journal.db\n" for place in range(MOST_REMEMBERED)]
+    known.write_text("".join(lines) + f"{applied}.journal.db\n")
+    path = cli.write("other.csv", ROWS.replace("Desk", "A").replace("Night", "B"))
+    inside("apply", path, *BUY, "--journal", cli.folder / "other.db")
+    found = known.read_text().splitlines()
+
+    assert len(found) == MOST_REMEMBERED
+    assert found[-2:] == [f"{applied}.journal.db", f"{cli.folder}/other.db"]
+    assert f"/nowhere/{MOST_REMEMBERED - 1}/fleet.csv.journal.db" in found
 
 
 @pytest.mark.usefixtures("covered_processes")
