@@ -232,11 +232,14 @@ def _may_be_shown(dsn: str) -> bool:
     return parts.keys() <= _OPEN
 
 
-def missing(error: ImportError) -> CommandError:
-    """Return the error for a missing extra; raise *error* where something else is missing."""
+def missing(error: ImportError, option: str = POSTGRES_OPTION) -> CommandError:
+    """Return the error for a missing extra; raise *error* where something else is missing.
+
+    *option* is what needs it.
+    """
     if (error.name or "psycopg").partition(".")[0] not in {"psycopg", "procrastinate"}:
         raise error
     return CommandError(
-        f"{POSTGRES_OPTION} needs psycopg and procrastinate, which come with the extra:"
+        f"{option} needs psycopg and procrastinate, which come with the extra:"
         ' pip install "sigmamind-async[cli,postgres]"'
     )

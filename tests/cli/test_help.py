@@ -273,7 +273,7 @@ STATUS_NEEDS_NOT = HEAVY | {
 }
 
 
-@pytest.mark.parametrize("words", [[], ["--json"], ["--verbose"]], ids=str)
+@pytest.mark.parametrize("words", [[], ["--json"], ["--rows"]], ids=str)
 def test_status_loads_no_platform_and_no_event_loop(tmp_path: Path, words: list[str]) -> None:
     asyncio.run(write_journal(tmp_path / "fleet.db"))
     loaded = loaded_by("status", "fleet.db", *words, cwd=tmp_path)

@@ -358,7 +358,7 @@ def test_what_can_be_read_once_is_read_once(cli: Cli, kind: str) -> None:
         done = _from_fifo(cli, rows, "apply", *words)
 
     assert (plan.code, done.code, bought(cli)) == (0, 0, ["a", "b"])
-    assert "buys 2 numbers" in plan.out
+    assert "Plan: 2 to buy." in plan.out
 
 
 def _from_fifo(cli: Cli, rows: str, command: str, *words: object) -> Done:
@@ -424,7 +424,7 @@ def test_a_terminal_shows_which_numbers_were_bought(cli: Cli) -> None:
 
     assert terminal.code == 0
     assert text.count("  +1") == 20
-    assert "and 3 more rows done; --verbose shows all" in text
+    assert "and 3 more rows done; all of them: sigmamind status" in text
 
 
 def test_a_terminal_is_never_asked_for_json(cli: Cli) -> None:

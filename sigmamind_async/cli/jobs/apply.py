@@ -43,7 +43,7 @@ from sigmamind_async.cli.other_journals import (
 )
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, ProblemList
-from sigmamind_async.cli.output.text import count_of, one_line_summary, plain, render
+from sigmamind_async.cli.output.text import count_line, count_of, plain, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
@@ -168,6 +168,11 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     with page_file(options.report) as page, new_loop() as loop:
         job = Application(given=given, options=options, output=output, page=page)
         job.check_problems(given.fleet)
+        if given.plan is None and not given.fleet.rows:  # no row is sound, or there is none
+            if not given.fleet.problems:
+                return Exit.DONE
+            output.show(ProblemList(tuple(given.fleet.problems)))
+            return Exit.FAILED
         try:
             loop.run(job.prepare())
             job.approve()
@@ -288,7 +293,7 @@ class Application:
     def _show_plan(self, *, whole: bool) -> None:
         """Show what is done, *whole*, row by row, above a question; then where it is done."""
         name, plan = self.given.name, self.plan
-        lines = [f"{name}: {one_line_summary(plan)}"]
+        lines = [f"{name}: {count_line(plan)}"]
         if whole:
             view, width = PlanView(file=name, plan=plan), get_terminal_size().columns
             lines = [*(plain(line).rstrip() for line in render(view, width)), ""]

@@ -21,6 +21,7 @@ from sigmamind_async.cli.options import PlatformName, RequestOptions, option_of
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
 from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.errors import NotFoundError
 from sigmamind_async.fleet.spec import SECRETS, Cell
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 
@@ -141,7 +142,15 @@ class AccountNumbers:
 
         async def main() -> T:
             async with self.client:
-                return await call
+                try:
+                    return await call
+                except NotFoundError as error:
+                    # A wrong base URL answers 404 to everything: a listing tells the two apart.
+                    if ".list_" not in (error.operation or ""):
+                        listing = self.platform.schema.adapter.list_numbers(self.client)
+                        async for _ in listing:
+                            break
+                    raise
 
         return run(main())
 

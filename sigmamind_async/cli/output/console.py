@@ -63,6 +63,8 @@ class Output:
     verbose: bool = False
     """Show all rows of a job."""
     widths: text.Widths = attrs.field(factory=text.Widths)
+    status_command: str = ""
+    """What shows all rows of a job."""
     closed: bool = False
     """True once standard output takes no more."""
     _bar: Console | None = None
@@ -170,7 +172,8 @@ class Output:
         before: list[text.Line] = []
         if isinstance(shown, events.Summary) and self._new > MOST_NEW and self.is_terminal:
             hidden = text.count_of(self._new - MOST_NEW, "more row")
-            before = [text.line((f"and {hidden} done; --verbose shows all", "dim"))]
+            command = self.status_command or "--verbose"
+            before = [text.line((f"and {hidden} done; all of them: ", "dim"), command)]
         elif isinstance(shown, events.JournalStatus):
             before = [text.line()] if self._has_status else []
             self._has_status = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import shlex
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -41,13 +41,12 @@ STYLES: Final = {
     for style, words in {
         "green": ("done", "passed"),
         "red": ("failed",),
-        "yellow": ("unconfirmed", "sending", "drifted", "blocked"),
-        "cyan": ("planned", "import", "adopt", "update"),
+        "yellow": ("unconfirmed", "sending", "drifted", "blocked", "update"),
+        "cyan": ("planned", "import", "adopt"),
         "dim": ("dim", "skipped", "abandoned", "unchanged"),
         "bold": ("heading", "command"),
-        "bold yellow": ("purchase",),
         "bold red": ("needs_decision", "duplicate", "move", "release"),
-        "bold green": ("PASS",),
+        "bold green": ("PASS", "purchase"),
         "bold white on red": ("FAIL",),
     }.items()
     for word in words
@@ -301,7 +300,7 @@ class Widths:
         """Return the widths for rows with these ids, actions and, if they differ, platforms."""
         several = {*platforms} if len({*platforms}) > 1 else set[str]()
         widest_id, action, platform = (
-            max(map(len, words), default=0) for words in (ids, actions, several)
+            max(map(len, words), default=0) for words in (ids, map(action_word, actions), several)
         )
         return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
@@ -312,7 +311,7 @@ def row_lines(result: events.RowResult, width: int | None, widths: Widths = Widt
     cells = [
         (result.status, STATUS_WIDTH, result.status),
         (result.platform or "" if widths.platform else "", widths.platform, ""),
-        (result.action, widths.action, ""),
+        (action_word(result.action), widths.action, ""),
         (result.id or "", widths.id, ""),
         (result.phone_number or result.record_id or "", NUMBER_WIDTH, ""),
     ]
@@ -346,7 +345,8 @@ def _(summary: events.Summary, width: int | None) -> Iterator[Line]:
         "unchanged": summary.unchanged or 0,
         "failed": summary.failed,
         "unconfirmed": summary.unconfirmed,
-        "skipped": summary.skipped,
+        "skipped": summary.skipped - summary.abandoned,
+        "abandoned": summary.abandoned,
     }
     parts = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
     took = format_duration(summary.elapsed_ms / 1000)
@@ -449,33 +449,32 @@ def _(summary: events.VerificationSummary, width: int | None) -> Iterable[Line]:
 
 # ---------------------------------------------------------------- plans
 
-_SENTENCES: Final = {
-    "purchase": "buys {n}",
-    "move": "moves {n} to another platform and releases {them} permanently on the old one",
-    "release": "releases {n} permanently",
-    "import": "imports {n}",
-    "adopt": "adopts {n} that the account has already",
-    "update": "changes {n}",
-    "drifted": "keeps changes made outside this fleet on {n}",
-    "unchanged": "leaves {n} unchanged",
+
+def action_word(action: str) -> str:
+    """Return the verb for an action of a plan, or for the kind of an operation."""
+    return {"purchase": "buy", "exact_purchase": "buy", "update": "change"}.get(action, action)
+
+
+_SYMBOLS: Final = {"purchase": "+", "move": "-/+", "release": "-", "import": ">", "update": "~"}
+_COUNTED: Final = {
+    "purchase": "to buy",
+    "move": "to move to another platform",
+    "release": "to release permanently",
+    "import": "to import",
+    "adopt": "to adopt",
+    "update": "to change",
+    "drifted": "drifted and left as it is",
+    "unchanged": "unchanged",
 }
 """First what costs money and what is permanent."""
 
 
-def _plan_counts(plan: Plan) -> Iterator[Span]:
-    """Yield what the plan amounts to, each clause with the word of its action."""
+def count_line(plan: Plan) -> str:
+    """Return how many rows each action of the plan is for."""
     counts = {action.value: count for action, count in plan.counts.items()}
-    for action, sentence in _SENTENCES.items():
-        if count := counts.get(action, 0):
-            them = "it" if count == 1 else "them"
-            yield sentence.format(n=count_of(count, "number"), them=them), action
-    for reason, count in Counter(step.blocked for step in plan.steps if step.blocked).items():
-        yield f"leaves out {count_of(count, 'row')}: {reason}", "blocked"
-
-
-def one_line_summary(plan: Plan) -> str:
-    """Return what the plan amounts to as one sentence."""
-    return ", ".join(text for text, _ in _plan_counts(plan)) or "nothing to do"
+    parts = [f"{counts[action]:,} {word}" for action, word in _COUNTED.items() if action in counts]
+    blocked = sum(bool(step.blocked) for step in plan.steps)
+    return ", ".join(parts + ([f"{blocked:,} left out"] if blocked else [])) or "no changes"
 
 
 @render.register(events.PlanView)
@@ -485,12 +484,8 @@ def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
     if plan.problems:
         text, word = f"{count_of(len(plan.problems), 'problem')}; it cannot be applied", "failed"
     elif not plan.writes:
-        text, word = "nothing to do", "done"
+        text, word = "no changes", "done"
     yield from prose(f"{shown.file}: {text}", width, word)
-    for number, (text, word) in enumerate(_plan_counts(plan)):
-        if not number:
-            yield line()
-        yield from prose(text, width, word, indent=2)
     # The others are only counted.
     steps = [step for step in plan.steps if step.writes or step.blocked or step_notes(step)]
     if steps:
@@ -506,17 +501,25 @@ def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
         text = f"{count_of(count, 'number')} in the journal but in no row, left alone: "
         yield line()
         yield from prose(text + ids_text(plan.unlisted), width, "dim")
+    if plan.steps:
+        text = "Without them (apply --skip-bad)" if plan.problems else "Plan"
+        yield line()
+        yield from prose(f"{text}: {count_line(plan)}.", width, "heading")
 
 
 def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Line]:
-    widths = Widths.of((step.id for step in steps), {step.action.value for step in steps})
+    actions = {step.action.value for step in steps}
+    widths = Widths.of((step.id for step in steps), actions)
+    symbols = max(len(_SYMBOLS.get(action, "=")) for action in actions)
     platform = max(len(step.platform) for step in steps)
     for step in steps:
         action = step.action.value
+        symbol = _SYMBOLS.get(action, "~" if step.writes else "=")
+        word = "blocked" if step.blocked else action
         cells = [
+            (f"  {symbol:<{symbols}} {action_word(action):<{widths.action}}", 0, word),
             (step.id, widths.id, ""),
             (step.platform, platform, ""),
-            (action, widths.action, "blocked" if step.blocked else action),
             (step.phone_number or "(any)", NUMBER_WIDTH, ""),
         ]
         creates = action in {"purchase", "import"} or (action == "move" and not step.record)
@@ -535,7 +538,7 @@ def step_notes(step: Step) -> list[str]:
         shown, row = (_value(kept.field, each) for each in (kept.before, kept.after))
         notes.append(f"{kept.field} stays {shown}, changed outside this fleet; the row has {row}")
     if step.blocked:
-        notes.append("left out, see above")
+        notes.append(f"left out: {step.blocked}")
     return notes
 
 
