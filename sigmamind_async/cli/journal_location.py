@@ -20,7 +20,7 @@ from sigmamind_async.cli.options import (
     POSTGRES_OPTION,
     POSTGRES_VARIABLE,
     JournalOptions,
-    platform_words,
+    account_words,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class FileJournal:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         journal = () if self.chosen is None else ("--journal", str(self.chosen))
         return shlex.join(
-            ["sigmamind", name, self.file, *journal, *platform_words(platform), *words]
+            ["sigmamind", name, self.file, *journal, *account_words(platform), *words]
         )
 
 
@@ -127,7 +127,7 @@ class Database:
 
     def command(self, name: str, platform: str | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
-        return shlex.join(["sigmamind", name, *self.words, *platform_words(platform), *words])
+        return shlex.join(["sigmamind", name, *self.words, *account_words(platform), *words])
 
     def queue(self) -> Queue:
         """Return where operations wait for the workers."""

@@ -87,8 +87,8 @@ def announce_purchases(
     path = place.path if isinstance(place, FileJournal) else Path(f"{given.name}{SUFFIX}")
     with ExitStack() as stack:
         with suppress(OSError):
-            _known_file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _locked(_known_file().parent, path.parent):
+            state_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _locked(state_folder(), path.parent):
             _remember(path)
             digests = {name: _digests(each, accounts) for name, each in rows.items()}
             if not is_chosen(place):
@@ -243,12 +243,16 @@ async def _bought_elsewhere(plan: Plan, state: FleetState, journal: Journal) -> 
 # ---------------------------------------------------------------- journals of this user
 
 
-def _known_file() -> Path:
-    """Return where the list is; a name that is nowhere for a user without a home."""
+def state_folder() -> Path:
+    """Return where the list is kept; a name that is nowhere for a user without a home."""
     with suppress(RuntimeError):
         home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        return Path(home, "sigmamind", "journals")
-    return Path(os.devnull, "journals")
+        return Path(home, "sigmamind")
+    return Path(os.devnull)
+
+
+def _known_file() -> Path:
+    return state_folder() / "journals"
 
 
 def known_journals() -> list[Path]:

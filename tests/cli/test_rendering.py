@@ -21,10 +21,15 @@ from sigmamind_async.cli.errors import LONGEST_SHOWN, sanitize
 from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.console import Traffic, progress_line
 from sigmamind_async.cli.output.events import (
+    AgentList,
+    AgentRecord,
     AuditResult,
     CommandFailed,
+    Diagnosis,
+    DiagnosisList,
     Event,
     Exported,
+    FileCreated,
     HistoryEntry,
     JobKilled,
     JournalRow,
@@ -179,6 +184,9 @@ ENDPOINT = SandboxEndpoint(
     environment={"VERBEX_API_KEY": "made up"},
 )
 
+CLOCK = Diagnosis(name="clock", verdict="failed", message="2 h behind verbex's", fix="set it")
+AGENT = AgentRecord(platform="sigmamind", agent_id="agent_1", name="Support", numbers=3)
+
 SHOWN: list[Event | View] = [
     DONE,
     FAILED,
@@ -192,6 +200,10 @@ SHOWN: list[Event | View] = [
         name="b7", platform="verbex", count=1, file="b7.jsonl", resume_command="sigmamind apply b7"
     ),
     Exported(file="fleet.csv", rows=46),
+    FileCreated(file="fleet.yaml", next_command="sigmamind plan fleet.yaml"),
+    DiagnosisList((CLOCK,)),
+    AgentList((AGENT,)),
+    AGENT,
     SandboxStarted((ENDPOINT,)),
     StateChanged(row="row-7", before=State.UNCONFIRMED, after=State.DONE, message="found it"),
     JobKilled(platform="sigmamind", done=12, in_progress=8, not_started=100, unrecorded=3),

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
@@ -92,11 +92,11 @@ class Output:
             if self.json:
                 for event in events.events_in(shown):
                     print(events.json_line(event))
-            elif not self.is_terminal:
+            elif not (self.is_terminal or os.environ.get("FORCE_COLOR")):
                 print("\n".join(map(text.plain, self._lines(shown, None))))
             else:
                 console = self._bar or _console()
-                for each in self._lines(shown, console.width):
+                for each in self._lines(shown, console.width if self.is_terminal else None):
                     console.print(_styled(each), soft_wrap=True)
             sys.stdout.flush()
         except OSError as error:
@@ -206,7 +206,9 @@ def progress_line(
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    # Without colour there is no bold type either; rich would leave that.
+    system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, color_system=system)
 
 
 def _styled(shown: text.Line) -> Text:

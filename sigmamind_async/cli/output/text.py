@@ -39,9 +39,9 @@ MOST_STEPS: Final = 200
 STYLES: Final = {
     word: style
     for style, words in {
-        "green": ("done", "passed"),
+        "green": ("done", "passed", "ok"),
         "red": ("failed",),
-        "yellow": ("unconfirmed", "sending", "drifted", "blocked", "update"),
+        "yellow": ("unconfirmed", "warning", "sending", "drifted", "blocked", "update"),
         "cyan": ("planned", "import", "adopt"),
         "dim": ("dim", "skipped", "abandoned", "unchanged"),
         "bold": ("heading", "command"),
@@ -231,6 +231,8 @@ def _sentence(shown: Event | View) -> str:
     match shown:
         case events.NumberReleased():
             return f"Released {shown.phone_number or shown.record_id or ''}"
+        case events.FileCreated():
+            return f"Wrote {shown.file}; edit it, then run: {shown.next_command}"
         case events.Exported():
             return f"Wrote {count_of(shown.rows, 'number')} to {shown.file}"
         case events.JobKilled():
@@ -393,12 +395,39 @@ def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
 
 
 @render.register(events.NumberRecord)
-def _(number: events.NumberRecord, _: int | None) -> Iterator[Line]:
-    shown = {name: value for name, value in attrs.asdict(number).items() if value is not None}
-    width = max(map(len, shown), default=0)
-    for name, value in shown.items():
+@render.register(events.AgentRecord)
+def _(shown: events.NumberRecord | events.AgentRecord, _: int | None) -> Iterator[Line]:
+    fields = {name: value for name, value in attrs.asdict(shown).items() if value is not None}
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
         yield line((f"{name:<{width}}", "dim"), "  ", sanitize(text))
+
+
+@render.register(events.AgentList)
+def _(shown: events.AgentList, width: int | None) -> Iterator[Line]:
+    rows = [
+        {
+            "agent id": agent.agent_id or "",
+            "numbers": "" if agent.numbers is None else f"{agent.numbers:,}",
+            "name": agent.name or "",
+        }
+        for agent in shown.events
+    ]
+    if rows:
+        yield from table(rows, width, shrinks="name")
+        yield line()
+    yield line((count_of(len(rows), "agent"), "dim"))
+
+
+@render.register(events.DiagnosisList)
+def _(shown: events.DiagnosisList, width: int | None) -> Iterator[Line]:
+    columns = max(len(each.name) for each in shown.events)
+    for each in shown.events:
+        cells = [(each.verdict, len("skipped"), each.verdict), (each.name, columns, "")]
+        yield from aligned(cells, each.message, width)
+        if each.fix:
+            yield from prose(each.fix, width, "command", indent=4)
 
 
 # ---------------------------------------------------------------- test calls
