@@ -12,7 +12,8 @@ from sigmamind_async.sandbox import Sandbox, SandboxThread, Switches
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "sigmamind_async/docs").glob("*.md"))]
+GUIDE = ROOT / "sigmamind_async/docs"
+PAGES = [README, *(each for each in sorted(GUIDE.rglob("*.md")) if each.parent.name != "recipes")]
 EXAMPLES = [
     program
     for page in PAGES

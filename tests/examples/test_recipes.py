@@ -1,4 +1,4 @@
-"""The program of every page in ``pages`` runs unchanged, where its server is available."""
+"""The program of every recipe of the guide runs unchanged, where what it needs is installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sigmamind_async.sandbox import Sandbox, SandboxThread
 from tests.functional.postgres import Server
 from tests.functional.workers import prepared
 
-FOLDER = Path(__file__).parent / "pages"
+FOLDER = Path(__file__).parents[2] / "sigmamind_async/docs/recipes"
 NAMES = sorted(path.stem for path in FOLDER.iterdir())
 
 
@@ -55,7 +55,7 @@ def box() -> Iterator[Sandbox]:
 
 
 def test_every_page_has_a_test() -> None:
-    assert NAMES == ["procrastinate_worker", "redis_consumer", "taskiq_task", "web_app"]
+    assert NAMES == ["aiohttp", "procrastinate", "redis-streams", "taskiq"]
 
 
 WEB = """
@@ -76,7 +76,7 @@ asyncio.run(try_it())
 
 
 def test_the_web_app_answers(box: Sandbox, tmp_path: Path) -> None:
-    program, start, _ = program_of("web_app").partition('if __name__ == "__main__":')
+    program, start, _ = program_of("aiohttp").partition('if __name__ == "__main__":')
     assert start
 
     output = output_of(program + WEB, tmp_path, box)
@@ -88,7 +88,7 @@ async def test_the_procrastinate_worker_buys_once(
     box: Sandbox, postgres: Server, tmp_path: Path
 ) -> None:
     async with prepared(postgres) as base:
-        output = output_of(program_of("procrastinate_worker"), tmp_path, box, DATABASE_URL=base.dsn)
+        output = output_of(program_of("procrastinate"), tmp_path, box, DATABASE_URL=base.dsn)
 
     assert ast.literal_eval(output) == [("order-1042", number) for number in box.ledger.owned()]
     assert len(box.ledger.purchases) == 1
@@ -97,7 +97,7 @@ async def test_the_procrastinate_worker_buys_once(
 def test_the_taskiq_task_buys_once(box: Sandbox, tmp_path: Path) -> None:
     pytest.importorskip("taskiq")
 
-    output = output_of(program_of("taskiq_task"), tmp_path, box)
+    output = output_of(program_of("taskiq"), tmp_path, box)
 
     [number] = ast.literal_eval(output)
     assert [number] == list(box.ledger.owned())
@@ -126,7 +126,7 @@ def redis_url() -> Iterator[str]:
 
 def test_the_redis_consumer_buys_once(box: Sandbox, tmp_path: Path) -> None:
     with redis_url() as url:
-        output = output_of(program_of("redis_consumer"), tmp_path, box, REDIS_URL=url)
+        output = output_of(program_of("redis-streams"), tmp_path, box, REDIS_URL=url)
 
     assert len(output.splitlines()) == 2
     assert len(set(output.splitlines())) == 1
@@ -135,7 +135,7 @@ def test_the_redis_consumer_buys_once(box: Sandbox, tmp_path: Path) -> None:
 
 def test_a_broken_program_would_be_found(box: Sandbox, tmp_path: Path) -> None:
     """The negative control."""
-    program = program_of("web_app").replace("web.AppKey", "web.AppLock")
+    program = program_of("aiohttp").replace("web.AppKey", "web.AppLock")
 
     with pytest.raises(AssertionError, match="AppLock"):
         output_of(program, tmp_path, box)
