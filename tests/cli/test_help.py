@@ -150,7 +150,7 @@ def test_every_command_of_the_readme_is_one() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"^(sigmamind .+)$", text, re.MULTILINE)
 
-    assert len(lines) > 10
+    assert len(lines) >= 3
     for line in lines:
         check_command(line)
 
