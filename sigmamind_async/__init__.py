@@ -115,7 +115,12 @@ _HOMES = {
 }
 
 
+__version__: str
+
+
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("sigmamind-async")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
