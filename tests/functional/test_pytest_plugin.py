@@ -21,9 +21,9 @@ PLUGIN = (
     "no:cacheprovider",
 )
 
-README = Path(__file__).parents[2] / "README.md"
-[README_TEST] = re.findall(
-    r"^```python pytest\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL
+PAGE = Path(__file__).parents[2] / "sigmamind_async/docs/how-to/test-your-code.md"
+[GUIDE_TEST] = re.findall(
+    r"^```python pytest\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
 )
 
 APPLICATION = """
@@ -187,7 +187,7 @@ async def test_under_pytest_asyncio(sandbox_memory, sandbox_ledger):
 
 def test_the_test_that_the_readme_shows_passes(pytester: pytest.Pytester) -> None:
     """It needs no conftest, and eight lines."""
-    pytester.makepyfile(myapp=APPLICATION, test_orders=README_TEST)
+    pytester.makepyfile(myapp=APPLICATION, test_orders=GUIDE_TEST)
     pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=1)
 
 
