@@ -15,7 +15,6 @@ mark that it sets, and by aiohttp's own.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import cast
 
@@ -45,7 +44,8 @@ from sigmamind_async.responses.headers import Remaining, remaining
 from sigmamind_async.retry import Retry, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import AiohttpOptions, HttpRequest
-from sigmamind_async.transport.connections import Attempt, Connector
+from sigmamind_async.transport.attempts import AttemptTracker
+from sigmamind_async.transport.connections import Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
 HEADERS = CIMultiDictProxy(
@@ -229,20 +229,21 @@ def updates(client: SigmaMind) -> Block:
 async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
     """Measure taking a connection from the pool with and without the mark."""
     with server_process() as base_url, on_first_core():
-        marking, bare = Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
+        attempts = AttemptTracker()
+        marking, bare = Connector(AiohttpOptions(), attempts), aiohttp.TCPConnector(limit=100)
         outgoing = HttpRequest("GET", base_url, {}, 0)
         async with marking, bare:
-            marking.attempts[asyncio.current_task()] = Attempt(outgoing, ConnectionFlag())
+            first = attempts.begin(outgoing, ConnectionFlag(), 60.0)
             request = await prepared(base_url, marking)
+            attempts.end(first)
             await prepared(base_url, bare)
             timeout = aiohttp.ClientTimeout()
 
             async def marked(count: int) -> None:
-                task = asyncio.current_task()
                 for _ in range(count):
-                    marking.attempts[task] = Attempt(outgoing, ConnectionFlag())
+                    attempt = attempts.begin(outgoing, ConnectionFlag(), 60.0)
                     (await marking.connect(request, [], timeout)).release()
-                    del marking.attempts[task]
+                    attempts.end(attempt)
 
             async def unmarked(count: int) -> None:
                 for _ in range(count):
