@@ -26,8 +26,8 @@ from typing import Literal, TypeAlias, cast
 import attrs
 
 from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
-from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
+from sigmamind_async.limiter.kinds import Learner, RateByKind
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
@@ -104,7 +104,7 @@ class Admission:
             rate = min(rate or math.inf, 1.0 / spacing)
         return rate if self.known is None else min(rate or math.inf, self.known.rate)
 
-    def wait(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> float:
+    def wait(self, now: float, kind: str = "", limit: Learner | None = None) -> float:
         """Return the seconds until a request of *kind* may go, 0 for now. Reserves nothing.
 
         Its *limit* is looked up where the caller has not.
@@ -126,7 +126,7 @@ class Admission:
             ready = max(ready, now + self.probe_every)
         return ready - now if ready > now else 0.0
 
-    def take(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> None:
+    def take(self, now: float, kind: str = "", limit: Learner | None = None) -> None:
         """Count a request of *kind* that goes now."""
         limit = limit or self.rates.of(kind)
         limit.take(now)

@@ -58,13 +58,74 @@ _LATE = 0.005
 """Seconds by which a timer may be late without slowing the rate."""
 _SETTLED = 1e9
 """A `_spell` that is bounded by what its rate allows."""
+_MOST_ENTRIES = 256
+"""Entries of a record; every stretch since an empty bucket is then known to half a percent."""
 _AT_ONE_NUMBER = 4
 """Refusals in a row that confirm a limit on requests under way."""
 
 
 @attrs.define
-class AdaptiveRate:
-    """Rate and width of one platform's requests."""
+class SendRecord:
+    """When requests were sent that are not known to be refused.
+
+    Exact for the latest, ever coarser for older ones, so that it never grows.
+    """
+
+    begins: float = math.inf
+    """When the first was sent."""
+    _entries: list[list[float]] = attrs.field(factory=list[list[float]])
+    """Time of the first of some requests, how many they are, and the rate that spaced them."""
+
+    def add(self, now: float, rate: float) -> None:
+        """Record a request that goes now, spaced by *rate*; infinite if it was not held back."""
+        entries = self._entries
+        if not entries:
+            self.begins = min(self.begins, now)
+        entries.append([now, 1, rate])
+        if len(entries) > _MOST_ENTRIES:
+            older = entries[: _MOST_ENTRIES // 2]
+            entries[: _MOST_ENTRIES // 2] = [
+                [one[0], one[1] + other[1], one[2]]
+                for one, other in zip(older[::2], older[1::2], strict=True)
+            ]
+
+    def strike(self, began: float) -> float:
+        """Take a request off again that was refused; return the rate that spaced it."""
+        entries = self._entries
+        for index in range(len(entries) - 1, -1, -1):
+            entry = entries[index]
+            if entry[0] <= began:
+                entry[1] -= 1
+                if not entry[1]:
+                    del entries[index]
+                return entry[2]
+        return math.inf
+
+    def stretches(self, start: float, end: float) -> list[tuple[float, int]]:
+        """Return the stretches up to *end* that begin after *start*: how long, and how many."""
+        found: list[tuple[float, int]] = []
+        count = 0
+        for at, more, _ in reversed(self._entries):
+            if at <= start:
+                break
+            if at <= end:
+                count += int(more)
+                found.append((end - at, count))
+        return found
+
+    def count(self, start: float, end: float) -> int:
+        """Return how many were sent after *start*, up to *end*."""
+        found = self.stretches(start, end)
+        return found[-1][1] if found else 0
+
+    def forget(self, until: float) -> None:
+        """Drop what was sent up to *until*."""
+        self._entries = [entry for entry in self._entries if entry[0] > until]
+
+
+@attrs.define
+class Pacing:
+    """When and how wide requests under one limit may go: what each learner sets."""
 
     rate: float | None = None
     """Requests a second; `None` until the platform has refused one."""
@@ -80,8 +141,19 @@ class AdaptiveRate:
     """True if that pause was cut short, so that one request tries before the others go."""
     tried_at: float | None = None
     """When that request was sent; `None` while it is not under way."""
+    latency: float = 0.0
+    """Smoothed, in seconds; 0 until a request has passed."""
+    record: SendRecord = attrs.field(factory=SendRecord, repr=False)
 
-    _latency: float = 0.0
+    def measure_latency(self, took: float) -> None:
+        """Smooth the latency as TCP does (RFC 6298)."""
+        self.latency += (took - self.latency) * (0.125 if self.latency else 1.0)
+
+
+@attrs.define
+class AdaptiveRate(Pacing):
+    """Rate and width of one platform's requests, where refusals report no wait."""
+
     _passed: int = 0
     """Those of the requests sent since the last cut that passed."""
     _sent: int = 0
@@ -149,6 +221,7 @@ class AdaptiveRate:
             self._since, self._passed, self._sent = now, 0, 0
         self._sent += 1
         if self.rate is None:
+            self.record.add(now, math.inf)
             self.ready = now
             return
         spacing = 1.0 / self.rate
@@ -165,8 +238,7 @@ class AdaptiveRate:
 
     def passed(self, now: float, ticket: Admitted) -> None:
         """Record a request that was answered."""
-        took, latency = now - ticket[0], self._latency
-        self._latency = latency + (took - latency) * 0.125 if latency else took
+        self.measure_latency(now - ticket[0])
         if self.rate is None:  # all that there is to learn before the first cut
             self._passed += 1
             self.width += 1.0
@@ -238,7 +310,7 @@ class AdaptiveRate:
     def _growth(self, rate: float) -> float:
         """Return by how much one success raises the rate."""
         # Not faster than the responses under way can confirm.
-        spell = max(self._spell, 2.0 * rate * self._latency)
+        spell = max(self._spell, 2.0 * rate * self.latency)
         if rate < self._goal:
             return 4.0 * (self._goal - rate) / spell + 0.03 * rate / spell
         spells = self._passed / spell
@@ -253,6 +325,8 @@ class AdaptiveRate:
         *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.
         """
         began, level = ticket[0], ticket[1]
+        if self.rate is None:
+            self.record.strike(began)
         if began < self.cut:  # sent before the last cut: it answers this one, too
             return pause
         if not pause and self._credit >= 1.0:
@@ -291,7 +365,7 @@ class AdaptiveRate:
     def _speed_up(self, level: int) -> None:
         """Let the width alone hold requests back, step by step."""
         rate = self.rate or SLOWEST
-        self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self._latency, 0.001)))
+        self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self.latency, 0.001)))
 
     def _is_shut(self, now: float) -> bool:
         """Return whether nothing passes, however slow it goes."""
@@ -349,7 +423,7 @@ class AdaptiveRate:
     def _asked(self, level: int, took: float) -> float:
         """Return the rate at which a refused request was sent."""
         if self.rate is None:
-            return level / max(self._latency or took, 0.001)
+            return level / max(self.latency or took, 0.001)
         if not self._held_back:
             return self.rate
         return self.rate / (1.0 + self._growth(self.rate) * took)
@@ -390,7 +464,7 @@ class AdaptiveRate:
 
         Of those that were sent within the latency, the answers are not there yet.
         """
-        seconds = now - self._latency - self._since
+        seconds = now - self.latency - self._since
         if pause and seconds < 10.0 * pause:
             seconds += pause  # while all requests wait, the platform's allowance grows
         return self._passed / seconds if self._passed >= 4 and seconds > 0 else 0.0
