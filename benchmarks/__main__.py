@@ -145,25 +145,32 @@ def courses(_: argparse.Namespace, figures: Figures) -> bool:
 
 def buy(chosen: argparse.Namespace, figures: Figures) -> bool:
     """Run the purchases that were asked for; return whether all was right."""
+    in_memory = chosen.in_memory
+    settle_time = purchases.SETTLE_TIME_IN_MEMORY if in_memory else purchases.SETTLE_TIME
     plan = purchases.Plan(
-        count=chosen.count or (1_000 if chosen.peers else 10_000),
+        count=chosen.count or (1_000 if chosen.peers or in_memory else 10_000),
         faults=chosen.faults,
-        kills=chosen.kills,
+        kills=0 if in_memory else chosen.kills,
         seed=chosen.seed,
-        settle_time=chosen.settle_time,
+        late=purchases.LATE_IN_MEMORY if in_memory else purchases.LATE,
+        settle_time=settle_time if chosen.settle_time is None else chosen.settle_time,
     )
     figures["plan"] = attrs.asdict(plan)
     if chosen.peers:
         figures["peers"] = bargains(plan, chosen.peers_python)
         return True
-    with tempfile.TemporaryDirectory() as folder:
-        bought = purchases.run(plan, Path(folder, "orders.db"))
+    if in_memory:
+        bought = purchases.run_in_memory(plan)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            bought = purchases.run(plan, Path(folder, "orders.db"))
     figures["purchases"] = attrs.asdict(bought)
     print(
         f"\n{plan.count} purchases, {plan.faults:.0%} of the requests with one of"
-        f" {len(bought.faults)} kinds of faults, seed {plan.seed}: bought in {bought.seconds:.0f} s"
-        f" through {bought.kills} kill -9;\n{bought.adopted} numbers adopted,"
-        f" {bought.resent} operations sent again after a settle time of {plan.settle_time:g} s"
+        f" {len(bought.faults)} kinds of faults, seed {plan.seed}: bought in {bought.seconds:.1f} s"
+        f"{' of processor time' if in_memory else ''} through {bought.kills} kill -9;\n"
+        f"{bought.adopted} numbers adopted, {bought.resent} operations sent again"
+        f" after a settle time of {plan.settle_time:g} s"
     )
     table(
         ("bought twice", "lost", "paid for and unknown", "phantom"),
@@ -196,7 +203,8 @@ def of_purchases(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", type=float, default=0.2, help="share of faulty requests")
     parser.add_argument("--kills", type=int, default=12, help="least number of kill -9")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--settle-time", type=float, default=purchases.SETTLE_TIME, help="seconds")
+    parser.add_argument("--settle-time", type=float, help="seconds")
+    parser.add_argument("--in-memory", action="store_true", help="without sockets, in virtual time")
     parser.add_argument("--peers", action="store_true", help="compare with other clients instead")
     parser.add_argument("--peers-python", default=sys.executable, metavar="PATH")
 
@@ -232,7 +240,7 @@ COMMANDS: dict[str, tuple[Command, ModuleType, Callable[[argparse.ArgumentParser
 """What is run only when named: how, the module that describes it, its options."""
 
 try:
-    from benchmarks import shared_rate, workers
+    from benchmarks import scale, shared_rate, workers
 except ImportError:  # they need a PostgreSQL server, and the extra to speak to it
     pass
 else:
@@ -247,6 +255,7 @@ else:
         parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
         parser.add_argument("--postgres", metavar="DSN", help="an empty database to use")
 
+    COMMANDS["scale"] = (scale.measure, scale, scale.add_arguments)
     COMMANDS["workers"] = (workers.measure, workers, workers.add_arguments)
     COMMANDS["shared-rate"] = (admissions, shared_rate, of_shared_rate)
 
