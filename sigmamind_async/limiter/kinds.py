@@ -10,6 +10,9 @@ limited, and the kind is separated once that is fifty times likelier. If it was 
 share their limit as two clients would, and each learns of a pause separately, which costs little. A
 longer doubt costs more: while it lasts, a pause for purchases stops updates as well.
 
+Where a platform names the bucket that a request was counted in, the name decides and nothing is
+tested: kinds in one bucket share a rate, the others do not. The first name of a kind holds.
+
 Pure: every method is passed the time, in seconds.
 """
 
@@ -47,6 +50,8 @@ class RateByKind:
     Not those answered: the responses to the latest are still to come.
     """
     _weight: dict[str, float] = attrs.field(factory=dict[str, float])
+    _buckets: dict[str, str] = attrs.field(factory=dict[str, str])
+    """The bucket of each kind, where the platform names it."""
 
     def of(self, kind: str) -> Learner:
         """Return the rate of requests of *kind*."""
@@ -54,9 +59,21 @@ class RateByKind:
 
     def copy(self) -> RateByKind:
         """Return a copy that can be restored."""
-        separate = {kind: copy.deepcopy(rate) for kind, rate in self.separate.items()}
-        common, sent, weight = copy.deepcopy(self.common), self.sent.copy(), self._weight.copy()
-        return attrs.evolve(self, common=common, separate=separate, sent=sent, weight=weight)
+        return copy.deepcopy(self)
+
+    def name_bucket(self, kind: str, bucket: str) -> None:
+        """Record the name of the bucket that requests of *kind* are counted in."""
+        if kind in self._buckets:
+            return
+        same = next((each for each, name in self._buckets.items() if name == bucket), None)
+        is_first = not self._buckets
+        self._buckets[kind] = bucket
+        if same is not None and same not in self.separate:
+            self.separate.pop(kind, None)
+        elif same is not None:
+            self.separate[kind] = self.separate[same]
+        elif not is_first:
+            self.separate[kind] = AdaptiveRate()
 
     def refused(self, now: float, request: Admitted, pause: float, jitter: float = 1.0) -> float:
         """Record a refusal; see `AdaptiveRate.refused`."""
@@ -73,17 +90,17 @@ class RateByKind:
     def _use_wait(self, now: float, kind: str, rate: AdaptiveRate) -> Learner:
         """Go on from *rate* as a token bucket, because refusals report how long to wait."""
         bucket = TokenBucketRate.after(now, rate)
-        if kind in self.separate:
-            self.separate[kind] = bucket
-        else:
+        if kind not in self.separate:
             self.common = bucket
+        for each in [each for each, other in self.separate.items() if other is rate]:
+            self.separate[each] = bucket
         return bucket
 
     def _update_evidence(self, now: float, kind: str) -> None:
         """Weigh a refusal, and separate its kind from the others if that settles it."""
         sent, self.sent = self.sent, defaultdict(int)
         shared = {each: count for each, count in sent.items() if each not in self.separate}
-        if shared.keys() <= {kind}:
+        if shared.keys() <= {kind} or self._buckets:
             return
         total = sum(shared.values()) + 2
         for each in shared.keys() | self._weight.keys() | {kind}:

@@ -143,6 +143,9 @@ class SingleRate(RateByKind):
         del now, kind
         return rate
 
+    def name_bucket(self, kind: str, bucket: str) -> None:
+        """Share one rate, whatever the platform counts it in."""
+
     def _update_evidence(self, now: float, kind: str) -> None:
         """Split off no kind."""
 

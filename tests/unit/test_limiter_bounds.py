@@ -40,7 +40,6 @@ MISSED = {
     "window of 10 s from 100 to 50 at 40 s RA",
     "0.1/s b1 RA, 20 rows",
     "RateLimit-Policy 100 per 60 s, 500 rows",
-    "named buckets of 2 and 20/s RA",
     "fixed 3 per 1 s, silent, 150 rows",
     "sliding 5 per 1 s, silent, 300 rows",
     "punishing 5/s b5, 300 rows",
