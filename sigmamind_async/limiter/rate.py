@@ -13,11 +13,9 @@ of requests, chosen so that about one in fifty is refused; where a refusal pause
 stays for a number of seconds. Refusals rarer than one in fifty cut nothing: they cost less than a
 slower rate, and may be random. Where they do not become rarer at half the rate, more are tolerated.
 
-Where a refusal asks for a short wait it stops all requests, so few are worth having. A bucket that
-saves up nothing refuses at one same rate, however many passed before: the wall. It is accepted at
-first sight; the rate stays a little below it, and tries it again ever more rarely, after half of
-the time for which it has been known. If a request is refused below it, it is not a wall, and what
-was delivered counts again.
+Where refusals report how long to wait, `TokenBucketRate` learns instead, from the first one on.
+Only processes that share a rate keep to this one then: each refusal stops all of them, so they stay
+longer at a rate that was found.
 
 A platform that counts the requests under way refuses at one same number of them, whatever the
 rate. Four such refusals set the width instead. Where nothing passes at all, slower is no better:
@@ -31,7 +29,6 @@ Pure: every method is passed the time, in seconds.
 from __future__ import annotations
 
 import math
-from collections import deque
 
 import attrs
 
@@ -198,21 +195,6 @@ class AdaptiveRate(Pacing):
     _above: int = 0
     """Requests that passed all the same."""
     _crowded: int = 0
-    _wall: float = 0.0
-    """The rate at which a refusal last asked for a short wait."""
-    _wall_since: float = 0.0
-    _start: float = 0.0
-    """The rate after the last cut."""
-    _margin: float = 0.03
-    """Share of the rate by which to stay below a wall."""
-    _firm: bool = False
-    """True if the rate is kept just below a wall."""
-    _went: deque[tuple[float, float]] = attrs.field(
-        factory=lambda: deque[tuple[float, float]](maxlen=256), repr=False
-    )
-    """When the latest requests went, and the rate that spaced each from the one before."""
-    _spacing: float = 0.0
-    """The rate that spaces the next from the latest of them."""
 
     def take(self, now: float) -> None:
         """Count a request that goes now."""
@@ -226,8 +208,6 @@ class AdaptiveRate(Pacing):
             return
         spacing = 1.0 / self.rate
         self._held_back = late < spacing
-        self._went.append((now, self._spacing))
-        self._spacing = self.rate
         self.ready = spacing + (self.ready if late < _LATE else now - _LATE)
 
     def pause(self, until: float) -> None:
@@ -281,9 +261,6 @@ class AdaptiveRate(Pacing):
             known_rate=self._known,
             best_rate=self._best,
             usual_rate=self._usual,
-            hard_limit=self._wall,
-            below_hard_limit=self._firm,
-            margin=self._margin,
             tolerated=self._tolerated,
         )
 
@@ -294,10 +271,7 @@ class AdaptiveRate(Pacing):
             self._spell, self._goal = snapshot.probation, snapshot.target_rate
             self._known, self._best = snapshot.known_rate, snapshot.best_rate
             self._usual, self._tolerated = snapshot.usual_rate, snapshot.tolerated
-            self._wall, self._firm = snapshot.hard_limit, snapshot.below_hard_limit
-            self._margin = snapshot.margin
-        self._since, self.cut, self._start = now, now, rate
-        self._wall_since = self._wall_since or now
+        self._since, self.cut = now, now
         self._passed, self._above, self._sent, self._credit = 0, 0, 0, 0.0
 
     def agree(self, rate: float | None, since: float, sent: int, passed: int) -> None:
@@ -314,9 +288,6 @@ class AdaptiveRate(Pacing):
         if rate < self._goal:
             return 4.0 * (self._goal - rate) / spell + 0.03 * rate / spell
         spells = self._passed / spell
-        if self._firm:
-            # Halves the distance to the wall in a spell, and goes on to try it.
-            return rate * (0.5 * self._margin + 3.0 * max(0.0, spells - 0.9) ** 2) / spell
         return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
 
     def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:
@@ -345,7 +316,6 @@ class AdaptiveRate(Pacing):
             self._slow_down(now, level, now - began, pause)
         self._since, self.cut = now, now
         self._passed, self._sent, self._credit = 0, 0, 0.0
-        self._start = self.rate or 0.0
         return pause
 
     def _is_crowd(self, level: int) -> bool:
@@ -404,12 +374,6 @@ class AdaptiveRate(Pacing):
             return
         if pause >= LONG and self.rate is None:
             delivered = (self._passed + level) / (now - self._since + pause)
-        if 0 < pause < LONG and self._is_wall(now, self._spaced(now - took) or asked):
-            self._stay_below(now, pause)
-            return
-        disproved, self._firm = self._firm, False
-        if disproved:
-            self._spell = 4.0
         self.rate = max(SLOWEST, self._between(delivered, asked, pause))
         if self._passed:
             self._usual = self.rate
@@ -417,8 +381,6 @@ class AdaptiveRate(Pacing):
         self._spell = min(self._spell, _spell(self.rate, pause, self._cycle))
         if self.rate < 0.25 * self._best:
             self._spell = 4.0
-        elif disproved:
-            self._spell = max(4.0, min(64.0, 0.3 * self.rate))
 
     def _asked(self, level: int, took: float) -> float:
         """Return the rate at which a refused request was sent."""
@@ -427,37 +389,6 @@ class AdaptiveRate(Pacing):
         if not self._held_back:
             return self.rate
         return self.rate / (1.0 + self._growth(self.rate) * took)
-
-    def _spaced(self, began: float) -> float:
-        """Return the rate that spaced the request sent then from the one before, or 0.
-
-        While the rate climbs, what it has become since is a percent more, and `_asked` a guess.
-        """
-        return next((rate for went, rate in reversed(self._went) if went <= began + 1e-9), 0.0)
-
-    def _is_wall(self, now: float, asked: float) -> bool:
-        """Return whether requests are refused at one same rate, however many passed before."""
-        wall, held = self._wall, self._passed >= 0.5 * self._spell
-        climbed = self._passed >= 4 and (held or self._start < 0.93 * asked)
-        if self._firm:
-            self._margin = max(0.015, self._margin / 2) if held else min(0.2, 2 * self._margin)
-        if self._passed >= 4:
-            self._wall = asked
-        if climbed and wall and abs(asked - wall) <= 0.04 * wall:
-            self._wall = min(wall, asked)
-            return True
-        self._wall_since = now
-        return climbed and not wall and self.rate is not None
-
-    def _stay_below(self, now: float, pause: float) -> None:
-        """Keep the rate just below the wall, the longer the longer it has been there."""
-        rate = self.rate or SLOWEST
-        age = now - self._wall_since
-        margin = self._margin + self._growth(rate) / rate  # a step may have gone too far
-        self.rate = (1.0 - margin) * self._wall
-        self._spell = self.rate * max(30.0 * pause, 0.5 * age)
-        self._known = self._usual = self.rate
-        self._goal, self._firm = 0.0, True
 
     def _delivered(self, now: float, pause: float) -> float:
         """Return the requests that passed per second, 0 if too few did to measure it.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from sigmamind_async.limiter.rate import FIRST, SLOWEST, TOLERATED, AdaptiveRate
@@ -121,66 +119,6 @@ def test_no_cut_goes_below_the_slowest_rate() -> None:
     pace.refused(5.0, (5.0, 1, ""), 0.0)
 
     assert pace.rate == SLOWEST
-
-
-def climbed(pace: AdaptiveRate, wall: float, begins: float) -> float:
-    """Let the rate climb until it is at *wall*, and be refused there; return when that was."""
-    at = begins
-    while (pace.rate or 0.0) < wall:
-        at += 1 / (pace.rate or 1.0)
-        pace.take(at)
-        pace.passed(at, (at, 1, ""))
-    for _ in range(2):  # the first is still spaced as it was before
-        at += 1 / (pace.rate or 1.0)
-        pace.take(at)
-    pace.refused(at, (at, 1, ""), 1.0)
-    return at + 1.0
-
-
-def test_a_rate_at_which_every_climb_ends_is_a_wall_to_stay_just_below() -> None:
-    pace = AdaptiveRate(rate=5.0)
-    at = 0.0
-    for _ in range(4):
-        at = climbed(pace, 20.0, at)
-
-    assert pace.rate == pytest.approx(0.985 * 20.0, rel=0.005)
-
-
-def test_a_wall_stands_where_the_refused_request_was_sent() -> None:
-    """Fails if it is sought by the rate of now: that has grown by the answers to those before."""
-    pace = AdaptiveRate(rate=50.0)
-    for index in range(9):
-        pace.take(index / 50)
-    for index in range(8):
-        pace.passed(0.17, (index / 50, 1, ""))
-    grown = pace.rate
-    pace.refused(0.17, (0.16, 9, ""), 1.0)
-
-    assert grown is not None
-    assert grown > 52.0
-    assert pace._wall == 50.0  # noqa: SLF001 - how far below it the rate stays is another matter
-
-
-def test_a_wall_is_tried_again_ever_more_rarely() -> None:
-    pace = AdaptiveRate(rate=5.0)
-    ends = [0.0]
-    for _ in range(8):
-        ends.append(climbed(pace, 20.0, ends[-1]))
-    seconds = [after - before for before, after in itertools.pairwise(ends)]
-
-    assert min(seconds[3:]) > 25.0
-    assert seconds[-1] > 1.4 * seconds[-2] > 1.9 * seconds[-3]
-
-
-def test_a_refusal_below_the_wall_says_that_it_was_none() -> None:
-    """What was delivered counts again: 20 in two seconds, the pause included."""
-    pace = AdaptiveRate(rate=5.0)
-    at = climbed(pace, 20.0, 0.0)
-    at = answered(pace, 20, rate=20, begins=at)
-    pace.refused(at, (at, 1, ""), 1.0)
-
-    assert pace.rate is not None
-    assert 10.0 < pace.rate < 15.0
 
 
 def test_where_nothing_passes_at_any_rate_there_is_a_pause_that_grows() -> None:
