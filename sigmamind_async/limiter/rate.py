@@ -148,6 +148,119 @@ class Pacing:
 
 
 @attrs.define
+class ConcurrencyLimit:
+    """How many requests a platform admits under way at once, whatever their rate."""
+
+    _most: float = 0.0
+    """The number under way at which requests were refused."""
+    _passed_above: int = 0
+    """Requests that passed all the same, since the latest refusal."""
+    _confirmed: int = 0
+    """Refusals at that number, less those at others."""
+
+    @property
+    def is_found(self) -> bool:
+        """True if refusals depend on nothing but the number under way."""
+        return self._confirmed >= _AT_ONE_NUMBER
+
+    def passed(self, level: int) -> None:
+        """Record a request that passed with *level* under way."""
+        if level >= self._most:
+            self._passed_above += 1
+
+    def refused(self, level: int, passed: int) -> bool:
+        """Weigh a refusal that *passed* requests came before; return whether it confirms one."""
+        few = passed < 8
+        if few and not self.is_found:
+            return False
+        alike = level + few >= self._most > 1 and 3 * self._passed_above <= passed + 8 * few
+        if not few:
+            self._confirmed = min(6, self._confirmed + 1) if alike else max(0, self._confirmed - 1)
+            self._most = min(level, self._most) if alike else level
+        elif not passed:
+            self._confirmed -= 1
+        self._passed_above = 0
+        return self.is_found
+
+    def scale(self, passed: int, of: int) -> None:
+        """Count as if *passed* requests had passed in place of *of*."""
+        self._passed_above = self._passed_above * passed // (of or 1)
+
+    def restart(self) -> None:
+        """Count from a cut that another gate has made."""
+        self._passed_above = 0
+
+
+@attrs.define
+class FixedWindow:
+    """A window that is used up, and then admits nothing until the next begins."""
+
+    is_closed: bool = False
+    """True if nothing passes at any rate."""
+    length: float = 0.0
+    """Seconds from one opening to the next, once it has repeated; 0 until then."""
+    _opened: float = math.inf
+    """When requests last began to pass again, or the first one went."""
+    _admitted: int = 0
+    """Requests that passed since then."""
+    _used_up: float = 0.0
+    """When the last refusal came that followed a success."""
+    _in_one_go: int = 0
+    """How many had passed before it."""
+    _latest: float = 0.0
+    """Seconds between the latest two openings."""
+    _refused: int = 0
+    """Cuts in a row between which nothing passed."""
+    _probes: int = 0
+    """Requests that were tried since it closed."""
+
+    def begin(self, at: float, admitted: int) -> None:
+        """Take *at* for the first opening, unless there has been one."""
+        if self._opened == math.inf:
+            self._opened, self._admitted = at, admitted
+
+    def passed(self, count: int = 1) -> None:
+        """Record requests that passed."""
+        self._admitted += count
+
+    def refused(self, now: float, passed: int, *, is_known: bool) -> bool:
+        """Record a cut after *passed* requests; return whether nothing passes, however slow.
+
+        Where no rate is known that passed, a slower one may still be all that it takes.
+        """
+        if passed:
+            self._refused, self._used_up, self._in_one_go = 0, now, passed
+            return False
+        self._refused += 1
+        enough = 3 if is_known or self._in_one_go > 7 else 12
+        self.is_closed = self._refused > (1 if self.length else enough)
+        return self.is_closed
+
+    def next_try(self, now: float, jitter: float) -> float:
+        """Return the seconds until one request should try: ever longer, or until it opens."""
+        pause = (0.5 + 0.5 * jitter) * min(10.0, 0.5 * 2.0 ** min(self._probes, 20))
+        if self.length and not self._probes:
+            pause = max(pause, self._opened + 0.96 * self.length - now)
+        self._probes += 1
+        return pause
+
+    def reopen(self, now: float) -> float | None:
+        """Record that a request passes again; return the window's rate if it was one's end."""
+        seconds, closed = max(0.001, now - self._opened), now - self._used_up
+        rate, again = (
+            0.99 * self._admitted / seconds,
+            0.5 * self._latest < seconds < 1.3 * self._latest,
+        )
+        is_window = again or (closed > 0.5 * seconds and self._in_one_go > 7)
+        if is_window:
+            self.length = min(seconds, 300.0) if again else 0.0
+            self._latest = seconds
+        self._opened, self._admitted = now, 0
+        self.is_closed, self._refused, self._probes = False, 0, 0
+        return rate if is_window else None
+
+
+@attrs.define
 class AdaptiveRate(Pacing):
     """Rate and width of one platform's requests, where refusals report no wait."""
 
@@ -170,31 +283,10 @@ class AdaptiveRate(Pacing):
     """A rate that passed; 0 until one is found."""
     _best: float = 0.0
     """The fastest that passed, fading when refusals come at much less."""
-    _shut: bool = False
-    """True if nothing passes at any rate."""
-    _probes: int = 0
-    """Requests that were tried in that time."""
-    _opened: float = math.inf
-    """When requests last began to pass again after `_shut`, or the first one went."""
-    _since_open: int = 0
-    """Requests that passed since then."""
-    _emptied: float = 0.0
-    """When the last refusal came that followed a success."""
-    _in_one_go: int = 0
-    """How many had passed before it."""
-    _period: float = 0.0
-    """Seconds between the latest two times at which they began to pass again."""
-    _cycle: float = 0.0
-    """The same, once it has repeated."""
-    _empty: int = 0
-    """Cuts in a row between which nothing passed."""
     _usual: float = SLOWEST
-    """The rate before those."""
-    _full: float = 0.0
-    """The number under way at which requests were refused."""
-    _above: int = 0
-    """Requests that passed all the same."""
-    _crowded: int = 0
+    """The rate before cuts that nothing passed between."""
+    _concurrency: ConcurrencyLimit = attrs.field(factory=ConcurrencyLimit)
+    _window: FixedWindow = attrs.field(factory=FixedWindow)
 
     def take(self, now: float) -> None:
         """Count a request that goes now."""
@@ -229,17 +321,16 @@ class AdaptiveRate(Pacing):
 
     def _climb(self, now: float, began: float, level: int) -> None:
         """Let rate and width rise for a request that passed."""
-        self._since_open += 1
+        self._window.passed()
         if began < self.cut:
             return
         self._passed += 1
-        if self._shut:
+        if self._window.is_closed:
             self._reopen(now)
-        if level >= self._full:
-            self._above += 1
+        self._concurrency.passed(level)
         if self._credit < 10.0:
             self._credit += self._tolerated
-        if self._crowded < _AT_ONE_NUMBER:
+        if not self._concurrency.is_found:
             self.width += 1.0
         elif level + 1 > self.width:
             self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
@@ -272,13 +363,14 @@ class AdaptiveRate(Pacing):
             self._known, self._best = snapshot.known_rate, snapshot.best_rate
             self._usual, self._tolerated = snapshot.usual_rate, snapshot.tolerated
         self._since, self.cut = now, now
-        self._passed, self._above, self._sent, self._credit = 0, 0, 0, 0.0
+        self._concurrency.restart()
+        self._passed, self._sent, self._credit = 0, 0, 0.0
 
     def agree(self, rate: float | None, since: float, sent: int, passed: int) -> None:
         """Take over what all gates of the account count together since the latest cut."""
         # How many are under way elsewhere is not known: as many as here, in proportion.
-        self._above = self._above * passed // (self._passed or 1)
-        self._since_open += max(0, passed - self._passed)
+        self._concurrency.scale(passed, of=self._passed)
+        self._window.passed(max(0, passed - self._passed))
         self.rate, self._since, self._sent, self._passed = rate, since, sent, passed
 
     def _growth(self, rate: float) -> float:
@@ -303,69 +395,36 @@ class AdaptiveRate(Pacing):
         if not pause and self._credit >= 1.0:
             self._credit -= 1.0
             return pause
-        if self._is_crowd(level) and (not pause or self._passed > 4 * level):
+        is_full = bool(self._known) and self._concurrency.refused(level, self._passed)
+        if is_full and (not pause or self._passed > 4 * level):
             self.width = level - 1.0
             self._speed_up(level)
-        elif not pause and self._is_shut(now):
+        elif not pause and self._window.refused(now, self._passed, is_known=bool(self._known)):
             self.rate = 1.0  # one request at a time, to see
-            pause = (0.5 + 0.5 * jitter) * min(10.0, 0.5 * 2.0 ** min(self._probes, 20))
-            if self._cycle and not self._probes:
-                pause = max(pause, self._opened + 0.96 * self._cycle - now)
-            self._probes += 1
+            pause = self._window.next_try(now, jitter)
         else:
             self._slow_down(now, level, now - began, pause)
         self._since, self.cut = now, now
         self._passed, self._sent, self._credit = 0, 0, 0.0
         return pause
 
-    def _is_crowd(self, level: int) -> bool:
-        """Return whether refusals depend on nothing but the number under way."""
-        few = self._passed < 8
-        if (few and self._crowded < _AT_ONE_NUMBER) or not self._known:
-            return False
-        alike = level + few >= self._full > 1 and 3 * self._above <= self._passed + 8 * few
-        if not few:
-            self._crowded = min(6, self._crowded + 1) if alike else max(0, self._crowded - 1)
-            self._full = min(level, self._full) if alike else level
-        elif not self._passed:
-            self._crowded -= 1
-        self._above = 0
-        return self._crowded >= _AT_ONE_NUMBER
-
     def _speed_up(self, level: int) -> None:
         """Let the width alone hold requests back, step by step."""
         rate = self.rate or SLOWEST
         self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self.latency, 0.001)))
 
-    def _is_shut(self, now: float) -> bool:
-        """Return whether nothing passes, however slow it goes."""
-        if self._passed:
-            self._empty, self._emptied, self._in_one_go = 0, now, self._passed
-            return False
-        self._empty += 1
-        enough = 3 if self._known or self._in_one_go > 7 else 12
-        self._shut = self._empty > (1 if self._cycle else enough)
-        return self._shut
-
     def _reopen(self, now: float) -> None:
         """Continue after a time when nothing passed; if that was a window's end, at its rate."""
-        seconds, closed = max(0.001, now - self._opened), now - self._emptied
-        usual, rate = max(self._usual, self.rate or 0.0), 0.99 * self._since_open / seconds
-        again = 0.5 * self._period < seconds < 1.3 * self._period
-        if again or (closed > 0.5 * seconds and self._in_one_go > 7):
+        usual, rate = max(self._usual, self.rate or 0.0), self._window.reopen(now)
+        if rate is not None:
             usual = self._best = max(SLOWEST, min(usual, rate))
-            self._cycle = min(seconds, 300.0) if again else 0.0
-            self._period = seconds
-            self._spell = _spell(usual, 0.0, self._cycle)
+            self._spell = _spell(usual, 0.0, self._window.length)
         self.rate = self._usual = usual
         self._known, self._goal = self._known and usual, 0.0
-        self._opened, self._since_open = now, 0
-        self._shut, self._empty, self._probes = False, 0, 0
 
     def _slow_down(self, now: float, level: int, took: float, pause: float) -> None:
         """Set the rate to between what was delivered and what was attempted."""
-        if self._opened == math.inf:
-            self._opened, self._since_open = self._since, self._passed
+        self._window.begin(self._since, self._passed)
         asked = self._asked(level, took)
         delivered = self._delivered(now, pause)
         if self._is_lot(asked, delivered) and not pause:
@@ -378,7 +437,7 @@ class AdaptiveRate(Pacing):
         if self._passed:
             self._usual = self.rate
         self._goal = 0.985 * asked if self.rate > 0.9 * asked else 0.0
-        self._spell = min(self._spell, _spell(self.rate, pause, self._cycle))
+        self._spell = min(self._spell, _spell(self.rate, pause, self._window.length))
         if self.rate < 0.25 * self._best:
             self._spell = 4.0
 

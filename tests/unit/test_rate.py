@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sigmamind_async.limiter.rate import FIRST, SLOWEST, TOLERATED, AdaptiveRate
+from sigmamind_async.limiter.rate import (
+    FIRST,
+    SLOWEST,
+    TOLERATED,
+    AdaptiveRate,
+    ConcurrencyLimit,
+    FixedWindow,
+)
 
 
 def answered(pace: AdaptiveRate, count: int, *, rate: float, begins: float = 0.0) -> float:
@@ -159,3 +166,59 @@ def test_refusals_at_one_number_under_way_set_the_width_and_not_the_rate() -> No
     assert pace.width == 5.0
     assert pace.rate is not None
     assert pace.rate > 45.0
+
+
+# ---------------------------------------------------------------- limits of other kinds
+
+
+def test_four_refusals_at_one_number_under_way_find_a_concurrency_limit() -> None:
+    limit = ConcurrencyLimit()
+    found = [limit.refused(6, passed=100) for _ in range(6)]
+
+    assert found == [False, False, False, False, True, True]
+
+
+def test_requests_that_pass_above_the_number_speak_against_a_concurrency_limit() -> None:
+    """Then refusals depend on the rate, and the number is an accident."""
+    limit = ConcurrencyLimit()
+    for _ in range(10):
+        for _ in range(50):
+            limit.passed(9)
+        assert not limit.refused(6, passed=100)
+
+
+def test_a_window_that_opens_again_gives_its_rate() -> None:
+    """150 pass at once, then nothing for the rest of a minute: 2.5 a second, less one percent."""
+    window = FixedWindow()
+    window.begin(0.0, 150)
+    refused = [window.refused(1.0, passed=150, is_known=False)]
+    refused += [window.refused(at, passed=0, is_known=False) for at in (1.5, 2.0, 2.5, 3.0)]
+    rate = window.reopen(60.0)
+
+    assert refused == [False, False, False, False, True]
+    assert rate == pytest.approx(0.99 * 150 / 60)
+    assert not window.is_closed
+
+
+def test_a_window_that_has_repeated_is_tried_when_it_opens() -> None:
+    window = FixedWindow()
+    window.begin(0.0, 150)
+    for opens in (60.0, 120.0):
+        window.refused(opens - 59.0, passed=150, is_known=True)
+        for _ in range(4):
+            window.refused(opens - 58.0, passed=0, is_known=True)
+        window.reopen(opens)
+    window.refused(121.0, passed=150, is_known=True)
+
+    assert window.length == pytest.approx(60.0)
+    assert 121.0 + window.next_try(121.0, jitter=0.0) == pytest.approx(120.0 + 0.96 * 60.0)
+
+
+def test_a_pause_of_a_second_after_a_few_requests_is_no_window() -> None:
+    """The control: a bucket that was empty for a moment."""
+    window = FixedWindow()
+    window.begin(0.0, 5)
+    for at in (10.0, 10.1, 10.2, 10.3):
+        window.refused(at, passed=5 if at == 10.0 else 0, is_known=True)
+
+    assert window.reopen(11.0) is None
