@@ -63,7 +63,7 @@ from sigmamind_async.request_options import (
     combine_headers,
 )
 from sigmamind_async.responses.error_body import request_id
-from sigmamind_async.responses.headers import remaining
+from sigmamind_async.responses.headers import BUCKET, remaining
 from sigmamind_async.responses.verdict import (
     AttemptResult,
     classify_attempt,
@@ -357,6 +357,8 @@ class Engine:
                 if is_success(answer):
                     flag.connected = True
                     call.headers = headers = answer.headers
+                    if BUCKET in headers:
+                        self.gate.name_bucket(permit, headers[BUCKET])
                     self.gate.complete(permit, remaining(headers, self.wall_clock))
                     proof: Response | AttemptResult = answer
                 else:
@@ -477,6 +479,8 @@ class Engine:
         """Judge an attempt without a confirmation, and give its permit back."""
         flag = cast("ConnectionFlag", call.flag)
         call.headers = answer.headers if isinstance(answer, Response) else None
+        if call.headers and BUCKET in call.headers:
+            self.gate.name_bucket(permit, call.headers[BUCKET])
         result = self._classify(answer, flag, may_be_echo=call.may_be_own_echo)
         self._report(call, result, permit)
         # Last, because after any exception before it `_abandon` gives the permit back.
