@@ -120,6 +120,11 @@ class Execution(Generic[T]):
         return () if self.call is None else self.call.ignored
 
     @property
+    def request_id(self) -> str | None:
+        """The platform's id of the latest request that was answered, where it gives one."""
+        return None if self.call is None else self.call.request_id
+
+    @property
     def waits(self) -> bool:
         """True if a request of it has ended and another is to follow."""
         return self.call is not None and self.call.waits
@@ -130,6 +135,15 @@ class Execution(Generic[T]):
 
     async def run(self) -> T:
         """Carry the operation out, or find out that it has been; return its result."""
+        try:
+            return await self._run()
+        except SigmaMindError as error:
+            # A `JournalError` without it is about the whole journal, and no other row succeeds.
+            if not isinstance(error, JournalError):
+                error.op_id = self.op_id
+            raise
+
+    async def _run(self) -> T:
         self._ends_at = self._engine.clock() + self._engine.limits.deadline
         async with self._context.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._load())
@@ -271,6 +285,7 @@ class Execution(Generic[T]):
         """Read from the platform, as patiently as the operation itself is sent."""
         operation = self._context.runner.operation(value)
         call = self._engine.begin(operation, unbounded=self._in_bulk)
+        call.op_id = self.op_id
         return await self._engine.run(call)
 
     # --- sending -----------------------------------------------------------------------------
@@ -285,6 +300,7 @@ class Execution(Generic[T]):
             call.deadline = min(call.deadline, self._ends_at)
         # An unanswered attempt is looked up in a listing that serves all of them.
         call.reads_back = False
+        call.op_id = self.op_id
         call.before_send = claim
         call.before_pause = claim.mark_paused
         call.prior_attempt = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE

@@ -10,6 +10,7 @@ from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.events import Observers, as_observer
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
@@ -83,6 +84,8 @@ class Provisioner:
             decides.
         account: Label that distinguishes several accounts of one platform in one journal; `None` if
             there is one.
+        observer: Called with an `OperationChanged` for each new state of an operation, one function
+            or several; by default what the client was given.
 
     Raises:
         ConfigurationError: A setting cannot be used.
@@ -101,6 +104,7 @@ class Provisioner:
         max_purchases: int | None = None,
         release_duplicates: bool = False,
         account: str | None = None,
+        observer: Observers = None,
     ) -> None:
         check_seconds("settle_time", settle_time, zero=True)
         if max_purchases is not None:
@@ -130,6 +134,7 @@ class Provisioner:
             listings=ListingCache(adapter, client, now),
             lease=engine.limits.attempt_timeout + LEASE_MARGIN,
             max_purchases=max_purchases,
+            observer=engine.observer if observer is None else as_observer(observer),
         )
         self._conflicts = Conflicts(self._context)
 

@@ -506,7 +506,7 @@ async def test_a_clock_that_is_an_hour_ahead_ends_no_lease(
     if kind == "postgres":
         journal = request.getfixturevalue("postgres").journal(tmp_path)
     box = Sandbox(faults=Faults(hang=30.0))
-    box.script("create", [Fault.HANG_BEFORE_COMMIT])
+    box.sigmamind.script("create", [Fault.HANG_BEFORE_COMMIT])
     async with (
         box,
         journal,

@@ -167,7 +167,7 @@ async def test_what_takes_too_long_is_cut_short_and_taken_over(
 ) -> None:
     """It may have been bought: it is written down as unconfirmed, and its job waits for others."""
     async with Sandbox(faults=Faults(hang=30.0)) as box:
-        box.script("create", [Fault.HANG_AFTER_COMMIT])
+        box.sigmamind.script("create", [Fault.HANG_AFTER_COMMIT])
         await queue.enqueue([ORDER])
         served = account(box, client={"attempt_timeout": 20.0})
         async with working(worker(box, base.dsn, served=served, grace=0.1)):
@@ -269,7 +269,7 @@ async def test_if_only_one_might_look_all_would_be_held_up(base: Database, queue
 async def test_what_came_late_is_found_and_released(base: Database, queue: Queue) -> None:
     """The platform commits after the settle_time: a sweep finds it, and nothing else does."""
     async with Sandbox(faults=Faults(late=3.0)) as box:
-        box.script("create", [Fault.LATE_COMMIT])
+        box.sigmamind.script("create", [Fault.LATE_COMMIT])
         await queue.enqueue([ORDER])
         served = account(box, settle_time=0.1, retry_unconfirmed=True, release_duplicates=True)
         async with working(worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)):
