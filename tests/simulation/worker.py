@@ -236,6 +236,9 @@ class _Disk:
     async def unsettled(self, account: str) -> list[Row]:
         return await (await self._read()).unsettled(account)
 
+    async def next_rows(self, account: str, states: Collection[State], after: str) -> list[Row]:
+        return await (await self._read()).next_rows(account, states, after)
+
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return await (await self._read()).with_tokens(account, tokens)
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from sigmamind_async.provisioning.journal.protocol import Counts, PutResult, check_put
+from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, PutResult, check_put
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
 
@@ -59,7 +59,16 @@ class MemoryJournal:
         return [row for row in self._of(account) if row.state in states]
 
     async def unsettled(self, account: str) -> list[Row]:
-        return [row for row in self._of(account) if row.is_open or row.state in NEED_DECISION]
+        return [
+            row
+            for row in self._of(account)
+            if row.state in UNSETTLED | NEED_DECISION
+            or (row.state is State.PLANNED and row.unconfirmed_since > 0)
+        ]
+
+    async def next_rows(self, account: str, states: Collection[State], after: str) -> list[Row]:
+        rows = [row for row in self._of(account) if row.state in states and row.op_id > after]
+        return sorted(rows, key=lambda row: row.op_id)[:CHUNK]
 
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return [row for row in self._of(account) if row.token in tokens]
