@@ -70,7 +70,7 @@ CREATE TABLE {schema}.operations (
     write_id uuid NOT NULL,
     place bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (account, op_id)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.01);
 CREATE INDEX by_state ON {schema}.operations (account, state);
 CREATE INDEX by_unsettled ON {schema}.operations (account) WHERE {may_be_unsettled};
 CREATE INDEX by_token ON {schema}.operations (account, token);
