@@ -140,6 +140,18 @@ async def test_what_was_noted_last_is_kept_by_its_name(opened: Opened) -> None:
         assert await journal.last_applied() == {"a": "3", "c": "4"}
 
 
+async def test_a_lease_has_one_holder_until_it_ends(opened: Opened) -> None:
+    async with opened as journal:
+        assert await journal.acquire_lease("upkeep", "a", now=0.0, until=10.0)
+        assert not await journal.acquire_lease("upkeep", "b", now=9.0, until=19.0)
+        assert await journal.acquire_lease("another", "b", now=9.0, until=19.0)
+        assert await journal.acquire_lease("upkeep", "a", now=9.0, until=20.0)
+        assert not await journal.acquire_lease("upkeep", "b", now=19.0, until=30.0)
+        assert await journal.acquire_lease("upkeep", "b", now=20.0, until=30.0)
+        assert await journal.acquire_lease("upkeep", "b", now=21.0, until=21.0)
+        assert await journal.acquire_lease("upkeep", "a", now=21.0, until=30.0)
+
+
 async def test_a_number_has_one_unsettled_operation(opened: Opened) -> None:
     async with opened as journal:
         for held, wanted in product(State, State):

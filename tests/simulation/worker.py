@@ -251,6 +251,9 @@ class _Disk:
     async def counts(self, account: str) -> Counts:
         return await (await self._read()).counts(account)
 
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        return await (await self._read()).acquire_lease(name, holder, now, until)
+
     async def key_fingerprints(self, account: str) -> frozenset[str]:
         return await (await self._read()).key_fingerprints(account)
 

@@ -27,6 +27,7 @@ class MemoryJournal:
         self._rows: dict[tuple[str, str], Row] = {}
         self._fingerprints: dict[str, frozenset[str]] = {}
         self._applied: dict[str, str] = {}
+        self._leases: dict[str, tuple[str, float]] = {}
 
     async def get(self, account: str, op_id: str) -> Row | None:
         return self._rows.get((account, op_id))
@@ -105,6 +106,13 @@ class MemoryJournal:
 
     async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
         self._fingerprints[account] = self._fingerprints.get(account, frozenset()) | {fingerprint}
+
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        owner, end = self._leases.get(name, (holder, 0.0))
+        is_free = owner == holder or end <= now
+        if is_free:
+            self._leases[name] = holder, until
+        return is_free
 
     async def __aenter__(self) -> Self:
         return self

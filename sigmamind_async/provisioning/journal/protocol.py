@@ -134,6 +134,13 @@ class Journal(Protocol):
         """Store the fingerprint of another API key."""
         ...
 
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        """Let *holder* have the lease *name* until a time; return False if another one has it now.
+
+        The same holder renews it with this, or ends it with an *until* that is past.
+        """
+        ...
+
 
 @runtime_checkable
 class CommonClock(Protocol):

@@ -197,6 +197,13 @@ class Statements:
             " ON CONFLICT (row_id) DO UPDATE SET text = excluded.text"
         )
         self.remove_applied = f"DELETE FROM {schema}last_applied WHERE row_id = {mark}"
+        self.acquire_lease = (
+            f"INSERT INTO {schema}leases AS held (name, holder, until)"
+            f" VALUES ({mark}, {mark}, {mark}) ON CONFLICT (name)"
+            " DO UPDATE SET holder = excluded.holder, until = excluded.until"
+            f" WHERE held.holder = excluded.holder OR held.until <= {mark}"
+        )
+        self.lease_holder = f"SELECT holder FROM {schema}leases WHERE name = {mark}"
         self.key_fingerprints = (
             f"SELECT fingerprint FROM {schema}key_fingerprints WHERE account = {mark}"
         )
@@ -307,6 +314,10 @@ class SqlJournal(Journal):
 
     async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
         await self._execute(self._statements.add_key_fingerprint, account, fingerprint)
+
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        await self._execute(self._statements.acquire_lease, name, holder, until, now)
+        return await self._query(self._statements.lease_holder, [name], list) == [(holder,)]
 
     # --- for the subclass --------------------------------------------------------------------
 

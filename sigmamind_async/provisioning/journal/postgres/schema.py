@@ -51,6 +51,11 @@ CREATE TABLE {schema}.last_applied (
     row_id text COLLATE "C" PRIMARY KEY,
     text text NOT NULL
 );
+CREATE TABLE {schema}.leases (
+    name text COLLATE "C" PRIMARY KEY,
+    holder text COLLATE "C" NOT NULL,
+    until double precision NOT NULL
+);
 CREATE TABLE {schema}.operations (
     account text COLLATE "C" NOT NULL,
     op_id text COLLATE "C" NOT NULL,
