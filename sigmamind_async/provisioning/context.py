@@ -95,6 +95,8 @@ class ListingCache:
                 if self._latest is None or self._latest.began <= moment:
                     # Later than *moment* even if the clock has not moved since.
                     began = max(self._now(), math.nextafter(moment, math.inf))
+                    # One at a time in memory: of a large account it takes a kibibyte for a number.
+                    self._latest = None
                     self._latest = await self._read(began)
 
     async def _read(self, began: float) -> Listing:

@@ -5,9 +5,10 @@ Neither package is imported: what they hand out is recognized by its attributes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Coroutine
+import inspect
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import psycopg
 
@@ -67,28 +68,26 @@ async def unwrap_connection(given: CallerConnection) -> psycopg.AsyncConnection[
 
     Raises `ConfigurationError` for anything else.
     """
-    connection = given
-    if callable(getattr(connection, "ensure_connection", None)):  # Django connects when needed
-        connection.ensure_connection()
-        connection = connection.connection
-    if callable(getattr(type(connection), "connection", None)):  # a session of SQLAlchemy
-        connection = await _result_of(connection.connection())
-    if hasattr(connection, "get_raw_connection"):  # an asynchronous connection of SQLAlchemy
-        connection = await connection.get_raw_connection()
-    elif hasattr(connection, "connection"):
-        connection = connection.connection
-    connection = getattr(connection, "driver_connection", connection)
-    if isinstance(connection, psycopg.AsyncConnection):
-        return connection
-    if isinstance(connection, psycopg.Connection):
-        blocking: Any = BlockingConnection(connection)
-        return blocking  # type: ignore[no-any-return]
-    kind = type(connection)
-    raise ConfigurationError(_WRONG.format(f"{kind.__module__}.{kind.__qualname__}"))
-
-
-async def _result_of(found: Awaitable[T] | T) -> T:
-    return await found if isinstance(found, Awaitable) else found
+    found: Any = given
+    kind = cast("type[object]", type(given))
+    if callable(getattr(given, "ensure_connection", None)):  # Django connects when needed
+        given.ensure_connection()
+        found = given.connection
+    if callable(getattr(kind, "connection", None)):  # a session of SQLAlchemy
+        found = given.connection()
+        if inspect.isawaitable(found):
+            found = await found
+    if hasattr(found, "get_raw_connection"):  # an asynchronous connection of SQLAlchemy
+        found = await found.get_raw_connection()
+    elif hasattr(found, "connection"):
+        found = found.connection
+    found = getattr(found, "driver_connection", found)
+    if issubclass(type(found), psycopg.Connection):
+        found = BlockingConnection(found)
+    elif not issubclass(type(found), psycopg.AsyncConnection):
+        raise ConfigurationError(_WRONG.format(f"{kind.__module__}.{kind.__qualname__}"))
+    connection: psycopg.AsyncConnection[Any] = found
+    return connection
 
 
 def require_blocking(given: CallerConnection) -> None:
