@@ -44,7 +44,7 @@ CLOCK_TOLERANCE = 60.0
 """Seconds that the clock may be behind the journal's latest entry."""
 
 _OWNS_NUMBERS = frozenset({State.DONE, State.DUPLICATE})
-_MAY_HAVE_ACTED = frozenset(State) - {State.FAILED}
+_DID_NOTHING = frozenset({State.PLANNED, State.FAILED})
 
 
 def steady_clock(monotonic: Callable[[], float], wall: Callable[[], float]) -> Callable[[], float]:
@@ -95,6 +95,8 @@ class ListingCache:
                 if self._latest is None or self._latest.began <= moment:
                     # Later than *moment* even if the clock has not moved since.
                     began = max(self._now(), math.nextafter(moment, math.inf))
+                    # One at a time in memory: of a large account it takes a kibibyte for a number.
+                    self._latest = None
                     self._latest = await self._read(began)
 
     async def _read(self, began: float) -> Listing:
@@ -259,11 +261,19 @@ async def _fingerprint(context: AccountContext) -> str:
 
 
 async def _owns_a_number_of_the_journal(context: AccountContext) -> bool:
-    rows = await context.journal.in_states(context.account, _OWNS_NUMBERS)
-    numbers = {row.phone_number for row in rows if row.phone_number}
-    if not numbers:
-        # No number to recognize the account by, which matters only if an attempt may have acted.
-        rows = await context.journal.in_states(context.account, _MAY_HAVE_ACTED)
-        return not any(row.state is not State.PLANNED or row.unconfirmed_since for row in rows)
-    listing = await context.listings.newer_than(context.now())
-    return not numbers.isdisjoint(listing.numbers)
+    journal, account = context.journal, context.account
+    listing: Listing | None = None
+    # Usually one of the first is enough, so not all are read at once.
+    rows = await journal.next_rows(account, _OWNS_NUMBERS, "")
+    while rows:
+        numbers = {row.phone_number for row in rows if row.phone_number}
+        if numbers:
+            listing = listing or await context.listings.newer_than(context.now())
+            if not numbers.isdisjoint(listing.numbers):
+                return True
+        rows = await journal.next_rows(account, _OWNS_NUMBERS, rows[-1].op_id)
+    if listing is not None:
+        return False
+    # No number to recognize the account by, which matters only if an attempt may have acted.
+    counts = await journal.counts(account)
+    return counts.rows.keys() <= _DID_NOTHING and not await journal.unsettled(account)

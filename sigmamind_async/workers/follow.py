@@ -40,7 +40,7 @@ from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import redacted
 from sigmamind_async.workers.enqueue import RUNNABLE, JournalTransaction
-from sigmamind_async.workers.queue import PAUSES, Queue
+from sigmamind_async.workers.queue import PAUSES, Queue, iterate
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -276,7 +276,7 @@ class FollowedRun(Generic[T]):
         """Read the input, as far ahead as there is room."""
         try:
             index = 0
-            async for op_id, value in _iterate(self._input):
+            async for op_id, value in iterate(self._input):
                 self._add(_Operation(index, op_id, value, self.progress.clock()))
                 index += 1
                 while len(self._waiting) >= CHUNK:
@@ -497,15 +497,6 @@ class FollowedRun(Generic[T]):
     def _stop_because(self, error: SigmaMindError, why: str) -> None:
         self.stopped_by = self.stopped_by or error
         self.stop(f"{why}: {' '.join(str(error).split())}")
-
-
-async def _iterate(values: Iterable[V] | AsyncIterable[V]) -> AsyncGenerator[V]:
-    if isinstance(values, AsyncIterable):
-        async for value in values:
-            yield value
-        return
-    for value in values:
-        yield value
 
 
 def _refused_error(row: Row) -> SigmaMindError:

@@ -89,6 +89,27 @@ WHERE o.account = %(account)s
     AND j.status = 'todo' AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
 RETURNING j.id
 """
+KEEP_FAILED: Final = 7 * 86_400.0
+"""Seconds for which the queue keeps a job that has failed; the journal keeps its operation."""
+LONG_TRANSACTION: Final = 600.0
+"""Seconds after which an open transaction of any program is logged, once an hour."""
+_DELETE_FAILED: Final = """
+DELETE FROM procrastinate_jobs WHERE id IN (
+    SELECT j.id FROM procrastinate_jobs AS j
+    WHERE j.queue_name = %(queue)s AND j.status = 'failed' AND NOT EXISTS (
+        SELECT FROM procrastinate_events AS e
+        WHERE e.job_id = j.id AND e.at > now() - make_interval(secs => %(seconds)s)
+    )
+    LIMIT %(batch)s
+) RETURNING id
+"""
+_OLDEST_TRANSACTION: Final = """
+SELECT pid, application_name, extract(epoch FROM now() - xact_start)::float8 AS seconds
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_xmin IS NOT NULL
+    AND xact_start < now() - make_interval(secs => %(seconds)s)
+ORDER BY xact_start LIMIT 1
+"""
 
 
 class Worker:
@@ -348,10 +369,20 @@ class Tasks:
         await self._requeue(job_context, worker)
 
     async def sweep(self, job_context: JobContext, timestamp: int, account: str) -> None:
-        """Find numbers that late requests have bought."""
-        del job_context, timestamp
+        """Find numbers that late requests have bought, and clean up the queue."""
+        del timestamp
         with _log_failure("sweep", account):
             await self.context.account(account).provisioner.sweep()
+        execute = job_context.app.connector.execute_query_all_async
+        await execute(_DELETE_FAILED, queue=queue_name(account), seconds=KEEP_FAILED, batch=_BATCH)
+        for oldest in await execute(_OLDEST_TRANSACTION, seconds=LONG_TRANSACTION):
+            log.warning(
+                "a transaction of %r (process %d of the server) is open for %.0f minutes. While it"
+                " is, finished jobs stay in the table, and fetching one gets ever slower. End it.",
+                oldest["application_name"],
+                oldest["pid"],
+                oldest["seconds"] / 60,
+            )
 
     async def retry_stalled(self, job_context: JobContext, timestamp: int, account: str) -> None:
         """Hand the jobs of dead workers to others."""

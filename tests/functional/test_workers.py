@@ -29,6 +29,7 @@ from sigmamind_async.sandbox import Fault, Sandbox, Switches
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import SecretReference
 from sigmamind_async.workers import Queue, WorkerContext
+from sigmamind_async.workers import worker as workers
 from tests.functional.support import NUMBER, ONCE
 from tests.functional.workers import (
     EVERY_SECOND,
@@ -212,6 +213,44 @@ async def test_what_others_plan_in_the_journal_is_not_taken_up(
 async def queue_rows(base: Database) -> list[Row]:
     async with PostgresJournal(base.dsn, read_only=True) as journal:
         return await journal.in_states("sigmamind", list(State))
+
+
+# ---------------------------------------------------------------- cleaning up
+
+FAILED = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, status)
+    SELECT 'sigmamind/' || account, 'sigmamind:provision', status::procrastinate_job_status
+    FROM (VALUES ('sigmamind', 'failed'), ('sigmamind', 'failed'), ('sigmamind', 'cancelled'),
+        ('verbex', 'failed')) AS made (account, status);
+INSERT INTO procrastinate_events (job_id, type, at)
+    SELECT id, 'failed', now() - make_interval(days => CASE id WHEN 2 THEN 6 ELSE 8 END)
+    FROM procrastinate_jobs
+"""
+LEFT = "SELECT id FROM procrastinate_jobs WHERE task_name = 'sigmamind:provision' ORDER BY id"
+
+
+async def test_failed_jobs_are_kept_for_a_week(base: Database, queue: Queue, box: Sandbox) -> None:
+    """Those of the worker's own accounts, and no cancelled one, which says not to run it again."""
+    assert await queue.journal_id()
+    base.asked(FAILED)
+    async with working(worker(box, base.dsn, sweep=EVERY_SECOND)):
+        await until(lambda: base.asked(LEFT) == [(2,), (3,), (4,)])
+
+
+async def test_a_transaction_that_slows_the_queue_down_is_logged(
+    base: Database,
+    queue: Queue,
+    box: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await queue.journal_id()
+    monkeypatch.setattr(workers, "LONG_TRANSACTION", 0.0)
+    with base.server.connected(base.name) as other:
+        other.execute("SET application_name = 'a dump'")
+        other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        async with working(worker(box, base.dsn, sweep=EVERY_SECOND)):
+            await until(lambda: "a transaction of 'a dump'" in caplog.text)
 
 
 # ---------------------------------------------------------------- one number, one at a time

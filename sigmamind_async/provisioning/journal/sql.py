@@ -19,7 +19,7 @@ import attrs
 import orjson
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.protocol import Counts, Journal
+from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, Journal
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State, Step
 
 T = TypeVar("T")
@@ -177,6 +177,9 @@ class Statements:
         self.get = f"{self.rows} AND op_id = {mark}"
         self.in_states = f"{self.rows} AND state {any_of} ORDER BY {age}"
         self.unsettled = f"{self.rows} AND {MAY_BE_UNSETTLED} ORDER BY {age}"
+        self.next_rows = (
+            f"{self.rows} AND op_id > {mark} AND state {any_of} ORDER BY op_id LIMIT {CHUNK}"
+        )
         self.with_tokens = f"{self.rows} AND token {any_of} ORDER BY {age}"
         self.with_key = (
             f"{self.rows} AND key = {mark} AND {HAS_KEY}"
@@ -194,6 +197,13 @@ class Statements:
             " ON CONFLICT (row_id) DO UPDATE SET text = excluded.text"
         )
         self.remove_applied = f"DELETE FROM {schema}last_applied WHERE row_id = {mark}"
+        self.acquire_lease = (
+            f"INSERT INTO {schema}leases AS held (name, holder, until)"
+            f" VALUES ({mark}, {mark}, {mark}) ON CONFLICT (name)"
+            " DO UPDATE SET holder = excluded.holder, until = excluded.until"
+            f" WHERE held.holder = excluded.holder OR held.until <= {mark}"
+        )
+        self.lease_holder = f"SELECT holder FROM {schema}leases WHERE name = {mark}"
         self.key_fingerprints = (
             f"SELECT fingerprint FROM {schema}key_fingerprints WHERE account = {mark}"
         )
@@ -271,7 +281,11 @@ class SqlJournal(Journal):
         return await self._rows(self._statements.in_states, account, words)
 
     async def unsettled(self, account: str) -> list[Row]:
-        return await self._query(self._statements.unsettled, [account], read_unsettled)
+        return await self._rows(self._statements.unsettled, account)
+
+    async def next_rows(self, account: str, states: Collection[State], after: str) -> list[Row]:
+        words = self._as_value([state.value for state in states])
+        return await self._rows(self._statements.next_rows, account, after, words)
 
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return await self._rows(self._statements.with_tokens, account, self._as_value(tokens))
@@ -300,6 +314,10 @@ class SqlJournal(Journal):
 
     async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
         await self._execute(self._statements.add_key_fingerprint, account, fingerprint)
+
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        await self._execute(self._statements.acquire_lease, name, holder, until, now)
+        return await self._query(self._statements.lease_holder, [name], list) == [(holder,)]
 
     # --- for the subclass --------------------------------------------------------------------
 
@@ -343,12 +361,6 @@ class SqlJournal(Journal):
 def read_rows(found: list[Any]) -> list[Row]:
     """Return the rows of a query for all `COLUMNS`."""
     return [from_columns(values) for values in found]
-
-
-def read_unsettled(found: list[Any]) -> list[Row]:
-    """Return those rows of a query for `MAY_BE_UNSETTLED` that are."""
-    rows = read_rows(found)
-    return [row for row in rows if row.is_open or row.state in NEED_DECISION]
 
 
 def read_counts(found: list[Any]) -> Counts:
