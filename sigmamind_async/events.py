@@ -267,17 +267,16 @@ Observers: TypeAlias = Observer | Iterable[Observer] | None
 
 def as_observer(given: Observers) -> Observer | None:
     """Return one observer for those given; raise `ConfigurationError` for what cannot be one."""
-    several: object = given
-    if given is None:
+    if given is None or given == []:
         return None
-    if isinstance(several, Iterable) and not isinstance(several, str | bytes | type):
-        observers: list[Any] = list(several)
-    else:
-        observers = [given]
+    several: Any = given
+    is_one = callable(given) or isinstance(several, str) or not hasattr(several, "__iter__")
+    observers: list[Any] = [several] if is_one else [*several]
     for each in observers:
         _check_observer(each)
-    if len(observers) < 2:
-        return observers[0] if observers else None
+    if len(observers) == 1:
+        one: Observer = observers[0]
+        return one
 
     def hand_to_each(event: Event) -> None:
         for each in observers:
