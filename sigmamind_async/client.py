@@ -12,7 +12,7 @@ import os
 import ssl as tls
 from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -29,7 +29,13 @@ from sigmamind_async.bulk import (
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Engine, Limits, RawResponse
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError, suggest
+from sigmamind_async.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    hint_at_arguments,
+    missing_attribute,
+    suggest,
+)
 from sigmamind_async.events import Observers, as_observer
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Method, Operation, Platform
@@ -221,6 +227,11 @@ class Resource:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
+
 
 class RawResource:
     """Base of the resources of ``client.with_raw_response``: they return a `RawResponse`."""
@@ -276,6 +287,7 @@ class Client:
     platform: ClassVar[Platform]
     operations: ClassVar[Operations]
 
+    @hint_at_arguments
     def __init__(
         self,
         api_key: str | Secret | KeyProvider | None = None,
@@ -410,6 +422,7 @@ class Client:
             values, runner.row, ordered=ordered, stop_on=stop_on, progress=progress
         )
 
+    @hint_at_arguments
     def with_options(
         self,
         *,
@@ -495,6 +508,11 @@ class Client:
     ) -> None:
         # An error, such as a Ctrl-C, must not wait for as long as a request may take.
         await self.close(grace=None if error is None else _GRACE_AFTER_ERROR)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._runner.engine.base_url!r})"

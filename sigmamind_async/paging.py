@@ -30,13 +30,13 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import attrs
 
 from sigmamind_async.convert.conversion import structure_list
 from sigmamind_async.convert.json_codec import load_json
-from sigmamind_async.errors import ResponseDecodeError
+from sigmamind_async.errors import ResponseDecodeError, missing_attribute
 from sigmamind_async.operation import Operation, Response
 from sigmamind_async.responses.confirmation import require_no_failure
 
@@ -304,6 +304,14 @@ class Listing(Generic[T]):
     async def __anext__(self) -> T:
         """Return the next record."""
         return await anext(self._items)
+
+    if not TYPE_CHECKING:
+
+        def __await__(self) -> object:
+            raise TypeError("a listing cannot be awaited; iterate over it with 'async for'")
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
 
     async def aclose(self) -> None:
         """End the iteration over records."""

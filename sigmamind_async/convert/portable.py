@@ -11,11 +11,16 @@ import types
 import typing
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
-from typing import Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import attrs
 
-from sigmamind_async.errors import InvalidRequestError, SigmaMindError, suggest
+from sigmamind_async.errors import (
+    InvalidRequestError,
+    SigmaMindError,
+    missing_attribute,
+    suggest,
+)
 from sigmamind_async.values import REDACTED, UNSET, Secret, SecretReference
 
 _MASK: Final = str(REDACTED)
@@ -28,6 +33,11 @@ class Portable:
     """Base of records and request values: attrs classes whose fields have a name in JSON."""
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
 
     @classmethod
     def _wire_names(cls) -> Mapping[str, str]:

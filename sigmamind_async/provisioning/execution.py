@@ -71,6 +71,8 @@ class Execution(Generic[T]):
         value: The request, with its secrets.
         in_bulk: Wait for the platform's rate as long as it takes, but end as soon as the outcome is
             unknown: the job reconciles all such operations together.
+        stored: Its row, if the caller has just read it. A write to a row that has changed since is
+            refused, and the row is then read.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Execution(Generic[T]):
         value: RequestValue[T],
         *,
         in_bulk: bool = False,
+        stored: Row | None = None,
     ) -> None:
         check_op_id(op_id)
         self.op_id = op_id
@@ -90,6 +93,7 @@ class Execution(Generic[T]):
         self._value = value
         self._intent = context.adapter.intent(value)
         self._in_bulk = in_bulk
+        self._stored = stored
         self._engine = context.runner.engine
         self._ends_at = 0.0
         """When the deadline passes, by the engine's clock."""
@@ -179,7 +183,7 @@ class Execution(Generic[T]):
             key = await self._engine.credentials.key()
             digest = secret_digest(context.journal_id, key, self._value)
             row = attrs.evolve(row, secret_digest=digest)
-        stored = await context.journal.get(context.account, self.op_id)
+        stored = self._stored or await context.journal.get(context.account, self.op_id)
         if stored is None:
             return row
         mismatch = request_mismatch(stored, row)

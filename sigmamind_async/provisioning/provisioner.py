@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
@@ -31,11 +32,11 @@ from sigmamind_async.provisioning.events import (
     TagRemoved,
 )
 from sigmamind_async.provisioning.execution import Execution
-from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for, open_rows
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
-    reconcile_row,
+    reconcile_rows,
     release_duplicate,
     stored_intent,
 )
@@ -159,17 +160,23 @@ class Provisioner:
         """
         return await Execution(self._context, self._conflicts, op_id, value).run()
 
-    async def send(self, op_id: str, value: RequestValue[T]) -> T:
+    async def send(self, op_id: str, value: RequestValue[T], *, stored: Row | None = None) -> T:
         """Do as `run` does, but leave an unknown outcome to `reconcile`.
 
         For a process that carries out many operations, each at its own time: one listing settles
         all of them. Waits for the platform's rate as long as it takes.
 
+        Args:
+            op_id: The caller's key of the operation.
+            value: The request.
+            stored: The row of the operation, if the caller has just read it; it is then not read
+                again. One that is out of date is noticed before anything is sent.
+
         Raises:
             OutcomeUnknownError: The request went unanswered, or another process is sending it. Call
                 again after `reconcile`.
         """
-        return await self._bulk_execution(op_id, value).run()
+        return await self._bulk_execution(op_id, value, stored).run()
 
     def run_many(
         self,
@@ -203,8 +210,10 @@ class Provisioner:
             progress=progress,
         )
 
-    def _bulk_execution(self, op_id: str, value: RequestValue[T]) -> Execution[T]:
-        return Execution(self._context, self._conflicts, op_id, value, in_bulk=True)
+    def _bulk_execution(
+        self, op_id: str, value: RequestValue[T], stored: Row | None = None
+    ) -> Execution[T]:
+        return Execution(self._context, self._conflicts, op_id, value, in_bulk=True, stored=stored)
 
     # --- maintenance -----------------------------------------------------------------------
 
@@ -228,16 +237,12 @@ class Provisioner:
         now = self._context.now()
         rows = [
             row
-            for row in await open_rows(self.journal, self.account)
-            if row.state is not State.SENDING or now >= row.lease_until
+            for row in await self.journal.unsettled(self.account)
+            if row.is_open and (row.state is not State.SENDING or now >= row.lease_until)
         ]
         if rows:
             listing = await self._context.listings.newer_than(now)
-            for row in rows:
-                value = recall(row) if recall is not None and row.secret_fields else None
-                if isinstance(value, Awaitable):
-                    value = await value
-                await reconcile_row(self._context, row, listing, value)
+            await reconcile_rows(self._context, rows, listing, partial(_recall, recall))
         return await self.status()
 
     async def sweep(self, horizon: float = HORIZON) -> Status:
@@ -358,3 +363,9 @@ class Provisioner:
         if transition is None:
             raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return transition.row
+
+
+async def _recall(recall: Recall | None, row: Row) -> Value | None:
+    """Return the request of *row* with its secrets, if it has any and *recall* brings them."""
+    value = recall(row) if recall is not None and row.secret_fields else None
+    return await value if isinstance(value, Awaitable) else value
