@@ -25,6 +25,7 @@ from sigmamind_async.errors import Committed, ConfigurationError
 from sigmamind_async.operation import Verdict
 
 logger = logging.getLogger("sigmamind_async")
+is_logged: Final = logger.isEnabledFor
 
 next_call_id: Final = itertools.count(1).__next__
 """Returns the number of a call, which no other call of this process has."""
@@ -296,9 +297,8 @@ def _check_observer(given: object) -> None:
 
 def notify(observer: Observer | None, event: Event) -> None:
     """Write *event* to the log and hand it to *observer*; log what it raises."""
-    level = event.level
-    if logger.isEnabledFor(level):
-        logger.log(level, "%s", event, extra={"event": event})
+    if is_logged(logging.INFO) and is_logged(event.level):
+        logger.log(event.level, "%s", event, extra={"event": event})
     if observer is not None:
         _hand(observer, event)
 
