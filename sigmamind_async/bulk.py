@@ -528,6 +528,20 @@ def _one_line(error: SigmaMindError) -> str:
     return " ".join(str(error).split())
 
 
+def map_rows(
+    change: Callable[[V], T], values: Iterable[V] | AsyncIterable[V]
+) -> Iterable[T] | AsyncIterable[T]:
+    """Return what *change* makes of each of *values*, read as lazily."""
+    if not isinstance(values, AsyncIterable):
+        return map(change, values)
+
+    async def changed(values: AsyncIterable[V]) -> AsyncGenerator[T, None]:
+        async for value in values:
+            yield change(value)
+
+    return changed(values)
+
+
 class _End(enum.Enum):
     END = enum.auto()
 
