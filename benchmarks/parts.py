@@ -83,6 +83,8 @@ class Success:
     """How many functions, of Python and of C, each calls for one call."""
     in_a_call: Quartiles
     """All three, in a whole call."""
+    traced: Quartiles
+    """What OpenTelemetry's observer adds to a whole call, its SDK included, nothing exported."""
 
 
 async def success_path(*, calls: int = 2_000, rounds: int = 30) -> tuple[Success, Figure]:
@@ -90,8 +92,12 @@ async def success_path(*, calls: int = 2_000, rounds: int = 30) -> tuple[Success
     with on_first_core():
         alone, functions = await by_themselves(calls=10 * calls, rounds=rounds)
         in_a_call = await inside(calls=calls, rounds=rounds)
-    note = f"by themselves; an observer adds {alone[OBSERVER][1]:.2g}"
-    success = Success(alone=alone, functions=functions, in_a_call=in_a_call)
+        traced = await tracing(calls=calls, rounds=rounds)
+    note = (
+        f"by themselves; an observer adds {alone[OBSERVER][1]:.2g},"
+        f" traces and metrics of OpenTelemetry {traced[1]:.0f}"
+    )
+    success = Success(alone=alone, functions=functions, in_a_call=in_a_call, traced=traced)
     return success, figure("parts", alone[UNSEEN], note)
 
 
@@ -230,6 +236,25 @@ async def inside(*, calls: int, rounds: int) -> Quartiles:
         strict=True,
     )
     return quartiles(times(1e6, map(sum, more)))
+
+
+async def tracing(*, calls: int, rounds: int) -> Quartiles:
+    """Return the microseconds that spans and metrics take of a whole call."""
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from sigmamind_async.integrations.opentelemetry import OpenTelemetryObserver
+
+    transport = ScriptedTransport(lambda _: reply(200, RECORD), remember=1)
+    observer = OpenTelemetryObserver(
+        tracer_provider=TracerProvider(), meter_provider=MeterProvider()
+    )
+    cases = {
+        "with": updates(SigmaMind("key", transport=transport, observer=observer)),
+        "without": updates(SigmaMind("key", transport=transport)),
+    }
+    samples = await alternate(cases, calls=calls, rounds=rounds)
+    return quartiles(times(1e6, differences(samples["with"], samples["without"])))
 
 
 def updates(client: SigmaMind) -> Block:

@@ -7,12 +7,13 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from logging import INFO
 
 import attrs
 
 from sigmamind_async.client import Runner
 from sigmamind_async.errors import JournalError
-from sigmamind_async.events import Observer, notify
+from sigmamind_async.events import Observer, is_logged, notify
 from sigmamind_async.operation import Verdict
 from sigmamind_async.per_loop import KeyedLock, PerLoop
 from sigmamind_async.provisioning.adapter import Adapter, OwnedNumber
@@ -171,7 +172,7 @@ class AccountContext:
         result = await self.journal.put(transition.row, durable=durable)
         if result is not PutResult.STORED:
             return None
-        if transition.row.state is not row.state:
+        if transition.row.state is not row.state and (self.observer or is_logged(INFO)):
             found = isinstance(event, Listed | RepairDone | AdoptApproved)
             notify(self.observer, change_of(transition.row, row.state.value, found=found))
         return transition
