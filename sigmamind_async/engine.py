@@ -529,7 +529,9 @@ class Engine:
             interruption.add_note(f"{name} was under way: it may have been carried out")
         if call.is_observed or is_logged(INFO):
             committed: Committed = "unknown" if call.may_have_acted else "no"
-            self._notify_finished(call, interruption, committed)
+            reason = getattr(interruption, "error", None)  # of what a `before_send` raises
+            known = isinstance(reason, SigmaMindError)
+            self._notify_finished(call, reason if known else interruption, committed)
 
     def _handle_ignored(self, call: Call[T], result: T) -> T | Failed:
         notify(self.observer, FieldsIgnored(call.operation.name, call.ignored, **_identity(call)))
@@ -574,7 +576,10 @@ class Engine:
             call.key_refreshed = True
             if await self.credentials.refresh(key, self._time_left(call)):
                 return True
-        if not call.redirected and is_alias_redirect(call.operation, result, self.base_url):
+        alias = call.operation.request.alias
+        if alias is not None and self._added is not None:
+            alias = self._added.path(alias)
+        if not call.redirected and is_alias_redirect(alias, result, self.base_url):
             call.redirected = True
             return True
         return False

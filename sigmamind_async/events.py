@@ -160,7 +160,7 @@ class CallFinished(CallEvent):
     message: str = ""
     """The error's text, without secrets."""
     status: int | None = None
-    """HTTP status of the latest answer, where one came."""
+    """HTTP status of the error, where one came."""
     request_id: str | None = None
     """The platform's id of the request, where it gives one."""
 

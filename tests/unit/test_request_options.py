@@ -366,3 +366,22 @@ async def test_orders_may_be_mappings_too() -> None:
     assert "phone_number: is missing" in str(ended["row-2"].error)
     assert "kind: is needed" in str(unnamed.error)
     assert len(transport.sent) == 1
+
+
+async def test_a_query_goes_along_where_the_path_has_another_spelling() -> None:
+    """Seen to fail where the redirect is compared with the path alone."""
+
+    def answer(request: Any) -> Any:
+        path = request.url.partition("?")[0]
+        if len(transport.sent) == 1:
+            other = path.rstrip("/") if path.endswith("/") else f"{path}/"
+            return reply(307, headers={"location": f"{other}?tenant=a"})
+        return reply(201, {"_id": "n_1", "phone_number": NUMBER})
+
+    transport = ScriptedTransport(answer)
+    verbex = Verbex("key", transport=transport).with_options(query={"tenant": "a"})
+    await verbex.phone_numbers.create(provider="pia", phone_number=NUMBER)
+
+    first, second = (sent.url for sent in transport.sent)
+    assert first != second
+    assert second.endswith("?tenant=a")
