@@ -392,7 +392,8 @@ class Engine:
 
     def _admit(self, call: Call[object], deadline: float) -> Awaitable[Permit]:
         if call.is_observed:
-            call.queued_at = self.clock()
+            if call.queued_at is None:
+                call.queued_at = self.clock()
             queued = CallQueued(call.operation.name, call.attempts + 1, **_identity(call))
             notify(self.observer, queued)
         return self.gate.acquire(

@@ -71,7 +71,7 @@ class Portable:
 
     def to_json(self, *, wire: bool = False) -> str:
         """Return `to_dict` as JSON text."""
-        return json.dumps(self.to_dict(wire=wire), ensure_ascii=False, separators=(",", ":"))
+        return json_text(self.to_dict(wire=wire))
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
@@ -104,6 +104,11 @@ def plain(held: object, *, wire: bool = False) -> Any:
         return held
     convert = getattr(held, "to_dict", None)
     return convert() if callable(convert) else str(held)
+
+
+def json_text(held: object) -> str:
+    """Return JSON values as compact text."""
+    return json.dumps(held, ensure_ascii=False, separators=(",", ":"))
 
 
 def json_default(held: object) -> Any:
