@@ -10,7 +10,14 @@ import inspect
 import ipaddress
 import os
 import ssl as tls
-from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+)
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
@@ -25,8 +32,10 @@ from sigmamind_async.bulk import (
     Progress,
     StopOn,
     collect,
+    map_rows,
 )
 from sigmamind_async.convert import RequestValue, dump_json
+from sigmamind_async.convert.portable import hide_secrets
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Engine, Limits, RawResponse
 from sigmamind_async.errors import (
@@ -147,9 +156,16 @@ class Runner:
         if isinstance(values, (str, bytes)):
             raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
         rows = self.run_rows(
-            values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
+            map_rows(self._hide, values),
+            lambda value: self.row(make(value)),
+            stop_on=stop_on,
+            progress=progress,
         )
         return await collect(rows)
+
+    def _hide(self, value: V) -> V:
+        """Return *value*; no outcome shows a secret of one that is a mapping."""
+        return hide_secrets(value, self.operations)
 
     def _require_kind(
         self,

@@ -7,12 +7,13 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from logging import INFO
 
 import attrs
 
 from sigmamind_async.client import Runner
 from sigmamind_async.errors import JournalError
-from sigmamind_async.events import Observer, OperationChanged, notify
+from sigmamind_async.events import Observer, is_logged, notify
 from sigmamind_async.operation import Verdict
 from sigmamind_async.per_loop import KeyedLock, PerLoop
 from sigmamind_async.provisioning.adapter import Adapter, OwnedNumber
@@ -25,7 +26,7 @@ from sigmamind_async.provisioning.events import (
 )
 from sigmamind_async.provisioning.fingerprint import key_fingerprint
 from sigmamind_async.provisioning.journal.protocol import Journal, PutResult
-from sigmamind_async.provisioning.messages import journal_error
+from sigmamind_async.provisioning.messages import change_of, journal_error
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.tags import find_tag
 from sigmamind_async.provisioning.transitions import (
@@ -173,25 +174,10 @@ class AccountContext:
         result = await self.journal.put(transition.row, durable=durable)
         if result is not PutResult.STORED:
             return None
-        if transition.row.state is not row.state:
-            self._report(row, transition.row, event)
+        if transition.row.state is not row.state and (self.observer or is_logged(INFO)):
+            found = isinstance(event, Listed | RepairDone | AdoptApproved)
+            notify(self.observer, change_of(transition.row, row.state.value, found=found))
         return transition
-
-    def _report(self, before: Row, row: Row, event: Event) -> None:
-        """Tell the observer of a new state."""
-        found = isinstance(event, Listed | RepairDone | AdoptApproved)
-        changed = OperationChanged(
-            op_id=row.op_id,
-            account=row.account,
-            kind=row.kind.value,
-            state=row.state.value,
-            before=before.state.value,
-            adopted=found and row.state is State.DONE,
-            subject=row.phone_number or row.record or row.key or None,
-            attempts=row.attempt,
-            error=row.error if row.state is not State.DONE else "",
-        )
-        notify(self.observer, changed)
 
     async def apply_or_read(self, row: Row, event: Event) -> Row:
         """Store what *event* makes of *row*; return the stored row if another writer was faster."""

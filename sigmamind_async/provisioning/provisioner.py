@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 from uuid import uuid4
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
@@ -188,9 +188,10 @@ class Provisioner:
 
     def run_many(
         self,
-        operations: Iterable[tuple[str, RequestValue[T]]]
-        | AsyncIterable[tuple[str, RequestValue[T]]],
+        operations: Iterable[tuple[str, RequestValue[T] | Mapping[str, Any]]]
+        | AsyncIterable[tuple[str, RequestValue[T] | Mapping[str, Any]]],
         *,
+        kind: type[RequestValue[T]] | None = None,
         ordered: bool = False,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
@@ -199,6 +200,8 @@ class Provisioner:
 
         Args:
             operations: Pairs of op_id and value; read lazily.
+            kind: The request that a value which is a mapping of fields builds, once its turn comes:
+                a wrong mapping is a failed outcome.
             ordered: Yield outcomes in the order of the operations, instead of as they end.
             stop_on: When to start no more of them and skip the rest, as in `Client.run_many`.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
@@ -213,6 +216,7 @@ class Provisioner:
             self._context,
             self._bulk_execution,
             operations,
+            kind=kind,
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,

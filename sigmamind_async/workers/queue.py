@@ -25,13 +25,15 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
+from sigmamind_async.events import Observers, as_observer, notify
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters.registry import PLATFORMS, adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
-from sigmamind_async.provisioning.row import Row, account_name, check_op_id
+from sigmamind_async.provisioning.messages import change_of
+from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.driver_connection import (
     CallerConnection,
@@ -86,14 +88,19 @@ class Queue:
         dsn: The database, as `PostgresJournal` takes it.
         schema: The journal's schema. The queue's own tables are procrastinate's, and are found
             through the connection's ``search_path``.
+        observer: Called with an `OperationChanged` for each operation that was enqueued, one
+            function or several. Within the caller's transaction that is before its commit.
 
     Raises:
         ConfigurationError: A setting cannot be used.
     """
 
-    def __init__(self, dsn: str | Secret = "", *, schema: str = "sigmamind") -> None:
+    def __init__(
+        self, dsn: str | Secret = "", *, schema: str = "sigmamind", observer: Observers = None
+    ) -> None:
         self._dsn = dsn = as_secret(dsn)
         self.schema: Final = schema
+        self._observer = as_observer(observer)
         self._target = parse_dsn(dsn, schema)
 
     async def prepare(self) -> None:
@@ -145,6 +152,7 @@ class Queue:
 
         async with self._connection(connection) as used:
             await self._explain(self._write(used, operations, account, keep, atomic=True))
+        self._notify_planned(rows.values())
         return list(rows.values())
 
     async def enqueue_many(
@@ -173,6 +181,7 @@ class Queue:
         def add(written: list[Row]) -> None:
             nonlocal count
             count += len(written)
+            self._notify_planned(written)
 
         async with self._connection(connection) as used:
             await self._explain(self._write(used, operations, account, add, atomic=atomic))
@@ -193,6 +202,11 @@ class Queue:
         """
         require_blocking(connection)
         return run_without_loop(self.enqueue(operations, account=account, connection=connection))
+
+    def _notify_planned(self, written: Iterable[Row]) -> None:
+        for row in written:
+            if row.version == 1 and row.state is State.PLANNED:
+                notify(self._observer, change_of(row))
 
     async def wait(self, op_id: str, *, account: str | None = None) -> Row:
         """Wait until an operation has ended, and return its row.

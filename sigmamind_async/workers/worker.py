@@ -16,6 +16,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from procrastinate.manager import JobManager
 from procrastinate.worker import Worker as JobRunner
 
 from sigmamind_async.errors import ConfigurationError, SigmaMindError
+from sigmamind_async.events import Observers
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import Row, State
@@ -147,6 +149,11 @@ class Worker:
             awaited if that returns an awaitable: the operation is done, has failed, or waits for an
             operator's decision. An exception is logged. Around a crash it may be called twice, or
             not at all; `Queue.wait` and the journal know for certain.
+        observer: Called with the events of the accounts' clients and operations, one function or
+            several, in addition to what a client was given; see `sigmamind_async.events`.
+
+    The logger ``sigmamind_async.workers.worker`` has each job that ended at INFO, with the worker,
+    the account and the op_id, also as attributes of the record.
 
     Raises:
         ConfigurationError: A setting cannot be used, or an account's key is missing.
@@ -168,6 +175,7 @@ class Worker:
         polling: float = 1.0,
         grace: float | None = None,
         on_settled: OnSettled | None = None,
+        observer: Observers = None,
     ) -> None:
         dsn = as_secret(dsn)
         check_count("concurrency", concurrency)
@@ -181,6 +189,7 @@ class Worker:
             gate=gate,
             connections=_JOURNAL_CONNECTIONS,
             on_settled=on_settled,
+            observer=observer,
         )
         self._queue = Queue(dsn, schema=schema)
         self._target = parse_dsn(dsn, schema)
@@ -341,10 +350,20 @@ class Tasks:
             await self.context.account(account).provision(
                 op_id, job_context.job.attempts, _fetched_row(job_context)
             )
-        except SigmaMindError:
+        except SigmaMindError as error:
+            self._log(account, op_id, f"ended with {type(error).__name__}: {error}")
             await self._report(account, op_id)
             raise
+        except Reschedule as later:
+            self._log(account, op_id, f"runs again in {later.at - time.time():.0f} s: {later}")
+            raise
+        self._log(account, op_id, "done")
         await self._report(account, op_id)
+
+    def _log(self, account: str, op_id: str, what: str) -> None:
+        worker = self.context.name
+        extra = {"worker": worker, "account": account, "op_id": op_id}
+        log.info("%s %s %s: %s", worker, account, op_id, " ".join(what.split()), extra=extra)
 
     async def _report(self, account: str, op_id: str) -> None:
         """Report an operation that has ended."""

@@ -10,11 +10,13 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import APIConnectionError
+from sigmamind_async.events import CallFinished, OperationChanged
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.platforms.dialnexa import PurchasePhoneNumber
 from sigmamind_async.platforms.sigmamind import (
@@ -78,6 +80,31 @@ async def test_what_is_enqueued_is_carried_out(base: Database, queue: Queue, box
     assert {row.phone_number for row in rows} == set(box.ledger.owned())
     assert [row.state for row in rows] == [State.DONE, State.DONE]
     assert base.jobs == []
+
+
+async def test_observers_and_the_log_follow_an_operation_through_queue_and_worker(
+    base: Database, box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    enqueued: list[Any] = []
+    seen: list[Any] = []
+    with caplog.at_level(logging.INFO, logger="sigmamind_async"):
+        await Queue(base.dsn, observer=enqueued.append).enqueue([ORDER])
+        async with working(worker(box, base.dsn, observer=seen.append)):
+            await settled(base, State.DONE)
+
+    assert [(each.op_id, each.before, each.state) for each in enqueued] == [
+        ("order-1", "", "planned")
+    ]
+    changes = [each for each in seen if isinstance(each, OperationChanged)]
+    assert [(each.op_id, each.state) for each in changes] == [("order-1", "done")]
+    calls = [each for each in seen if isinstance(each, CallFinished)]
+    assert [(each.operation, each.op_id) for each in calls if each.op_id] == [
+        ("sigmamind.create_phone_number", "order-1")
+    ]
+    line: Any
+    [line] = [each for each in caplog.records if hasattr(each, "worker")]
+    assert (line.account, line.op_id) == ("sigmamind", "order-1")
+    assert line.getMessage() == f"{line.worker} sigmamind order-1: done"
 
 
 async def test_a_worker_leaves_other_accounts_alone(

@@ -187,7 +187,7 @@ async def once(client: SigmaMind, journal: SqliteJournal) -> None:
     released: RequestValue[None] = DeletePhoneNumber(phone_number="+1")
     await provisioner.run("order-2", released)
     async for outcome in provisioner.run_many([("row-1", GET)], ordered=True):
-        assert_type(outcome, Outcome[RequestValue[PhoneNumber], PhoneNumber])
+        assert_type(outcome.result, PhoneNumber | None)
     assert_type(await provisioner.reconcile(), Status)
     Provisioner(client, journal, tag="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
