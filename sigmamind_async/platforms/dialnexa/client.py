@@ -18,6 +18,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     ImportSipTrunk,
     ListPhoneNumberPricing,
     ListPhoneNumbers,
+    NumberType,
     PhoneNumber,
     PhoneNumberPrice,
     PurchasePhoneNumber,
@@ -79,7 +80,7 @@ class PhoneNumbers(Resource):
         self,
         country_iso: str,
         *,
-        type: str | Unset = UNSET,  # noqa: A002 - the vendor's word
+        type: NumberType | Unset = UNSET,  # noqa: A002 - the vendor's word
     ) -> list[AvailableNumber]:
         """List the numbers on offer in a country, ISO 3166-1 alpha-2.
 
@@ -167,7 +168,7 @@ class PhoneNumbers(Resource):
         *,
         page_size: int = 100,
         country_code: str | Unset = UNSET,
-        type: str | Unset = UNSET,  # noqa: A002 - the vendor's word
+        type: NumberType | Unset = UNSET,  # noqa: A002 - the vendor's word
     ) -> Listing[PhoneNumber]:
         """Yield every number of the workspace once, reading *page_size* (1 to 100) at a time.
 

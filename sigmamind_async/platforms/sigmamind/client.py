@@ -14,6 +14,7 @@ from sigmamind_async.paging import Listing, all_items
 from sigmamind_async.platforms.sigmamind.models import (
     Agent,
     Call,
+    CallStatus,
     CreateCall,
     CreatePhoneNumber,
     DeleteCall,
@@ -321,7 +322,7 @@ class Calls(Resource):
         """Look up a call."""
         return await self._runner.run(GetCall(call_id=call_id))
 
-    def list(self, *, status: str | Unset = UNSET, page_size: int = 100) -> Listing[Call]:
+    def list(self, *, status: CallStatus | Unset = UNSET, page_size: int = 100) -> Listing[Call]:
         """Yield every call, or those with one *status*, as `PhoneNumbers.list` does numbers."""
         return all_items(
             lambda page: self._runner.run(ListCalls(status=status, page=page, size=page_size)),

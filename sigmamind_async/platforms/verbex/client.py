@@ -19,6 +19,7 @@ from sigmamind_async.platforms.verbex.models import (
     ListPhoneNumbers,
     PhoneNumber,
     Provider,
+    Region,
     UpdatePhoneNumber,
     UpdatePiaPhoneNumber,
     create_value,
@@ -83,7 +84,7 @@ class PhoneNumbers(Resource):
         sip_termination_uri: str | Unset | None = UNSET,
         sip_trunk_username: str | Unset | None = UNSET,
         sip_trunk_password: str | Secret | Unset | None = UNSET,
-        sip_infra_region: str | Unset = UNSET,
+        sip_infra_region: Region | Unset = UNSET,
         twilio_account_sid: str | Unset = UNSET,
         twilio_auth_token: str | Secret | Unset = UNSET,
     ) -> PhoneNumber:
