@@ -269,6 +269,12 @@ class UpdateAgent(RequestValue[Agent]):
 
     An empty text, not null, detaches a number. Live calls follow the change only if
     ``is_published=True`` is in the same request.
+
+    Fields and their limits: `PhoneNumbers.purchase`.
+
+    Fields and their limits: `PhoneNumbers.import_sip_trunk`.
+
+    Fields and their limits: `PhoneNumbers.update`.
     """
 
     id: Annotated[str, _ID]

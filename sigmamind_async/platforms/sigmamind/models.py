@@ -299,6 +299,13 @@ class ListCalls(RequestValue[Page[Call]]):
 
 @attrs.frozen(kw_only=True)
 class DeleteCall(RequestValue[None]):
-    """``DELETE /v1/calls/{callId}``."""
+    """``DELETE /v1/calls/{callId}``.
+
+    Fields and their limits: `PhoneNumbers.create`.
+
+    Fields and their limits: `PhoneNumbers.import_`.
+
+    Fields and their limits: `PhoneNumbers.update`.
+    """
 
     call_id: Annotated[str, validators.record_id()]

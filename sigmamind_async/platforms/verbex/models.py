@@ -247,7 +247,12 @@ class DeletePhoneNumber(RequestValue[None]):
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
-    """One page of ``GET /v1/phone-numbers``."""
+    """One page of ``GET /v1/phone-numbers``.
+
+    Fields and their limits: `PhoneNumbers.create`.
+
+    Fields and their limits: `PhoneNumbers.update`.
+    """
 
     page_size: Annotated[int, validators.whole_number(1, 100)] = 100
     page_token: Annotated[str | Unset, _WORD] = UNSET
