@@ -182,8 +182,8 @@ class LoopSession(_AttemptTracker):
         super().__init__()
         self._options = options
         self._registry = registry
-        self.timer = TimeoutTimer()
-        self.is_open = False
+        self.timer: TimeoutTimer = TimeoutTimer()
+        self.is_open: bool = False
         self._loop = asyncio.get_running_loop()
         self._connector: Connector | None = None
         self._session: aiohttp.ClientSession | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from typing import ClassVar, Literal, TypedDict, TypeVar, Unpack
+from typing import ClassVar, Final, Literal, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
@@ -352,24 +352,24 @@ class Agents(Resource):
 class RawPhoneNumbers(RawResource):
     """The methods of `PhoneNumbers`."""
 
-    search = raw(PhoneNumbers.search)
-    purchase = raw(PhoneNumbers.purchase)
-    import_sip_trunk = raw(PhoneNumbers.import_sip_trunk)
-    update = raw(PhoneNumbers.update)
-    get = raw(PhoneNumbers.get)
-    release = raw(PhoneNumbers.release)
+    search: Final = raw(PhoneNumbers.search)
+    purchase: Final = raw(PhoneNumbers.purchase)
+    import_sip_trunk: Final = raw(PhoneNumbers.import_sip_trunk)
+    update: Final = raw(PhoneNumbers.update)
+    get: Final = raw(PhoneNumbers.get)
+    release: Final = raw(PhoneNumbers.release)
 
 
 class RawAgents(RawResource):
     """The methods of `Agents`."""
 
-    get = raw(Agents.get)
-    update = raw(Agents.update)
+    get: Final = raw(Agents.get)
+    update: Final = raw(Agents.update)
 
 
 class DialNexaRaw:
     """What ``client.with_raw_response`` is; see `DialNexa.with_raw_response`."""
 
     def __init__(self, runner: Runner) -> None:
-        self.phone_numbers = RawPhoneNumbers(runner)
-        self.agents = RawAgents(runner)
+        self.phone_numbers: RawPhoneNumbers = RawPhoneNumbers(runner)
+        self.agents: RawAgents = RawAgents(runner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any, ClassVar, TypedDict, TypeVar, Unpack
+from typing import Any, ClassVar, Final, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
@@ -465,31 +465,31 @@ def _still_running(call: Call, seconds: float) -> OutcomeUnknownError:
 class RawPhoneNumbers(RawResource):
     """The methods of `PhoneNumbers`."""
 
-    create = raw(PhoneNumbers.create)
-    import_ = raw(PhoneNumbers.import_)
-    update = raw(PhoneNumbers.update)
-    get = raw(PhoneNumbers.get)
-    delete = raw(PhoneNumbers.delete)
+    create: Final = raw(PhoneNumbers.create)
+    import_: Final = raw(PhoneNumbers.import_)
+    update: Final = raw(PhoneNumbers.update)
+    get: Final = raw(PhoneNumbers.get)
+    delete: Final = raw(PhoneNumbers.delete)
 
 
 class RawAgents(RawResource):
     """The methods of `Agents`."""
 
-    get = raw(Agents.get)
+    get: Final = raw(Agents.get)
 
 
 class RawCalls(RawResource):
     """The methods of `Calls`."""
 
-    create = raw(Calls.create)
-    get = raw(Calls.get)
-    delete = raw(Calls.delete)
+    create: Final = raw(Calls.create)
+    get: Final = raw(Calls.get)
+    delete: Final = raw(Calls.delete)
 
 
 class SigmaMindRaw:
     """What ``client.with_raw_response`` is; see `SigmaMind.with_raw_response`."""
 
     def __init__(self, runner: Runner) -> None:
-        self.phone_numbers = RawPhoneNumbers(runner)
-        self.agents = RawAgents(runner)
-        self.calls = RawCalls(runner)
+        self.phone_numbers: RawPhoneNumbers = RawPhoneNumbers(runner)
+        self.agents: RawAgents = RawAgents(runner)
+        self.calls: RawCalls = RawCalls(runner)

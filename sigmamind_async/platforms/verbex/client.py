@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from typing import ClassVar, TypedDict, TypeVar, Unpack
+from typing import ClassVar, Final, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
@@ -266,14 +266,14 @@ class PhoneNumbers(Resource):
 class RawPhoneNumbers(RawResource):
     """The methods of `PhoneNumbers`."""
 
-    create = raw(PhoneNumbers.create)
-    update = raw(PhoneNumbers.update)
-    get = raw(PhoneNumbers.get)
-    delete = raw(PhoneNumbers.delete)
+    create: Final = raw(PhoneNumbers.create)
+    update: Final = raw(PhoneNumbers.update)
+    get: Final = raw(PhoneNumbers.get)
+    delete: Final = raw(PhoneNumbers.delete)
 
 
 class VerbexRaw:
     """What ``client.with_raw_response`` is; see `Verbex.with_raw_response`."""
 
     def __init__(self, runner: Runner) -> None:
-        self.phone_numbers = RawPhoneNumbers(runner)
+        self.phone_numbers: RawPhoneNumbers = RawPhoneNumbers(runner)

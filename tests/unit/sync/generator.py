@@ -99,7 +99,9 @@ def class_text(cls: type, parts: dict[str, object]) -> str:
             f"        self._wrapped = {source}(*args, **settings)",
             "",
         ]
-    lines += [f"    {each} = {kind}({source}.{each})" for each, kind in methods_of(cls).items()]
+    lines += [
+        f"    {each}: Final = {kind}({source}.{each})" for each, kind in methods_of(cls).items()
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -128,7 +130,8 @@ def module_text(classes: list[type]) -> str:
     ):
         used = ", ".join(name for name in names if re.search(rf"\b{name}\(|\({name}\)", body))
         imports += [f"from sigmamind_async.sync.{module} import {used}"] if used else []
-    typing = ["from typing import Any", ""] if "Any" in body else []
+    typed = [name for name in ("Any", "Final") if re.search(rf"\b{name}\b", body)]
+    typing = [f"from typing import {', '.join(typed)}", ""]
     head = [HEAD, "", *typing, *imports]
     return "\n".join([*head, "\n", body])
 

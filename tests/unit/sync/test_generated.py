@@ -44,7 +44,7 @@ def test_a_method_that_was_added_would_be_missed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(client.PhoneNumbers, "swap", swap, raising=False)
     module = generator.module_text(MODULES["sigmamind"])
 
-    assert "    swap = blocking(client.PhoneNumbers.swap)\n" in module
+    assert "    swap: Final = blocking(client.PhoneNumbers.swap)\n" in module
 
 
 def public_names(thing: object) -> set[str]:
