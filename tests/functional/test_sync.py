@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from itertools import count, islice
 from pathlib import Path
@@ -30,7 +30,7 @@ from sigmamind_async.sync import (
     Verbex,
     event_loop,
 )
-from sigmamind_async.sync.blocking import iterate
+from sigmamind_async.sync.blocking import Blocking, blocking, iterate
 from sigmamind_async.sync.event_loop import EVENT_LOOP, EventLoopThread, poll_interval
 from tests.functional.support import run_script
 
@@ -318,6 +318,35 @@ def test_orders_of_a_job(client: SigmaMind, box: Sandbox) -> None:
     assert {outcome.op_id for outcome in outcomes} == {f"row-{i}" for i in range(5)}
     assert (status.is_settled, status.purchase_count, len(box.ledger.purchases)) == (True, 5, 5)
     assert provisioner.account == "sigmamind"
+
+
+@asynccontextmanager
+async def watch(seen: list[object]) -> AsyncGenerator[asyncio.AbstractEventLoop]:
+    try:
+        yield asyncio.get_running_loop()
+    except LookupError as error:
+        seen.append(str(error))
+        raise
+    finally:
+        seen.append(asyncio.get_running_loop())
+
+
+def test_a_context_is_entered_and_left_in_the_loop() -> None:
+    seen: list[object] = []
+
+    with blocking(watch)(Blocking.wrap(seen, None)) as loop:
+        assert seen == []
+
+    assert seen == [loop]
+
+
+def test_a_context_hears_of_an_error_in_its_block() -> None:
+    seen: list[object] = []
+
+    with pytest.raises(LookupError), blocking(watch)(Blocking.wrap(seen, None)) as loop:
+        raise LookupError("planned")
+
+    assert seen == ["planned", loop]
 
 
 # --- threads, processes, interruptions -------------------------------------------------------

@@ -250,6 +250,6 @@ def blocking() -> None:
 
         client.phone_numbers.get(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         client.phone_numbers.create(country="US")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-        client.phone_numbers.retrieve("x")  # type: ignore[attr-defined]  # pyright: ignore
+        client.phone_numbers.retrieve("x")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
         sync.SigmaMind(timeout=5.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         sync.Provisioner(SigmaMind(), journal)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

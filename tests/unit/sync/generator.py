@@ -42,6 +42,7 @@ INTERNAL = {
 """Methods of a journal that only a provisioner or a fleet calls."""
 
 MADE_BY = {
+    "AsyncGenerator": "blocking",  # of a context manager
     "BulkRun": "blocking",
     "Listing": "blocking",
     "ProvisioningRun": "blocking",
