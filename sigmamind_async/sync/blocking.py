@@ -77,6 +77,10 @@ class Blocking:
                     return made
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __dir__(self) -> list[str]:
+        parts = (inspect.get_annotations(cls) for cls in type(self).__mro__)
+        return [*super().__dir__(), *(name for names in parts for name in names)]
+
     def __repr__(self) -> str:
         return repr(self._wrapped)
 

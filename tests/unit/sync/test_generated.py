@@ -81,6 +81,10 @@ def test_a_method_keeps_its_parameters_and_its_documentation() -> None:
     assert not inspect.iscoroutinefunction(sync.SigmaMind("key").phone_numbers.get)
 
 
+def test_a_shell_completes_what_was_not_used_yet() -> None:
+    assert {"phone_numbers", "with_raw_response", "close"} <= {*dir(sync.SigmaMind("key"))}
+
+
 def test_documentation_speaks_of_plain_loops() -> None:
     made = blocking(client.SigmaMind.run_many)
 
