@@ -67,7 +67,7 @@ class Agents(Blocking):
 class DialNexa(ClientBase):
     """DialNexa's phone numbers and their prices, and the agents that they are routed to.
 
-    The settings are those of `sigmamind_async.client.Client`. ``DIALNEXA_API_KEY``, the whole of
+    The constructor explains its settings. ``DIALNEXA_API_KEY``, the whole of
     ``key_id:secret``, and ``DIALNEXA_BASE_URL`` are read from the environment.
     """
 

@@ -78,7 +78,7 @@ class Calls(Blocking):
 class SigmaMind(ClientBase):
     """SigmaMind's phone numbers, agents and calls.
 
-    The settings are those of `sigmamind_async.client.Client`. ``SIGMAMIND_API_KEY`` and
+    The constructor explains its settings. ``SIGMAMIND_API_KEY`` and
     ``SIGMAMIND_BASE_URL`` are read from the environment.
     """
 

@@ -41,7 +41,7 @@ class PhoneNumbers(Blocking):
 class Verbex(ClientBase):
     """Verbex's phone numbers.
 
-    The settings are those of `sigmamind_async.client.Client`. ``VERBEX_API_KEY`` and
+    The constructor explains its settings. ``VERBEX_API_KEY`` and
     ``VERBEX_BASE_URL`` are read from the environment.
     """
 

@@ -34,7 +34,7 @@ ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePiaPhoneNumber | Row | str
 class Verbex(Client):
     """Verbex's phone numbers.
 
-    The settings are those of `sigmamind_async.client.Client`. ``VERBEX_API_KEY`` and
+    The constructor explains its settings. ``VERBEX_API_KEY`` and
     ``VERBEX_BASE_URL`` are read from the environment.
     """
 
