@@ -514,6 +514,12 @@ class Client:
 
     if not TYPE_CHECKING:
 
+        def __enter__(self) -> Self:
+            name = type(self).__name__
+            raise TypeError(f"use 'async with', or {name} of sigmamind_async.sync without asyncio")
+
+        def __exit__(self, *_: object) -> None: ...
+
         def __getattr__(self, name: str) -> object:
             raise missing_attribute(self, name)
 
