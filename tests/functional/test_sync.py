@@ -24,6 +24,7 @@ from sigmamind_async.sandbox import Fault, Faults, Sandbox, SandboxThread
 from sigmamind_async.sync import (
     DialNexa,
     MemoryJournal,
+    PostgresJournal,
     Provisioner,
     SigmaMind,
     SqliteJournal,
@@ -225,6 +226,12 @@ def test_leaving_a_job_ends_its_rows_and_loses_no_outcome(client: SigmaMind, box
     assert len(box.ledger.purchases) <= len(possible)
 
 
+def test_rows_may_be_given_by_name(client: SigmaMind) -> None:
+    rows = (CreatePhoneNumber(country_code="US") for _ in range(3))
+
+    assert len(list(client.run_many(values=rows))) == 3
+
+
 def test_stop_skips_the_rest(client: SigmaMind) -> None:
     run = client.run_many([CreatePhoneNumber(country_code="US")] * 500)
     outcomes = []
@@ -304,6 +311,18 @@ def test_an_order_is_carried_out_once(client: SigmaMind, box: Sandbox, tmp_path:
             numbers.append(provisioner.run("order-1042", value).sip_phone_number)
 
     assert numbers == box.ledger.owned() * 2
+    assert len(box.ledger.purchases) == 1
+
+
+def test_an_order_is_kept_in_postgres(
+    client: SigmaMind, box: Sandbox, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres")
+    value = CreatePhoneNumber(country_code="US", friendly_name="Desk")
+    for _ in range(2):
+        with PostgresJournal(server.dsn()) as journal:
+            Provisioner(client, journal).run("order-1042", value)
+
     assert len(box.ledger.purchases) == 1
 
 
@@ -480,6 +499,23 @@ def test_an_interruption_reports_how_the_call_ended(
     loop.stop()
 
     assert caught.value.__notes__ == [note]
+
+
+def test_an_interruption_takes_over_what_is_noted_at_a_cancellation() -> None:
+    inbox: event_loop.Inbox = SimpleQueue()
+
+    async def note() -> None:
+        inbox.put(interrupt)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as cancelled:
+            cancelled.add_note("it may have been carried out")
+            raise
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        EVENT_LOOP.run(note(), inbox)
+
+    assert caught.value.__notes__ == ["it may have been carried out"]
 
 
 def test_an_error_is_part_of_no_reference_cycle() -> None:
