@@ -269,7 +269,7 @@ class BulkRun(Generic[V, T]):
     ) -> None:
         _check_type("stop_on", stop_on, StopOn)
         _check_type("progress", progress, Progress)
-        self.progress = progress or Progress()
+        self.progress: Progress = progress or Progress()
         self.stopped: str = ""
         """Why it starts no more rows, as a sentence; empty while it does."""
         self.stopped_by: SigmaMindError | None = None

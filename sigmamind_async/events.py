@@ -24,7 +24,7 @@ from sigmamind_async.compiled import quick
 from sigmamind_async.errors import Committed, ConfigurationError
 from sigmamind_async.operation import Verdict
 
-logger = logging.getLogger("sigmamind_async")
+logger: Final = logging.getLogger("sigmamind_async")
 is_logged: Final = logger.isEnabledFor
 
 next_call_id: Final = itertools.count(1).__next__

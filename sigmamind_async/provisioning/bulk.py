@@ -60,7 +60,7 @@ class ProvisioningRun(Generic[T]):
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> None:
-        self.progress = progress or Progress()
+        self.progress: Progress = progress or Progress()
         self.undelivered: list[_Outcome[T]] = []
         """After an early end: each outcome that was known and not yielded."""
         self._context = context

@@ -122,8 +122,8 @@ class Provisioner:
         engine = client.runner.engine
         self.client = client
         self.journal = journal
-        self.account = account_name(client.platform.name, account)
-        self.policy = Policy(
+        self.account: str = account_name(client.platform.name, account)
+        self.policy: Policy = Policy(
             settle_time=settle_time,
             exact_settle_time=min(settle_time, engine.limits.attempt_timeout),
             retry_unconfirmed=retry_unconfirmed,

@@ -65,7 +65,7 @@ class Guard(asyncio.Protocol):
         self.transport = transport
         self.attempt: Attempt | None = None
         """The attempt that uses the connection; `None` while it is idle."""
-        self.last_data_at = 0.0
+        self.last_data_at: float = 0.0
         """When data last arrived, on the monotonic clock."""
         self._pass_on = protocol.data_received
         self._connector = connector
@@ -158,7 +158,7 @@ class Connector(aiohttp.TCPConnector):
         self.guards: dict[ResponseHandler, Guard] = {}
         self._headers_given: Mapping[str, str] | None = None
         self._headers: CIMultiDict[str] = CIMultiDict()
-        self.distrusts_until = 0.0
+        self.distrusts_until: float = 0.0
         """Until when requests that must not be repeated only go over new connections."""
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # as below
             limit=options.max_connections,

@@ -143,8 +143,8 @@ class LoopSession:
     """
 
     def __init__(self, options: AiohttpOptions, registry: PerLoop[LoopSession]) -> None:
-        self.attempts = AttemptTracker()
-        self.is_open = False
+        self.attempts: AttemptTracker = AttemptTracker()
+        self.is_open: bool = False
         self._options = options
         self._registry = registry
         self._loop = asyncio.get_running_loop()

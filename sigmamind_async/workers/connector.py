@@ -32,7 +32,7 @@ from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.journal.sql import COLUMNS, from_columns
 from sigmamind_async.provisioning.row import Row
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 4
 """Enough for jobs that end at the same time, beside one connection that listens."""

@@ -35,7 +35,7 @@ from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.enqueue import check_account_name
 from sigmamind_async.workers.shared_gate import SharedGate
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 OnSettled: TypeAlias = Callable[[Row], Awaitable[object] | None]
 """Called with the row of an operation that has ended: done, failed, or for an operator to decide.
@@ -253,7 +253,7 @@ class WorkerContext:
         """Names this process in the log."""
         self.schema: Final = schema
         self.on_settled: Final = on_settled
-        self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
+        self.journal: PostgresJournal = PostgresJournal(dsn, schema=schema, connections=connections)
         self._secrets = secrets or SecretResolver(names=DEFAULT_VARIABLES)
         self._gate = gate
         self.accounts: Mapping[str, AccountWorker] = self._open_accounts(accounts)

@@ -46,7 +46,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 R = TypeVar("R")
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 CHUNK: Final = 500
 """Operations that are handed over in one transaction."""
@@ -94,9 +94,9 @@ class WorkerProvisioner:
         self.client = client
         self.queue = queue
         self.journal = journal
-        self.account = self._provisioner.account
+        self.account: str = self._provisioner.account
         self.label = account
-        self.on_idle = on_idle or self._log_idle
+        self.on_idle: Callable[[], None] = on_idle or self._log_idle
         self._is_checked = False
 
     def run_many(
@@ -181,8 +181,8 @@ class FollowedRun(Generic[T]):
         stop_on: StopOn | None,
         progress: Progress | None,
     ) -> None:
-        self.progress = progress or Progress()
-        self.stopped = ""
+        self.progress: Progress = progress or Progress()
+        self.stopped: str = ""
         """Why it hands no more operations over, as a sentence; empty while it does."""
         self.stopped_by: SigmaMindError | None = None
         """The error that stopped it, which the remaining operations would meet as well."""

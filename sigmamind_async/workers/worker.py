@@ -59,7 +59,7 @@ from sigmamind_async.workers.enqueue import (
 from sigmamind_async.workers.queue import Queue
 from sigmamind_async.workers.shared_gate import SharedGate
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 RESTART_DELAY: Final = 1.0
 """Seconds before a worker that has lost its database starts again."""
@@ -181,7 +181,7 @@ class Worker:
         check_count("concurrency", concurrency)
         check_seconds("heartbeat", heartbeat)
         check_seconds("polling", polling)
-        self.context = WorkerContext(
+        self.context: WorkerContext = WorkerContext(
             accounts,
             dsn,
             schema=schema,

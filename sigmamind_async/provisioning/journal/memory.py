@@ -21,9 +21,9 @@ class MemoryJournal:
     """
 
     def __init__(self) -> None:
-        self.journal_id = uuid4().hex
+        self.journal_id: str = uuid4().hex
         self.may_be_a_copy = False
-        self.latest = 0.0
+        self.latest: float = 0.0
         self._rows: dict[tuple[str, str], Row] = {}
         self._fingerprints: dict[str, frozenset[str]] = {}
         self._applied: dict[str, str] = {}

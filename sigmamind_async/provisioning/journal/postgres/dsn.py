@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.values import Secret
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 SLOW: Final = 5.0
 """Seconds after which a wait for the database is logged."""
