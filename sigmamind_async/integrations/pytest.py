@@ -58,7 +58,7 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
     with SandboxThread(**_options(request)) as box:
         for endpoint in box.endpoints:
-            prefix = endpoint.tower.name.upper()
+            prefix = endpoint.name.upper()
             monkeypatch.setenv(f"{prefix}_API_KEY", endpoint.api_key)
             monkeypatch.setenv(f"{prefix}_BASE_URL", endpoint.base_url)
         yield box
@@ -94,7 +94,7 @@ class MemorySandbox:
         from sigmamind_async.testing import in_fake_time
 
         name = kind.platform.name
-        [endpoint] = [each for each in self.box.endpoints if each.tower.name == name]
+        [endpoint] = [each for each in self.box.endpoints if each.name == name]
         client = kind(endpoint.api_key, transport=self.box.transport(name), **options)
         return in_fake_time(client, self.clock)
 

@@ -12,8 +12,8 @@ from typing import Generic, Protocol, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.sandbox.backend import ApiRequest, Change
 from sigmamind_async.sandbox.chance import draw_token
+from sigmamind_async.sandbox.messages import ApiRequest, Change
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.stock import choose_number
 

@@ -19,9 +19,9 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, HttpRequest, Response
-from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.conditions import Conditions
 from sigmamind_async.sandbox.endpoint import Endpoint
+from sigmamind_async.sandbox.messages import Answer
 
 _HEAD_END: Final = b"\r\n\r\n"
 _REASONS: Final = {

@@ -113,7 +113,7 @@ async def test_every_platform_answers_in_memory(
 ) -> None:
     box = Sandbox()
     name = platform.platform.name
-    key = {each.tower.name: each.api_key for each in box.endpoints}[name]
+    key = {each.name: each.api_key for each in box.endpoints}[name]
     client = platform(key, transport=box.transport(name))
 
     assert [number async for number in client.phone_numbers.list()] == []

@@ -20,7 +20,7 @@ from sigmamind_async.sandbox import (
     SandboxThread,
     serve,
 )
-from sigmamind_async.sandbox.backend import ApiRequest, Outcome
+from sigmamind_async.sandbox.messages import ApiRequest, Outcome
 from tests.sandbox.support import DIALNEXA, SIGMAMIND, VERBEX, Send, Vendor, every_vendor
 
 NUMBERS = SIGMAMIND.numbers
@@ -289,7 +289,7 @@ async def test_a_failure_of_the_sandbox_itself_is_a_500_without_the_request(
     def fail(call: ApiRequest) -> Outcome:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(vendor.endpoint(box).tower, "process", fail)
+    monkeypatch.setattr(vendor.endpoint(box).backend, "process", fail)
     response = await send("POST", vendor.bring[1], json=vendor.trunk(secret="canary"))
     assert response.status == 500
     assert "planted" in caplog.text

@@ -121,7 +121,7 @@ async def _serve(box: Sandbox, output: Output) -> None:
         async with box:
             endpoints = [
                 SandboxEndpoint(
-                    platform=each.tower.name,
+                    platform=each.name,
                     base_url=each.base_url,
                     api_key=each.api_key,
                     openapi_url=f"{each.base_url}/openapi.json",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from sigmamind_async.sandbox.api import Api
-from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
+from sigmamind_async.sandbox.backend import Backend, Routes
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.dialnexa import agents, numbers
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.views import refused
+from sigmamind_async.sandbox.messages import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.refusals import Refusal
-from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
 
 OPERATIONS = {
@@ -44,8 +43,8 @@ ROUTES = Routes(
 )
 
 
-class DialNexaApi(Api[DialNexaAccount]):
-    """The DialNexa tower."""
+class DialNexaApi(Backend[DialNexaAccount]):
+    """The DialNexa backend."""
 
     def __init__(self, seed: int) -> None:
         """Open an empty account."""

@@ -1,6 +1,6 @@
 """What each phone-number operation of DialNexa does: an account and a request in, an outcome out.
 
-Nothing here changes the account. An operation says what is to change, the tower applies it.
+Nothing here changes the account. An operation says what is to change, the backend applies it.
 Raises :class:`RefusedError` for a request that is answered with an error.
 """
 
@@ -10,12 +10,12 @@ import attrs
 
 from sigmamind_async.sandbox.account import changed, releasing
 from sigmamind_async.sandbox.answers import Json, json_answer
-from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.dialnexa import rules, views
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.paging import number_type, page_answer
 from sigmamind_async.sandbox.dialnexa.records import CARRIER, TRUNK, PhoneNumber
 from sigmamind_async.sandbox.fields import COUNTRY_CODE, read_body, text, without_secrets
+from sigmamind_async.sandbox.messages import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
 from sigmamind_async.sandbox.stock import COUNTRIES, country_of, on_offer
 

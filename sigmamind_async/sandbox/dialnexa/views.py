@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from sigmamind_async.sandbox.answers import Json, error_answer, finished, json_answer, timestamp
-from sigmamind_async.sandbox.backend import Answer, ApiRequest
 from sigmamind_async.sandbox.dialnexa.records import Agent, PhoneNumber
+from sigmamind_async.sandbox.messages import Answer, ApiRequest
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.switches import Switches
 
