@@ -14,7 +14,7 @@ from types import ModuleType
 
 import attrs
 
-from benchmarks import commands, gate, paths, publish, purchases, regression, report, sdks
+from benchmarks import commands, limiter, paths, publish, purchases, regression, report, sdks
 from benchmarks.machine import machine
 from benchmarks.memory import MILLION
 from benchmarks.report import QUICK, Part, Scale
@@ -137,27 +137,6 @@ def regressions(chosen: argparse.Namespace, figures: Figures) -> bool:
 # --- what is counted -------------------------------------------------------------------------
 
 
-def throttles(chosen: argparse.Namespace, figures: Figures) -> bool:
-    """Run a job against every simulated platform; return whether each kept what is promised."""
-    rows = list(gate.compare(chosen.seeds))
-    figures["gate"] = [attrs.asdict(row) for row in rows]
-    print(f"\nOne job against simulated platforms, worst of {chosen.seeds}, in virtual time")
-    table(
-        ("", "times the ideal", "refused", "rows done", ""),
-        [
-            (
-                row.name,
-                f"{row.slower:.2f}",
-                f"{row.refused:.1%}",
-                f"{row.done:.0%}",
-                "" if row.kept else "not as promised",
-            )
-            for row in rows
-        ],
-    )
-    return all(row.kept for row in rows)
-
-
 def courses(_: argparse.Namespace, figures: Figures) -> bool:
     """Print what a reader has to follow."""
     figures["paths"] = paths.show()
@@ -230,10 +209,6 @@ def of_purchases(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peers-python", default=sys.executable, metavar="PATH")
 
 
-def of_gate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each server; worst shown")
-
-
 def of_peers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
 
@@ -258,14 +233,14 @@ COMMANDS: dict[str, tuple[Command, ModuleType, Callable[[argparse.ArgumentParser
     "regression": (regressions, regression, of_regression),
     "publish": (publishing, publish, of_publish),
     "purchases": (buy, purchases, of_purchases),
-    "gate": (throttles, gate, of_gate),
+    "limiter": (limiter.show, limiter, limiter.add_arguments),
     "paths": (courses, paths, of_paths),
     "commands": (commands.show, commands, commands.add_arguments),
 }
 """What is run only when named: how, the module that describes it, its options."""
 
 try:
-    from benchmarks import shared_rate, workers
+    from benchmarks import scale, shared_rate, workers
 except ImportError:  # they need a PostgreSQL server, and the extra to speak to it
     pass
 else:
@@ -280,6 +255,7 @@ else:
         parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
         parser.add_argument("--postgres", metavar="DSN", help="an empty database to use")
 
+    COMMANDS["scale"] = (scale.measure, scale, scale.add_arguments)
     COMMANDS["workers"] = (workers.measure, workers, workers.add_arguments)
     COMMANDS["shared-rate"] = (admissions, shared_rate, of_shared_rate)
 

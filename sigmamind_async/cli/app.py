@@ -31,6 +31,7 @@ from sigmamind_async.cli.help import (
     overview,
     split_at_dashes,
 )
+from sigmamind_async.cli.settings import take_settings, use_settings
 from sigmamind_async.errors import Committed, SigmaMindError
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def _fail(
 
 
 def _run(words: list[str]) -> int:
+    words, settings = take_settings(words)
+    use_settings(settings)
     if words[:1] == ["--version"]:
         print(installed_version())
         return Exit.DONE
@@ -165,15 +168,21 @@ def cyclopts_app(name: str) -> App:
     import rich  # noqa: F401 # pyright: ignore[reportUnusedImport]
     from cyclopts import App, Parameter
 
-    module, _, function = COMMANDS[name].function.partition(":")
     app = App(
         name=f"sigmamind {name}",
         help_flags=(),
         version_flags=(),
         default_parameter=Parameter(negative=""),
     )
-    app.default(getattr(import_module(f"sigmamind_async.cli.commands.{module}"), function))
+    app.default(command_function(name))
     return app
+
+
+def command_function(name: str) -> Callable[..., object]:
+    """Return the function of the command *name*."""
+    module, _, function = COMMANDS[name].function.partition(":")
+    found = getattr(import_module(f"sigmamind_async.cli.commands.{module}"), function)
+    return cast("Callable[..., object]", found)
 
 
 def installed_version() -> str:

@@ -295,7 +295,7 @@ def test_what_cannot_be_found_is_unconfirmed(cli: Cli) -> None:
     done = cli("apply", path, *BUY, *HASTE)
 
     assert done.code == 3
-    assert "unconfirmed  purchase  buy-0" in done.out
+    assert "unconfirmed  buy  buy-0" in done.out
     assert "it may have been carried out" in done.out
     assert "unconfirmed, may have been carried out: buy-0" in done.err
     assert f"sigmamind reconcile {path}" in done.err

@@ -140,11 +140,11 @@ def test_every_row_is_shown_with_its_number_if_that_is_wanted(
 ) -> None:
     number = cli.box.ledger.purchases[0].phone_number or ""
     some = inside("status", undecided)
-    done = inside("status", undecided, "--verbose")
+    done = inside("status", undecided, "--rows")
     found = inside("status", undecided, "--json").objects
 
     assert number not in some.out
-    assert re.search(rf"^buy-[01] +\{number} +purchase +done$", done.out, re.MULTILINE)
+    assert re.search(rf"^buy-[01] +\{number} +buy +done$", done.out, re.MULTILINE)
     assert number in [each.get("phone_number") for each in found]
 
 
