@@ -141,7 +141,7 @@ import contextlib
 import fastapi
 import pytest
 from fastapi.testclient import TestClient
-from sigmamind_async import SigmaMind
+from sigmamind_async import SigmaMind, sync
 
 
 @contextlib.asynccontextmanager
@@ -178,6 +178,11 @@ async def test_under_anyio(sandbox, sandbox_ledger):
     assert len(sandbox_ledger.purchases) == 1
 
 
+def test_a_client_that_blocks_in_memory(sandbox_memory, sandbox_ledger):
+    sandbox_memory.client(sync.SigmaMind).phone_numbers.create(country_code="US")
+    assert len(sandbox_ledger.purchases) == 1
+
+
 @pytest.mark.asyncio
 async def test_under_pytest_asyncio(sandbox_memory, sandbox_ledger):
     await sandbox_memory.client(SigmaMind).phone_numbers.create(country_code="US")
@@ -211,7 +216,7 @@ def test_it_works_with_other_plugins_and_with_clients_that_block(
     """The sandbox is on no event loop of a test, and no test shares one with another."""
     pytest.importorskip("fastapi")
     pytester.makepyfile(test_runners=RUNNERS)
-    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=3)
+    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=4)
 
 
 def test_the_plugin_alone_imports_nothing_of_the_package(pytester: pytest.Pytester) -> None:
