@@ -75,13 +75,7 @@ def sandbox(
     """Run a copy of each platform on loopback until Ctrl-C, or until a command has ended."""
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
-    from sigmamind_async.sandbox import (
-        Faults,
-        RateLimit,
-        Sandbox,
-        SandboxThread,
-        StateFileError,
-    )
+    from sigmamind_async.sandbox import RateLimit, Sandbox, SandboxThread, StateFileError
 
     if command and (detach or json):
         raise CommandError(f"{'--detach' if detach else '--json'} does not apply with a command")
@@ -94,7 +88,7 @@ def sandbox(
     limit = None if rate is None else RateLimit(per_second=rate, burst=max(1, round(rate)))
     settings: SandboxSettings = {
         "seed": seed,
-        "faults": Faults(share=faults),
+        "faults": faults,
         "rate_limit": limit,
         "state_file": state,
         "port": port,
@@ -210,7 +204,10 @@ def _detach(words: Sequence[str], output: Output) -> int:
     for each in found:
         del each["type"], each["version"]
     _show_endpoints([SandboxEndpoint(**each) for each in found], output)
-    output.log(f"Running as process {process.pid} until: kill {process.pid}")
+    if output.closed:  # nobody has learned where it is, or how to end it
+        process.terminate()
+    else:
+        output.log(f"Running as process {process.pid} until: kill {process.pid}")
     return Exit.DONE
 
 
