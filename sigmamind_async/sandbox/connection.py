@@ -19,6 +19,10 @@ Pause = Callable[[float], Awaitable[None]]
 _NOT_HTTP = b"\x16\x03\x01\x02\x00this is not HTTP\r\n\r\n"
 
 
+LARGEST_BODY = 1 << 20
+"""Bytes of a request's body."""
+
+
 class BodyTooLargeError(Exception):
     """The request's body is larger than the sandbox reads."""
 
@@ -29,6 +33,11 @@ class Incoming(Protocol):
     @property
     def method(self) -> str:
         """In upper case."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Where the caller sent it: scheme, host and port."""
         ...
 
     @property

@@ -196,7 +196,7 @@ class Endpoint:
 
     def _moved(self, request: Incoming, found: Moved) -> Answer:
         query = request.query_string
-        target = self.base_url + found.path + (f"?{query}" if query else "")
+        target = request.origin + found.path + (f"?{query}" if query else "")
         return self._count(Answer(status=found.status, headers={"Location": target}))
 
     def _admit(self, operation: str) -> tuple[dict[str, str], int | None]:

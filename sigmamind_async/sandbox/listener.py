@@ -133,6 +133,10 @@ class _SocketRequest:
         return self._request.method
 
     @property
+    def origin(self) -> str:
+        return f"{self._request.scheme}://{self._request.host}"
+
+    @property
     def path(self) -> str:
         return self._request.rel_url.raw_path
 
