@@ -14,6 +14,8 @@ from sigmamind_async.sandbox.switches import Switches
 OPERATIONS = {
     "search": numbers.search_numbers,
     "pricing": numbers.list_pricing,
+    "countries": numbers.list_countries,
+    "destinations": numbers.list_destinations,
     "purchase": numbers.purchase_number,
     "import": numbers.import_number,
     "update": numbers.update_number,
@@ -34,6 +36,8 @@ ROUTES = Routes(
         f"{_PHONE_NUMBERS}/plivo-numbers": {"GET": "search"},
         f"{_PHONE_NUMBERS}/sip-trunks": {"POST": "import"},
         "/v1/phone-number-pricing": {"GET": "pricing"},
+        "/v1/phone-country-rules/countries": {"GET": "countries"},
+        "/v1/phone-country-rules/enabled-network-groups": {"GET": "destinations"},
         "/v1/agents": {"GET": "agents.list"},
     },
     items={

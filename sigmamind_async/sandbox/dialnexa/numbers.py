@@ -9,7 +9,7 @@ from __future__ import annotations
 import attrs
 
 from sigmamind_async.sandbox.account import changed, releasing
-from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.answers import Json, finished, json_answer
 from sigmamind_async.sandbox.dialnexa import rules, views
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.paging import number_type, page_answer
@@ -49,6 +49,18 @@ def list_pricing(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     del account
     prices = [views.price_view(iso, name, call.switches) for iso, name in COUNTRIES.items()]
     return Outcome(answer=json_answer(200, prices))
+
+
+def list_countries(account: DialNexaAccount, call: ApiRequest) -> Outcome:
+    """List how the numbers of each country are made. Nothing is paged."""
+    rules = [views.country_view(iso, account.seed) for iso in COUNTRIES]
+    return Outcome(answer=json_answer(200, [finished(rule, call.switches) for rule in rules]))
+
+
+def list_destinations(account: DialNexaAccount, call: ApiRequest) -> Outcome:
+    """List the countries that may be called: all."""
+    del account, call
+    return Outcome(answer=json_answer(200, list(map(views.destination_view, COUNTRIES))))
 
 
 def purchase_number(account: DialNexaAccount, call: ApiRequest) -> Outcome:
