@@ -148,11 +148,14 @@ def _problems(parsed: Mapping[str, object], fields: Fields) -> list[Problem]:
 
 def _rule_problem(name: str, rule: Rule, parsed: Mapping[str, object]) -> Problem | None:
     if name not in parsed:
-        return Problem(kind="missing", name=name, said="is required") if rule.required else None
+        missing = Problem(kind="missing", name=name, said="is required", value=parsed)
+        return missing if rule.required else None
     if parsed[name] is None and rule.nullable:
         return None
     finding = rule.finding(parsed[name])
-    return None if finding is None else Problem(kind=finding[0], name=name, said=finding[1])
+    if finding is None:
+        return None
+    return Problem(kind=finding[0], name=name, said=finding[1], value=parsed[name])
 
 
 def without_secrets(known: Mapping[str, object], fields: Fields) -> dict[str, object]:
@@ -186,4 +189,6 @@ def whole_number(
         return int(text)
     bounds = f"of at least {lowest}" if highest == INT32_MAX else f"from {lowest} to {highest}"
     said = f"must be an integer {bounds}"
-    raise RefusedError(400, "", Problem(kind="range", name=name, said=said, place="query"))
+    raise RefusedError(
+        400, "", Problem(kind="range", name=name, said=said, place="query", value=text)
+    )

@@ -217,8 +217,10 @@ async def test_callers_from_elsewhere_are_turned_away(box: Sandbox, remote: str 
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 LOOPBACK = ["localhost", "127.0.0.1", "127.9.8.7", "[::1]", "[::ffff:127.0.0.1]", "x.localhost"]
-ELSEWHERE = ["evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "10.0.0.1", "[::]"]
-ELSEWHERE += ["0.0.0.0", "169.254.169.254", "localhost@evil.test", "2130706433", "", "evil test"]
+ELSEWHERE = [
+    *("evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "10.0.0.1", "[::]"),
+    *("0.0.0.0", "169.254.169.254", "localhost@evil.test", "2130706433", "", "evil test"),
+]
 
 
 async def called(

@@ -88,7 +88,9 @@ def _variant(parsed: Mapping[str, object]) -> Variant:
             return variant
     if "provider" in parsed:
         said = f"must be one of {', '.join(CREATE)}"
-        raise RefusedError(422, "", Problem(kind="choice", name="provider", said=said))
+        raise RefusedError(
+            422, "", Problem(kind="choice", name="provider", said=said, value=provider)
+        )
     return "twilio" if fits(parsed, CREATE["twilio"]) else "sip"
 
 
