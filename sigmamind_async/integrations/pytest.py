@@ -52,8 +52,9 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """The three platforms on loopback, fresh for this test, in a thread of their own.
 
     ``SIGMAMIND_API_KEY``, ``SIGMAMIND_BASE_URL`` and those of the other platforms lead there, so an
-    application that makes its clients from the environment needs no change. So do blocking test
-    clients: the sandbox does not live on the test's event loop.
+    application that makes its clients from the environment needs no change, unless it makes them
+    when it is imported: run its tests by ``sigmamind sandbox -- pytest``. Test clients that block
+    work too: the sandbox is not on the test's event loop.
     """
     from sigmamind_async.sandbox import SandboxThread
 
