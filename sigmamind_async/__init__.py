@@ -126,7 +126,12 @@ _HOMES = {
 }
 
 
+__version__: str
+
+
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("sigmamind-async")
     home = _HOMES.get(name)
     if home is None:
         hint = import_module(f"{__name__}.hints").name_hint(name)

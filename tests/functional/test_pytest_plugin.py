@@ -21,10 +21,15 @@ PLUGIN = (
     "no:cacheprovider",
 )
 
-README = Path(__file__).parents[2] / "README.md"
-[README_TEST] = re.findall(
-    r"^```python pytest\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL
-)
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "sigmamind_async/docs/how-to/test-your-code.md"]
+[SHOWN_TEST] = {
+    text
+    for page in PAGES
+    for text in re.findall(
+        r"^```python pytest\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
+    )
+}
 
 APPLICATION = """
 from sigmamind_async import SigmaMind
@@ -190,9 +195,9 @@ async def test_under_pytest_asyncio(sandbox_memory, sandbox_ledger):
 """
 
 
-def test_the_test_that_the_readme_shows_passes(pytester: pytest.Pytester) -> None:
+def test_the_test_that_readme_and_guide_show_passes(pytester: pytest.Pytester) -> None:
     """It needs no conftest, and eight lines."""
-    pytester.makepyfile(myapp=APPLICATION, test_orders=README_TEST)
+    pytester.makepyfile(myapp=APPLICATION, test_orders=SHOWN_TEST)
     pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=1)
 
 
