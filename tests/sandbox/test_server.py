@@ -362,3 +362,44 @@ async def test_serving_lasts_until_cancelled() -> None:
 def test_a_closed_sandbox_refuses_nothing() -> None:
     with pytest.raises(RuntimeError, match="not open"):
         Sandbox().refuse(1.0)
+
+
+def call_late(box: Sandbox, fault: Fault) -> None:
+    """Order a number whose answer does not come."""
+    box.sigmamind.script("create", [fault])
+    connection = HTTPConnection("127.0.0.1", port_of(box), timeout=60)
+    headers = {"X-API-Key": box.sigmamind.api_key, "Content-Type": "application/json"}
+    connection.request("POST", NUMBERS, b'{"countryCode":"US"}', headers)
+    if fault is Fault.LATE_COMMIT:
+        with contextlib.suppress(ConnectionError):
+            connection.getresponse()
+    connection.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.LATE_COMMIT, Fault.HANG_AFTER_COMMIT])
+def test_what_is_on_its_way_is_waited_for_from_any_thread(fault: Fault) -> None:
+    """A late commit, and no answer that hangs: this one would for an hour."""
+    with SandboxThread(faults=Faults(late=0.2, hang=3600.0)) as box:
+        for wait in (box.wait_settled, lambda: asyncio.run(box.settled())):
+            before = len(box.ledger)
+            call_late(box, fault)
+            while box.sigmamind.requests.by_fault[fault.value] == before:
+                time.sleep(0.001)
+            wait()
+            assert len(box.ledger) == before + 1
+
+
+async def test_only_another_thread_is_waited_for(box: Sandbox) -> None:
+    with pytest.raises(RuntimeError, match="await settled"):
+        box.wait_settled()
+    with pytest.raises(RuntimeError, match="await settled"):
+        Sandbox().wait_settled()
+
+
+async def test_a_sandbox_is_opened_once() -> None:
+    async with Sandbox() as box:
+        with pytest.raises(RuntimeError, match="opened before"):
+            await box.__aenter__()
+    with pytest.raises(RuntimeError, match="opened before"):
+        await box.__aenter__()
+    box.reset()  # and what it holds is still there
