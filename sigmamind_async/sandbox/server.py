@@ -113,7 +113,7 @@ class Sandbox(Conditions):
         self._host = host
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = asyncio.Event()
+        self._was_opened = False
         self._listeners: list[Listener] = []
         self.sigmamind = Endpoint(SigmaMindApi(seed), self, self._log)
         self.verbex = Endpoint(VerbexApi(seed), self, self._log)
@@ -134,8 +134,9 @@ class Sandbox(Conditions):
         return (self.sigmamind, self.verbex, self.dialnexa)
 
     async def __aenter__(self) -> Self:
-        if self._loop is not None or self._closed.is_set():
+        if self._was_opened:
             raise RuntimeError("the sandbox was opened before: make another one")
+        self._was_opened = True
         self._loop = asyncio.get_running_loop()
         if self._state_file is not None:
             self._log.file = StateFile(self._state_file)
@@ -158,14 +159,9 @@ class Sandbox(Conditions):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._closed.set()
         await self._undo.aclose()
         self._loop = None
         self._listeners.clear()
-
-    async def run_forever(self) -> None:
-        """Wait until the sandbox is closed."""
-        await self._closed.wait()
 
     def transport(self, platform: str = "sigmamind") -> SandboxTransport:
         """Return what carries a client's requests to *platform* here, without a socket.
@@ -295,11 +291,3 @@ class Sandbox(Conditions):
         except RuntimeError:
             running = None
         return None if self._loop is running else self._loop
-
-
-async def serve(box: Sandbox, *, ready: Callable[[Sandbox], None] | None = None) -> None:
-    """Run *box* until cancelled; *ready* is called once it listens."""
-    async with box:
-        if ready is not None:
-            ready(box)
-        await box.run_forever()

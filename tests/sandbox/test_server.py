@@ -12,14 +12,7 @@ from typing import Literal
 import aiohttp
 import pytest
 
-from sigmamind_async.sandbox import (
-    Fault,
-    Faults,
-    RateLimit,
-    Sandbox,
-    SandboxThread,
-    serve,
-)
+from sigmamind_async.sandbox import Fault, Faults, RateLimit, Sandbox, SandboxThread
 from sigmamind_async.sandbox.messages import ApiRequest, Outcome
 from tests.sandbox.support import DIALNEXA, SIGMAMIND, VERBEX, Send, Vendor, every_vendor
 
@@ -322,10 +315,15 @@ def test_a_thread_serves_those_without_a_loop() -> None:
     assert "sandbox" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_a_thread_runs_coroutines_and_refuses() -> None:
-    thread = SandboxThread()
-    with thread as box:
-        thread.run(box.settled())
+async def test_closing_ends_what_is_connected() -> None:
+    async with Sandbox() as box:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(box))
+    assert await reader.read() == b""
+    writer.close()
+
+
+def test_a_thread_refuses() -> None:
+    with SandboxThread() as box:
         box.refuse(30.0)
         with pytest.raises(ConnectionRefusedError):
             status_of(port_of(box), box.sigmamind.api_key)
@@ -345,18 +343,6 @@ def test_other_processes_are_served() -> None:
         arguments = [(port_of(box), box.sigmamind.api_key)] * 4
         assert pool.starmap(status_of, arguments) == [200] * 4
         assert box.sigmamind.requests.total == 4
-
-
-async def test_serving_lasts_until_cancelled() -> None:
-    ready: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(Sandbox(), ready=ready.set_result))
-    box = await ready
-    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(box))
-    writer.close()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await reader.read() == b""
 
 
 def test_a_closed_sandbox_refuses_nothing() -> None:
