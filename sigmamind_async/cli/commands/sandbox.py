@@ -30,7 +30,8 @@ def sandbox(
         str,
         Parameter(
             allow_leading_hyphen=True,
-            help="Command to run with the environment set, after --; its exit code is returned.",
+            metavar="-- COMMAND",
+            help="Command to run with the environment set; its exit code is returned.",
         ),
     ],
     port: Annotated[
