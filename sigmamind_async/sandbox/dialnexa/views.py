@@ -10,7 +10,7 @@ from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.dialnexa.records import Agent, PhoneNumber
 from sigmamind_async.sandbox.messages import Answer, ApiRequest
 from sigmamind_async.sandbox.refusals import Refusal
-from sigmamind_async.sandbox.stock import COUNTRIES, NUMBERING_PLANS
+from sigmamind_async.sandbox.stock import NUMBERING_PLANS
 from sigmamind_async.sandbox.switches import Switches
 
 
@@ -141,12 +141,12 @@ def _version_view(agent: Agent, number: int, switches: Switches) -> Json:
     return finished(view, switches)
 
 
-def price_view(country: str, name: str, switches: Switches) -> Json:
+def price_view(country: str, switches: Switches) -> Json:
     """Return what a number of a country costs."""
     view: Json = {
         "telephony_provider_id": "tp_abc123xyz789",
         "country_iso": country,
-        "country_name": name,
+        "country_name": NUMBERING_PLANS[country].name,
         "credit_cost": "500.0000",
         "created_at": "2026-03-01T10:00:00.000Z",
         "updated_at": "2026-03-01T10:00:00.000Z",
@@ -182,7 +182,7 @@ def _rule(country: str) -> Json:
     plan = NUMBERING_PLANS[country]
     return {
         "country_iso": country,
-        "country_name": COUNTRIES[country],
+        "country_name": plan.name,
         "calling_code": plan.calling_code,
         "prefixes": [str(area) for area in plan.areas],
     }
