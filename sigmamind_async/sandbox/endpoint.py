@@ -180,7 +180,8 @@ class Endpoint:
         if isinstance(found, Moved):
             return self._moved(request, found)
         if not self.backend.is_authorized(request.headers, self.api_key):
-            return self._refused(401, "Invalid or missing API key", found.path)
+            # The words of DialNexa, the only ones that are documented.
+            return self._refused(401, "API key is missing or invalid", found.path)
         if isinstance(found, NoRoute):
             return self._refused_route(found)
         headers, status = self._admit(operation)

@@ -44,7 +44,7 @@ async def test_every_request_needs_the_key(
 ) -> None:
     response = await send("GET", path or vendor.numbers, headers=vendor.headers(key))
     assert response.status == 401
-    assert (await response.json())[vendor.error_message] == "Invalid or missing API key"
+    assert (await response.json())[vendor.error_message] == "API key is missing or invalid"
 
 
 async def test_each_platform_has_a_key_of_its_own(box: Sandbox) -> None:
