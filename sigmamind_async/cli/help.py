@@ -76,7 +76,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "worker": Command("fleet:worker", "workers", "--postgres --concurrency 50",
         "Carry out the operations of a PostgreSQL queue until SIGTERM or Ctrl-C."),
     "sandbox": Command("sandbox:sandbox", "sandbox", "--faults 0.1 --rate 50",
-        "Run copies of the platforms on this machine until Ctrl-C."),
+        "Run copies of the platforms on this machine, for one command or until Ctrl-C."),
     "demo": Command("sandbox:demo", "sandbox", "--seed 7",
         "Kill a job while it buys, resume it, and audit what was bought."),
     "completion": Command("setup:completion", "environment",
@@ -200,7 +200,7 @@ def _groups(arguments: Sequence[Argument]) -> list[tuple[str, list[Argument]]]:
 
 
 def _placeholder(argument: Argument) -> str:
-    word = argument.name.lstrip("-").upper()
+    word = argument.parameter.metavar or argument.name.lstrip("-").upper()
     return word if argument.required else f"[{word}]"
 
 

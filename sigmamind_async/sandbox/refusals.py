@@ -27,13 +27,16 @@ ProblemKind = Literal[
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """One thing wrong with a request. It never repeats the value, which may be a secret."""
+    """One thing wrong with a request."""
 
     kind: ProblemKind
     name: str = ""
     """The field or query parameter; empty for the body as a whole."""
     said: str
-    """What follows the name in a sentence; for the body as a whole, the sentence."""
+    """What follows the name in a sentence; for the body as a whole, the sentence. It never repeats
+    the value, which may be a secret."""
+    value: object = attrs.field(default=None, repr=False)
+    """What was given there, or what lacks the field: some frameworks repeat it."""
     place: Literal["body", "query"] = "body"
 
     @property

@@ -368,8 +368,8 @@ def test_an_option_that_a_platform_lacks(inside: Inside, words: tuple[str, ...],
 @pytest.mark.usefixtures("imported")
 def test_secrets_arrive_and_are_never_shown(cli: Cli, inside: Inside, on: tuple[str, str]) -> None:
     """Every output is searched for them; here it is seen that they were really given."""
-    platform = next(each for each in cli.box.endpoints if each.tower.name == on[1])
-    kept: dict[str, str] = platform.tower.account.secrets  # type: ignore[attr-defined]
+    platform = next(each for each in cli.box.endpoints if each.name == on[1])
+    kept: dict[str, str] = platform.backend.account.secrets
 
     assert cli.trunk_password in kept.values()
     assert cli.trunk_password not in inside("numbers", "list", *on, "--json").out

@@ -231,7 +231,7 @@ def test_a_key_of_another_account_is_refused(cli: Cli, inside: Inside) -> None:
     path = cli.fleet(2)
     inside("apply", cli.write(path.name, path.read_text().splitlines()[0]), *buy(1))
     other = {"SIGMAMIND_API_KEY": cli.box.verbex.api_key}
-    cli.box.sigmamind.tower.account.clear()  # type: ignore[attr-defined]
+    cli.box.sigmamind.backend.account.clear()
     cli.box.sigmamind.api_key = cli.box.verbex.api_key
     refused = inside("apply", cli.fleet(2), *buy(2), **other)
     accepted = inside("apply", cli.fleet(2), *buy(2), "--accept-key", "--skip-bad", **other)

@@ -236,7 +236,7 @@ def test_the_journal_of_another_account_does_not_count(
     cli: Cli, inside: Inside, applied: Path
 ) -> None:
     """Negative control: the numbers that it has bought are not in this account."""
-    cli.box.sigmamind.tower.account.clear()  # type: ignore[attr-defined]
+    cli.box.sigmamind.backend.account.clear()
     done = inside("apply", cli.write("copy.csv", ROWS), *BUY)
 
     assert (done.code, len(bought(cli))) == (0, 4)

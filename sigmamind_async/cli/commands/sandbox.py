@@ -30,7 +30,8 @@ def sandbox(
         str,
         Parameter(
             allow_leading_hyphen=True,
-            help="Command to run with the environment set, after --; its exit code is returned.",
+            metavar="-- COMMAND",
+            help="Command to run with the environment set; its exit code is returned.",
         ),
     ],
     port: Annotated[
@@ -75,13 +76,7 @@ def sandbox(
     """Run a copy of each platform on loopback until Ctrl-C, or until a command has ended."""
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
-    from sigmamind_async.sandbox import (
-        Faults,
-        RateLimit,
-        Sandbox,
-        SandboxThread,
-        StateFileError,
-    )
+    from sigmamind_async.sandbox import RateLimit, Sandbox, SandboxThread, StateFileError
 
     if command and (detach or json):
         raise CommandError(f"{'--detach' if detach else '--json'} does not apply with a command")
@@ -94,7 +89,7 @@ def sandbox(
     limit = None if rate is None else RateLimit(per_second=rate, burst=max(1, round(rate)))
     settings: SandboxSettings = {
         "seed": seed,
-        "faults": Faults(share=faults),
+        "faults": faults,
         "rate_limit": limit,
         "state_file": state,
         "port": port,
@@ -121,7 +116,7 @@ async def _serve(box: Sandbox, output: Output) -> None:
         async with box:
             endpoints = [
                 SandboxEndpoint(
-                    platform=each.tower.name,
+                    platform=each.name,
                     base_url=each.base_url,
                     api_key=each.api_key,
                     openapi_url=f"{each.base_url}/openapi.json",
@@ -210,7 +205,10 @@ def _detach(words: Sequence[str], output: Output) -> int:
     for each in found:
         del each["type"], each["version"]
     _show_endpoints([SandboxEndpoint(**each) for each in found], output)
-    output.log(f"Running as process {process.pid} until: kill {process.pid}")
+    if output.closed:  # nobody has learned where it is, or how to end it
+        process.terminate()
+    else:
+        output.log(f"Running as process {process.pid} until: kill {process.pid}")
     return Exit.DONE
 
 

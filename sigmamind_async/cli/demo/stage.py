@@ -68,7 +68,7 @@ class Stage:
     @property
     def platforms(self) -> list[str]:
         """All platforms, by name."""
-        return [endpoint.tower.name for endpoint in self.box.endpoints]
+        return [endpoint.name for endpoint in self.box.endpoints]
 
     @property
     def bought(self) -> int:
