@@ -68,7 +68,7 @@ async def test_the_settle_time_is_what_prevents_a_second_purchase(
 ) -> None:
     """A request that is carried out late is bought a second time by who does not wait for it."""
     async with Sandbox(faults=Faults(late=LATE)) as box:
-        box.script("create", [Fault.LATE_COMMIT])
+        box.sigmamind.script("create", [Fault.LATE_COMMIT])
         async with (
             SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as client,
             SqliteJournal(tmp_path / "orders.db") as journal,

@@ -105,7 +105,7 @@ async def test_a_page_of_nginx_is_told_by_its_title(tmp_path: Path) -> None:
 async def test_an_upstream_that_acts_and_is_cut_off_is_looked_up(tmp_path: Path) -> None:
     """A 504 after the platform went on: everything was bought, once, and found again."""
     with in_front(tmp_path, server="proxy_read_timeout 1s;") as (box, client_of):
-        box.script("create", ["hang_after_commit"] * 3)
+        box.sigmamind.script("create", ["hang_after_commit"] * 3)
         async with client_of() as client:
             values = [CreatePhoneNumber(phone_number=number) for number in NUMBERS[:20]]
             result = await client.phone_numbers.create_many(values)
