@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.postgres import Server
 from sigmamind_async import JournalError, OutcomeUnknownError
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.dialects import WITH_SECRET, Dialect
-from tests.functional.postgres import Server
 from tests.functional.support import KEY, PASSWORD
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times

@@ -20,6 +20,7 @@ import attrs
 import pytest
 from aiohttp.connector import Connection
 
+from harness.ports import closed_port
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response, Verdict
 from sigmamind_async.responses.verdict import classify
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport
@@ -375,13 +376,6 @@ def test_without_a_connection_nothing_was_sent(
     came = run(main())
     assert isinstance(came, Fault)
     assert classify(came, connected=mark.may_have_left) is NOT_SENT
-
-
-def closed_port() -> int:
-    """Return a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port: int = nobody.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("handed_in", [False, True], ids=["own", "theirs"])

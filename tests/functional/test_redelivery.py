@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 import pytest
 
+from harness.postgres import Server
 from sigmamind_async.sandbox import Sandbox
-from tests.functional.postgres import Server
 from tests.functional.support import run_script
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times

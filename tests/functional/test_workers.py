@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.ports import closed_port
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import APIConnectionError
 from sigmamind_async.limiter.gate import Gate
@@ -196,7 +197,7 @@ async def test_what_others_plan_in_the_journal_is_not_taken_up(
     """A script of one's own, which could not reach the platform, decides itself when to go on."""
     async with (
         PostgresJournal(base.dsn) as journal,
-        SigmaMind("key", base_url="http://127.0.0.1:1", retry=ONCE) as client,
+        SigmaMind("key", base_url=f"http://127.0.0.1:{closed_port()}", retry=ONCE) as client,
     ):
         provisioner = Provisioner(client, journal)
         with pytest.raises(APIConnectionError):

@@ -10,9 +10,9 @@ import time
 import attrs
 import pytest
 
-from benchmarks.purchases import Verdict
-from benchmarks.workers import Plan, judge, run
-from tests.functional.postgres import Server, running
+from harness.postgres import Server, running
+from harness.purchases import Verdict
+from harness.workers import Plan, judge, run
 from tests.functional.test_kill9 import row
 from tests.functional.workers import database
 from tests.ledgers import ledger_of

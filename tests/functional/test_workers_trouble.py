@@ -13,12 +13,12 @@ import pytest
 from procrastinate import App, PsycopgConnector
 from procrastinate.types import JSONDict
 
-from benchmarks.consumer import bare
+from harness.consumer import bare
+from harness.postgres import Server, running
 from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from sigmamind_async.workers import Queue, Worker
 from sigmamind_async.workers.connector import WorkerConnector
-from tests.functional.postgres import Server, running
 from tests.functional.relay import Relay, relay_to
 from tests.functional.workers import (
     EVERY_SECOND,

@@ -12,8 +12,8 @@ from functools import partial
 
 import pytest
 
-from benchmarks.limits import Bucket, Limit, Window, retry_after
-from benchmarks.simulator import Job, Server
+from harness.limits import Bucket, Limit, Window, retry_after
+from harness.simulator import Job, Server
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
 from sigmamind_async.limiter.rate import Admitted
