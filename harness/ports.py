@@ -1,11 +1,13 @@
 """Ports of loopback: one where nobody listens, and free ones for servers that must be told one."""
 
+import atexit
 import random
 import socket
 from pathlib import Path
 
 _HELD = socket.socket()  # has a port, which nobody else can get, and does not listen
 _HELD.bind(("127.0.0.1", 0))
+atexit.register(_HELD.close)
 _SYSTEM = random.SystemRandom()  # the common one draws the same in every worker of pytest
 
 
