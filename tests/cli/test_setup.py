@@ -108,7 +108,7 @@ def test_an_account_without_a_key_is_skipped_and_none_at_all_is_a_failure(inside
 
 
 def test_rows_that_are_not_settled_are_a_warning_with_the_command(cli: Cli, inside: Inside) -> None:
-    cli.box.sigmamind.script("create", ["reset_before_commit"])
+    cli.box.script("create", ["reset_before_commit"])
     path = cli.fleet(1)
     inside("apply", path, "--max-purchases", 1, "--yes", "--deadline", 0.5)
     done = inside("doctor", path)
@@ -220,7 +220,7 @@ def test_a_profile_is_the_only_source_of_accounts(
 def test_the_command_to_go_on_with_names_the_profile(
     cli: Cli, inside: Inside, profile: dict[str, str]
 ) -> None:
-    cli.box.sigmamind.script("create", ["reset_before_commit"])
+    cli.box.script("create", ["reset_before_commit"])
     words = ("apply", cli.fleet(1), "--max-purchases", 1, "--yes", "--deadline", 0.5)
     done = inside(*words, "--profile", "work", **profile)
 

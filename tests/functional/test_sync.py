@@ -308,7 +308,7 @@ def test_an_order_is_carried_out_once(client: SigmaMind, box: Sandbox, tmp_path:
 
 
 def test_orders_of_a_job(client: SigmaMind, box: Sandbox) -> None:
-    box.sigmamind.script("create", [Fault.RESET_AFTER_COMMIT])
+    box.script("create", [Fault.RESET_AFTER_COMMIT])
     with MemoryJournal() as journal:
         provisioner = Provisioner(client, journal)
         rows = ((f"row-{i}", CreatePhoneNumber(country_code="US")) for i in range(5))
@@ -398,7 +398,7 @@ async def test_a_client_that_is_left_open_ends_with_the_process(box: Sandbox) ->
 @pytest.mark.parametrize("job", [False, True], ids=["call", "job"])
 async def test_ctrl_c_ends_a_call_and_says_what_may_have_happened(job: bool) -> None:
     with SandboxThread(seed=1, faults=Faults(hang=60.0)) as box:
-        box.sigmamind.script("create", [Fault.HANG_AFTER_COMMIT])
+        box.script("create", [Fault.HANG_AFTER_COMMIT])
         end = box.sigmamind
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-c", f"JOB = {job}\n{PREAMBLE}{CTRL_C}"),
