@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.ports import closed_port
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import APIConnectionError
 from sigmamind_async.events import CallFinished, OperationChanged
@@ -224,7 +225,7 @@ async def test_what_others_plan_in_the_journal_is_not_taken_up(
     """A script of one's own, which could not reach the platform, decides itself when to go on."""
     async with (
         PostgresJournal(base.dsn) as journal,
-        SigmaMind("key", base_url="http://127.0.0.1:1", retry=ONCE) as client,
+        SigmaMind("key", base_url=f"http://127.0.0.1:{closed_port()}", retry=ONCE) as client,
     ):
         provisioner = Provisioner(client, journal)
         with pytest.raises(APIConnectionError):

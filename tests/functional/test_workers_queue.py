@@ -15,6 +15,7 @@ from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 from psycopg.rows import dict_row
 
+from harness.postgres import Server
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError, JournalError
 from sigmamind_async.platforms.sigmamind import (
     CreatePhoneNumber,
@@ -26,7 +27,6 @@ from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.values import Secret, SecretReference
 from sigmamind_async.workers import Queue
-from tests.functional.postgres import Server
 from tests.functional.support import NUMBER, PASSWORD, error_of
 from tests.functional.workers import Database, database, purchase, worker
 

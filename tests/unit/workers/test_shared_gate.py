@@ -13,8 +13,8 @@ from typing import cast
 
 import pytest
 
-from benchmarks.limits import Bucket, Limit, Window, retry_after
-from benchmarks.simulator import Job, Server
+from harness.limits import Bucket, Limit, Window, retry_after
+from harness.simulator import Job, Server
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
 from sigmamind_async.limiter.rate import AdaptiveRate, Admitted

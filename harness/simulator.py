@@ -17,8 +17,8 @@ from typing import Any
 
 import attrs
 
-from benchmarks.limits import EPOCH, Answer, Limit
-from benchmarks.servers import Case
+from harness.limits import EPOCH, Answer, Limit
+from harness.servers import Case
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.responses.headers import BUCKET, Remaining, remaining, retry_after

@@ -6,9 +6,9 @@ import attrs
 import pytest
 
 from benchmarks.limiter import misses
-from benchmarks.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
-from benchmarks.simulator import run
 from benchmarks.timeline import timeline
+from harness.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
+from harness.simulator import run
 from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unmeasured")]  # the same many times
