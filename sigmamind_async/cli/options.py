@@ -66,7 +66,7 @@ class RequestOptions:
         Parameter(
             negative=(),
             validator=Number(gte=400, lte=599),
-            help="Another status, beside 429, with which a rate limiter in front of the platform"
+            help="A status other than 429 with which a rate limiter in front of the platform"
             " refuses requests. May be repeated.",
         ),
     ] = ()

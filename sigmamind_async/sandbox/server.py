@@ -75,7 +75,7 @@ class Sandbox(Conditions):
             "list_lag": list_lag,
         }
         if port > _LAST_PORT - 2:
-            message = f"port must be at most {_LAST_PORT - 2}: each platform has one of its own"
+            message = f"port must be at most {_LAST_PORT - 2}: each platform has its own"
             raise ValueError(message)
         self._books = Books()
         self._state_file = state_file
