@@ -1,8 +1,9 @@
-"""Measures everything, and writes it where the README shows it.
+"""Measures everything, and writes it where the guide shows it.
 
 ``python -m benchmarks publish`` leaves in ``benchmarks/results`` the figures as JSON, the charts as
-SVG and the baseline of ``regression``, and in the README the tables between their markers. It takes
-as long as a million updates do; ``--calls`` makes them fewer, and the README then says so.
+SVG and the baseline of ``regression``, and in the guide's page about performance the table between
+its markers. It takes as long as a million updates do; ``--calls`` makes them fewer, and the page
+then says so.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from benchmarks.report import Part
 from benchmarks.tables import GOALS_HEAD, goal_rows, markdown
 
 RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "sigmamind_async/docs/explanation/performance.md"
 ARRANGEMENT = (
     "One core for the client: 100 calls under way, a PATCH with six fields, a record of about ten"
     " back; plain HTTP on loopback, the server in a process of its own. Alternated blocks in one"
@@ -31,13 +32,13 @@ ARRANGEMENT = (
 
 
 def write(part_list: Sequence[Part], machine: str) -> None:
-    """Write the results of *part_list*: JSON, charts, and the README's table."""
+    """Write the results of *part_list*: JSON, charts, and the guide's table."""
     RESULTS.mkdir(exist_ok=True)
     results = as_json(part_list, machine)
     (RESULTS / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     for name, chart in charts(results).items():
         (RESULTS / f"{name}.svg").write_text(svg(chart))
-    README.write_text(with_table(README.read_text(), results))
+    PAGE.write_text(with_table(PAGE.read_text(), results))
 
 
 def as_json(part_list: Sequence[Part], machine: str) -> dict[str, Any]:
@@ -48,19 +49,19 @@ def as_json(part_list: Sequence[Part], machine: str) -> dict[str, Any]:
     }
 
 
-# --- the README's table ----------------------------------------------------------------------
+# --- the guide's table -----------------------------------------------------------------------
 
 
-def with_table(readme: str, results: Mapping[str, Any]) -> str:
-    """Return *readme* with the table of *results* between its markers."""
+def with_table(page: str, results: Mapping[str, Any]) -> str:
+    """Return *page* with the table of *results* between its markers."""
     table = "\n".join(table_lines(results))
     marked = re.compile("(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
-    assert marked.search(readme), "the README has no place for the figures"
-    return marked.sub(lambda found: f"{found[1]}{table}\n{found[2]}", readme)
+    assert marked.search(page), "the page has no place for the figures"
+    return marked.sub(lambda found: f"{found[1]}{table}\n{found[2]}", page)
 
 
 def table_lines(results: Mapping[str, Any]) -> list[str]:
-    """Return the lines that the README shows of *results*."""
+    """Return the lines that the guide shows of *results*."""
     figures = sorted(
         (Figure(**one) for one in results["figures"]), key=lambda one: list(GOALS).index(one.goal)
     )

@@ -103,10 +103,15 @@ _INDENT: Final = 30
 _WIDEST: Final = 100
 
 
+def split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return *words* before ``--``, where options are, and those from it on, which are none."""
+    end = words.index("--") if "--" in words else len(words)
+    return list(words[:end]), list(words[end:])
+
+
 def asks_for_help(words: Sequence[str]) -> bool:
     """Return whether ``--help`` is among *words*, before a ``--``."""
-    before = words[: words.index("--")] if "--" in words else words
-    return not _HELP_FLAGS.isdisjoint(before)
+    return not _HELP_FLAGS.isdisjoint(split_at_dashes(words)[0])
 
 
 def find_command(words: Sequence[str]) -> tuple[str, list[str]]:

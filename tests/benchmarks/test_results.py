@@ -1,4 +1,4 @@
-"""What the README shows is what was measured."""
+"""What the guide shows is what was measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.chart import svg
 from benchmarks.goals import GOALS
-from benchmarks.publish import README, RESULTS, charts, with_table
+from benchmarks.publish import PAGE, RESULTS, charts, with_table
 
 
 @pytest.fixture
@@ -17,19 +17,19 @@ def results() -> Any:
     return json.loads((RESULTS / "results.json").read_text())
 
 
-def test_the_readme_shows_the_stored_figures(results: Any) -> None:
+def test_the_guide_shows_the_stored_figures(results: Any) -> None:
     """A figure is measured, never typed."""
-    readme = README.read_text()
+    page = PAGE.read_text()
 
-    assert with_table(readme, results) == readme
+    assert with_table(page, results) == page
 
 
 def test_a_figure_that_was_changed_by_hand_is_found(results: Any) -> None:
     """The negative control."""
-    readme = README.read_text()
+    page = PAGE.read_text()
     results["figures"][0]["value"] += 1.0
 
-    assert with_table(readme, results) != readme
+    assert with_table(page, results) != page
 
 
 def test_the_charts_are_drawn_from_the_stored_figures(results: Any) -> None:

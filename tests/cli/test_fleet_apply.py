@@ -286,7 +286,7 @@ def test_a_row_that_fails_is_told_without_the_ids_of_operations(
     cli: Cli, inside: Inside, applied: Path
 ) -> None:
     cli.write("fleet.csv", FLEET.replace("Support", "Help"))
-    cli.box.script("update", ["conflict_409"])
+    cli.box.sigmamind.script("update", ["conflict_409"])
     done = inside("apply", applied)
 
     [row, *_] = done.out.splitlines()
@@ -320,7 +320,7 @@ def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
 
 
 def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
-    cli.box.script("create", ["hang_before_commit"] * 120)
+    cli.box.sigmamind.script("create", ["hang_before_commit"] * 120)
     process = cli.start("apply", many(cli, 120), "--max-purchases", 120, "--yes")
     # As many as the gate begins with, and one for the listing that was answered.
     until(lambda: cli.box.sigmamind.in_flight >= 11)

@@ -181,6 +181,8 @@ ENDPOINT = SandboxEndpoint(
     platform="verbex",
     base_url="http://127.0.0.1:1",
     api_key="made up",
+    openapi_url="http://127.0.0.1:1/openapi.json",
+    pid=123,
     environment={"VERBEX_API_KEY": "made up"},
 )
 
@@ -489,7 +491,10 @@ def test_numbers_without_a_test_call_are_named_together() -> None:
 
 
 def test_variables_of_a_sandbox_can_be_sourced() -> None:
-    assert drawn(SandboxStarted((ENDPOINT,))) == "export VERBEX_API_KEY='made up'"
+    assert drawn(SandboxStarted((ENDPOINT,))).splitlines() == [
+        "export VERBEX_API_KEY='made up'",
+        "export SIGMAMIND_SANDBOX_PID=123",
+    ]
 
 
 # ---------------------------------------------------------------- plans

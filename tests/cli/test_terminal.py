@@ -84,7 +84,7 @@ def test_a_terminal_shows_twenty_new_numbers_and_counts_the_others(cli: Cli) -> 
 
 
 def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--deadline", "0.5"])
 
     assert "buy-" in ESCAPES.sub("", seen)
@@ -108,7 +108,7 @@ def test_a_release_is_confirmed_by_the_number(cli: Cli, held: None, typed: str, 
 
 @pytest.mark.usefixtures("covered_processes")
 def test_a_status_is_coloured(cli: Cli, inside: Inside) -> None:
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     path = cli.fleet(2)
     inside("apply", path, *BUY_3, "--deadline", 0.5)
     code, seen = on_terminal(cli, ["status", path])

@@ -1,25 +1,48 @@
-"""``sigmamind explain``: the guide."""
+"""``sigmamind explain``: the guide, and what it says about one name.
+
+A topic is a page, or a section whose heading is nothing but names in code: an error, a state, an
+option, an exit code, a command, a variable, a column or a type of JSON object.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import Parameter
 
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.errors import suggest
+from sigmamind_async.errors import normalize_word, suggest
 
 GUIDE: Final = Path(__file__).parents[2] / "docs"
+SECTIONS: Final = {
+    "tutorials": "Tutorials",
+    "how-to": "How to",
+    "recipes": "Recipes",
+    "reference": "Reference",
+    "explanation": "Explanation",
+}
+"""The guide's folders, in the order of the list, with their titles."""
+
+_HEADING: Final = re.compile(r"^(##+) (.+)$")
+_NAMES: Final = re.compile(r"(`[^`]+`)(, `[^`]+`)*")
+_LINK: Final = re.compile(r"\[([^\]]+)\]\((?:[\w./-]*/)?([\w-]+)\.md(?:#[\w-]+)?\)")
 
 
 def explain(
-    page: Annotated[str | None, Parameter(help="Name of the page, such as fleet-files.")] = None,
-    /,
+    *topic: Annotated[
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="A page, an error, a state, an option, an exit code or a command.",
+        ),
+    ],
 ) -> None:
-    """Show *page*: rendered on a terminal, as Markdown anywhere else."""
-    text = _list_of_pages() if page is None else _read_page(page)
+    """Show what the guide says about *topic*: rendered on a terminal, as Markdown elsewhere."""
+    text = _find(" ".join(topic).partition("=")[0]) if topic else _list_of_pages()
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
@@ -30,19 +53,67 @@ def explain(
 
 
 def page_names() -> list[str]:
-    """Return the names of all pages."""
-    return sorted(path.stem for path in GUIDE.glob("*.md"))
+    """Return the names of all pages, in the order of the list."""
+    return [path.stem for folder in SECTIONS for path in sorted((GUIDE / folder).glob("*.md"))]
 
 
-def _read_page(name: str) -> str:
-    if name not in page_names():
-        raise CommandError(f"the guide has no page {name!r}{suggest(name, page_names())}")
-    return (GUIDE / f"{name}.md").read_text(encoding="utf-8")
+def read_page(name: str) -> str:
+    """Return a page; where it links to another one, the command that shows that one."""
+    [path] = GUIDE.glob(f"*/{name}.md")
+    return _LINK.sub(r"\1 (`sigmamind explain \2`)", path.read_text(encoding="utf-8"))
+
+
+def _find(topic: str) -> str:
+    """Return the page or the sections that *topic* names."""
+    pages = {normalize_word(name): name for name in page_names()}
+    word = _key(topic)
+    if word in pages:
+        return read_page(pages[word])
+    known, found = dict.fromkeys(pages.values()), list[str]()
+    for name in pages.values():
+        for names, section in _sections(read_page(name)):
+            known |= dict.fromkeys(names)
+            if word in map(_key, names):
+                found.append(f"{section}\n\nFrom `sigmamind explain {name}`.")
+    if not found:
+        hint = suggest(topic, known)
+        if not hint.startswith("; did you mean"):
+            hint = "; sigmamind explain lists its pages"
+        raise CommandError(f"the guide has nothing about {topic!r}{hint}")
+    return "\n\n---\n\n".join(found)
+
+
+def _key(name: str) -> str:
+    return normalize_word(name.removeprefix("sigmamind "))
+
+
+def _sections(text: str) -> Iterator[tuple[list[str], str]]:
+    """Yield each section whose heading is names in code: the names, and its text."""
+    lines, in_code = text.splitlines(), False
+    headings: list[tuple[int, int, str]] = []
+    for index, line in enumerate(lines):
+        in_code ^= line.startswith("```")
+        if not in_code and (heading := _HEADING.match(line)):
+            headings.append((index, len(heading[1]), heading[2]))
+    for index, level, title in headings:
+        if _NAMES.fullmatch(title):
+            ends = (below for below, other, _ in headings if below > index and other <= level)
+            section = "\n".join(lines[index : next(ends, len(lines))]).strip()
+            yield re.findall("`([^`]+)`", title), section
 
 
 def _list_of_pages() -> str:
-    lines = ["# Guide", "", "Show a page with `sigmamind explain PAGE`.", ""]
-    for name in page_names():
-        _, summary, *_ = _read_page(name).split("\n\n")
-        lines.append(f"- `{name}`: {' '.join(summary.split())}")
+    names = page_names()
+    lines = ["# Guide", "", "Show a page with `sigmamind explain PAGE`."]
+    for folder, title in SECTIONS.items():
+        lines += ["", f"## {title}", ""]
+        for name in names:
+            if (GUIDE / folder / f"{name}.md").exists():
+                _, summary, *_ = read_page(name).split("\n\n")
+                lines.append(f"- `{name}`: {' '.join(summary.split())}")
+    lines += [
+        "",
+        "An error, a state, an option, an exit code or a command is explained by its name:",
+    ]
+    lines += ["`sigmamind explain OutcomeUnknownError`, `sigmamind explain --settle-time`."]
     return "\n".join(lines)

@@ -57,7 +57,7 @@ def status(
 
     place = find_journal(file, journal)
     shown = Output.for_process(json=json)
-    states = frozenset(State) if json or rows else SHOWN
+    states = frozenset(State) if json or rows else None
     accounts, now = read_journal(place, _accounts_of(platform), states)
     is_settled = True
     for name, stored in used_accounts(accounts).items():
@@ -90,9 +90,12 @@ def used_accounts(accounts: Accounts) -> dict[str, list[Row]]:
 
 
 def read_journal(
-    place: JournalLocation, names: Collection[str], states: Collection[State]
+    place: JournalLocation, names: Collection[str], states: Collection[State] | None
 ) -> tuple[Accounts, float]:
-    """Return the counts of each account, its rows in *states*, and the time by its clock."""
+    """Return the counts of each account, its rows in *states*, and the time by its clock.
+
+    Without *states* the rows are those that are not settled.
+    """
     from sigmamind_async.cli.journal_location import FileJournal
 
     if isinstance(place, FileJournal):
@@ -105,13 +108,18 @@ def read_journal(
 
 
 async def _read_database(
-    place: JournalLocation, names: Collection[str], states: Collection[State]
+    place: JournalLocation, names: Collection[str], states: Collection[State] | None
 ) -> tuple[Accounts, float]:
     from sigmamind_async.provisioning.journal.protocol import clock_for
 
     async with place.opened(read_only=True) as journal:
         accounts = {
-            name: (await journal.counts(name), await journal.in_states(name, states))
+            name: (
+                await journal.counts(name),
+                await journal.unsettled(name)
+                if states is None
+                else await journal.in_states(name, states),
+            )
             for name in names
         }
         return accounts, clock_for(journal, time.time)()
@@ -157,7 +165,7 @@ def reconcile(
     decision.check()
     if restored:
         run(accept_restored(place))
-    accounts, _ = read_journal(place, _accounts_of(platform), frozenset(State))
+    accounts, _ = read_journal(place, _accounts_of(platform), frozenset(State) if only else None)
     chosen = used_accounts(accounts)
     if only:
         chosen = decision.choose([row for _, rows in accounts.values() for row in rows], place.name)

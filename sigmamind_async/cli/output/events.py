@@ -312,6 +312,8 @@ class SandboxEndpoint(Event):
     platform: str
     base_url: str
     api_key: str
+    openapi_url: str
+    pid: int
     environment: Mapping[str, str]
 
 

@@ -264,8 +264,9 @@ def _(shown: events.OrderPlaced, width: int | None) -> Iterator[Line]:
 
 @render.register(events.SandboxStarted)
 def _(shown: events.SandboxStarted, _: int | None) -> Iterable[Line]:
-    variables = [pair for each in shown.events for pair in each.environment.items()]
-    return [line(f"export {name}={shlex.quote(value)}") for name, value in variables]
+    variables = {key: text for each in shown.events for key, text in each.environment.items()}
+    variables |= {"SIGMAMIND_SANDBOX_PID": str(shown.events[0].pid)}
+    return [line(f"export {name}={shlex.quote(text)}") for name, text in variables.items()]
 
 
 @render.register(events.AuditResult)
