@@ -26,7 +26,8 @@ _REFERENCES: Final = ("_API_KEY", "_POSTGRES")
 OPTIONS: Final = {"--profile": "NAME", "--color": "WHEN", "--log-file": "FILE"}
 COLORS: Final = ("auto", "always", "never")
 
-_chosen: dict[str, str] = {}
+PROFILE_VARIABLE: Final = "SIGMAMIND_PROFILE"
+"""The profile of a command that names none."""
 
 
 def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -50,8 +51,6 @@ def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 def use_settings(found: Mapping[str, str]) -> None:
     """Set up this process as the settings say."""
-    _chosen.clear()
-    _chosen.update(found)
     if color := found.get("--color"):
         if color not in COLORS:
             raise CommandError(f"--color {color}: must be one of {', '.join(COLORS)}")
@@ -59,15 +58,11 @@ def use_settings(found: Mapping[str, str]) -> None:
             os.environ.pop(name, None)
         if color != "auto":
             os.environ["FORCE_COLOR" if color == "always" else "NO_COLOR"] = "1"
-    if name := found.get("--profile", ""):
+    if name := found.get("--profile") or os.environ.get(PROFILE_VARIABLE):
         _use_profile(name)
+        os.environ[PROFILE_VARIABLE] = name  # commands that are suggested name it too
     if file := found.get("--log-file"):
         _log_to(file)
-
-
-def profile_words() -> tuple[str, ...]:
-    """Return the option that chose the profile, for a further command."""
-    return ("--profile", _chosen["--profile"]) if "--profile" in _chosen else ()
 
 
 def _log_to(file: str) -> None:
@@ -106,7 +101,7 @@ def _use_profile(name: str) -> None:
             profiles = tomllib.load(stream)
     except FileNotFoundError:
         raise CommandError(
-            f"--profile {name}: there is no {file}; sigmamind explain environment shows one"
+            f"--profile {name}: there is no {file}; sigmamind explain profiles shows one"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CommandError(f"{file}: {error}") from None

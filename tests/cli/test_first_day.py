@@ -55,7 +55,7 @@ def test_the_first_day_of_an_operator(cli: Cli, until: Wait) -> None:
 
     # Ctrl-C in the middle: what is under way is settled, and the command to go on is shown.
     box.latency = (0.5, 0.5)
-    box.script("create", ["reset_before_commit"])
+    box.script("create", ["reset_before_commit"], platform="sigmamind")
     with Terminal(cli, "apply", "fleet.yaml", "--deadline", 3, "--settle-time", 0) as terminal:
         terminal.read_until("cancel: ")
         terminal.type(f"{ROWS}\n")

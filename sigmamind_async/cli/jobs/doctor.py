@@ -26,12 +26,12 @@ from sigmamind_async.cli.options import (
     POSTGRES_DEFAULT,
     POSTGRES_VARIABLE,
     RequestOptions,
+    profile_words,
 )
 from sigmamind_async.cli.other_journals import known_journals, state_folder
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import Diagnosis, DiagnosisList
 from sigmamind_async.cli.output.text import count_of, format_duration
-from sigmamind_async.cli.settings import profile_words
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.provisioning.journal.protocol import Status
 
