@@ -147,7 +147,7 @@ def overview(group: str = "") -> str:
     names = [name for name in COMMANDS if name.startswith(prefix)]
     rows = [(name.removeprefix(prefix), COMMANDS[name].sentence) for name in names]
     parts = [
-        _fill(GROUPS.get(group, _ROOT)),
+        fill(GROUPS.get(group, _ROOT)),
         f"Usage: {words} COMMAND",
         _section("Commands", rows),
     ]
@@ -178,7 +178,7 @@ def command_help(name: str, arguments: Iterable[Argument]) -> str:
         *(["[OPTIONS]"] if optional else []),
         *(_placeholder(argument) for argument in positional),
     ]
-    parts = [_fill(command.sentence), f"Usage: sigmamind {' '.join([name, *usage])}"]
+    parts = [fill(command.sentence), f"Usage: sigmamind {' '.join([name, *usage])}"]
     if positional:
         parts.append(_section("Arguments", map(_entry, positional)))
     parts += [_section(title, map(_entry, group)) for title, group in _groups(optional)]
@@ -240,7 +240,7 @@ def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
         if len(first) + 2 > indent:
             lines.append(first)
             first = ""
-        lines.append(_fill(meaning, first.ljust(indent), " " * indent))
+        lines.append(fill(meaning, first.ljust(indent), " " * indent))
     return "\n".join(lines)
 
 
@@ -248,7 +248,8 @@ def _ends(example: str, page: str) -> str:
     return f"Example: {example.rstrip()}\nGuide: {f'sigmamind explain {page}'.rstrip()}"
 
 
-def _fill(text: str, first: str = "", rest: str = "") -> str:
+def fill(text: str, first: str = "", rest: str = "") -> str:
+    """Return *text* in lines that fit the terminal; a long word stays in one piece."""
     return textwrap.fill(
         text,
         _width(),

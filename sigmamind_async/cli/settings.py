@@ -58,7 +58,7 @@ def use_settings(found: Mapping[str, str]) -> None:
             os.environ.pop(name, None)
         if color != "auto":
             os.environ["FORCE_COLOR" if color == "always" else "NO_COLOR"] = "1"
-    if name := found.get("--profile") or os.environ.get(PROFILE_VARIABLE):
+    if name := found.get("--profile", os.environ.get(PROFILE_VARIABLE, "")):
         _use_profile(name)
         os.environ[PROFILE_VARIABLE] = name  # commands that are suggested name it too
     if file := found.get("--log-file"):
@@ -105,7 +105,8 @@ def _use_profile(name: str) -> None:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CommandError(f"{file}: {error}") from None
-    if not isinstance(profile := profiles.get(name), dict):
+    profile = profiles.get(name)
+    if not isinstance(profile, dict):
         hint = suggest(name, dict.fromkeys(profiles))
         raise CommandError(f"{file} has no profile {name!r}{hint}")
     values = {
