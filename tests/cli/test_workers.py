@@ -108,9 +108,9 @@ def test_workers_carry_out_what_apply_hands_over(
     assert "stopping: what is under way is settled first" in ended.err
     assert "#1" not in ended.out
     assert sorted(line.split()[:4] for line in ended.out.splitlines()[:3]) == [
-        ["done", "sigmamind", "import", "own"],
         ["done", "sigmamind", "buy", "buy-0"],
         ["done", "sigmamind", "buy", "buy-1"],
+        ["done", "sigmamind", "import", "own"],
     ]
     assert re.search(r"^3 rows in .* s: 3 done", ended.out, re.MULTILINE), ended.out
 
