@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.errors import suggest
@@ -105,10 +105,10 @@ def _use_profile(name: str) -> None:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CommandError(f"{file}: {error}") from None
-    profile = profiles.get(name)
-    if not isinstance(profile, dict):
+    if not isinstance(profiles.get(name), dict):
         hint = suggest(name, dict.fromkeys(profiles))
         raise CommandError(f"{file} has no profile {name!r}{hint}")
+    profile = cast("dict[str, object]", profiles[name])
     values = {
         each: _checked_value(f"{file}: {name}", each, value) for each, value in profile.items()
     }

@@ -798,7 +798,8 @@ def test_a_browser_shows_and_prints_the_page(tmp_path: Path) -> None:
     """Light and dark differ, paper is a PDF, and what it made of the page has the summary."""
     file = tmp_path / "report.html"
     file.write_text(page(HEADER, tally_of(many(400)), traffic(30, 3)), encoding="utf-8")
-    light, dark, paper = (tmp_path / name for name in ("light.png", "dark.png", "paper.pdf"))
+    names = ("light.png", "dark.png", "phone.png", "paper.pdf")
+    light, dark, phone, paper = (tmp_path / name for name in names)
 
     shown = browse(
         tmp_path,
@@ -809,7 +810,9 @@ def test_a_browser_shows_and_prints_the_page(tmp_path: Path) -> None:
         f"--print-to-pdf={paper}",
     )
     browse(tmp_path, file, "--blink-settings=preferredColorScheme=0", f"--screenshot={dark}")
+    browse(tmp_path, file, "--window-size=390,1900", f"--screenshot={phone}")
 
+    assert phone.read_bytes().startswith(b"\x89PNG")
     assert "400 rows: 100 done, 100 failed, 100 unconfirmed, 100 skipped." in shown
     assert light.read_bytes().startswith(b"\x89PNG")
     assert dark.read_bytes().startswith(b"\x89PNG")

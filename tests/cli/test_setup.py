@@ -13,7 +13,7 @@ import pytest
 from sigmamind_async import fleet
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.help import COMMANDS
-from sigmamind_async.cli.jobs.doctor import _clock  # pyright: ignore[reportPrivateUsage]
+from sigmamind_async.cli.jobs.doctor import _clock
 from sigmamind_async.cli.settings import (
     PLATFORM_PREFIXES,
     PROFILE_VARIABLE,

@@ -348,7 +348,8 @@ class Application:
             file=given.name,
             journal=given.place.name,
             accounts=[
-                (name, client.runner.engine.base_url) for name, client in self.clients.items()
+                (name, describe_account(client).partition(" at ")[2])
+                for name, client in self.clients.items()
             ],
             resume=options.resume,
             bought=await self._count_bought(),
