@@ -326,7 +326,7 @@ def test_a_row_without_a_number_shows_its_label() -> None:
     assert re.findall(r'data-label="([^"]+)">([^<]*)<', texts) == [
         ("Label", "Night desk"),
         ("Platform", "sigmamind"),
-        ("Action", "purchase"),
+        ("Action", "buy"),
     ]
 
 
@@ -359,7 +359,7 @@ def test_the_report_of_a_command_names_its_row_its_account_and_its_own_words(cli
     assert done.code == 1
     assert complaints(text) == []
     assert "1 row failed 1 row: 1 failed. 0 numbers bought." in read.text
-    assert "desk Night <desk> sigmamind purchase" in read.text
+    assert "desk Night <desk> sigmamind buy" in read.text
     assert f"Account sigmamind at {cli.box.sigmamind.base_url}" in read.text
     assert " ".join(["sigmamind", *words]) in read.text
 

@@ -234,7 +234,7 @@ class Stage:
         with SandboxThread(seed=self.box.seed, latency=self.box.latency) as box:
             box.faults, box.rate_limit = self.box.faults, self.box.rate_limit
             with ThreadPoolExecutor(20) as pool:
-                [*pool.map(partial(_buy_until_answered, box.sigmamind), rows)]
+                pool.map(partial(_buy_until_answered, box.sigmamind), rows)
             bought = len(box.ledger.purchases)
         self.say(
             f"It bought {bought} numbers for {len(rows)} rows: {bought - len(rows)} too many, by"
