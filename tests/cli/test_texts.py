@@ -67,6 +67,7 @@ SCENES: dict[str, tuple[str, ...]] = {
         "plan changed.csv --journal fleet.csv.journal.db --allow-release",
         "export --platform sigmamind --out account.csv",
         "plan account.csv",
+        "export --platform verbex",
     ),
     "3-decisions": (
         LOST,
@@ -93,6 +94,8 @@ SCENES: dict[str, tuple[str, ...]] = {
         f"numbers reassign --from-agent {AGENT} --to-agent agent_0",
         f"numbers buy --country US --area-code 415 --count 2 --order desk {BUY}",
         f"numbers buy --country US --area-code 415 --count 2 {BUY}",
+        "numbers import +14155550177 --termination-uri sip.example.com --label Own",
+        "numbers import +14155550177 --termination-uri sip.example.com --label Own",
         "numbers release +14155550188",
         "numbers release +14155550188 --yes",
         "numbers verify --max-calls 0",
