@@ -24,7 +24,7 @@ from sigmamind_async import errors
 from sigmamind_async.cli.accounts import PLATFORMS
 from sigmamind_async.cli.app import cyclopts_app
 from sigmamind_async.cli.errors import Exit, exit_for
-from sigmamind_async.cli.help import COMMANDS, _entry, command_help
+from sigmamind_async.cli.help import COMMANDS, ROOT_OPTIONS, _entry, command_help
 from sigmamind_async.cli.options import POSTGRES_VARIABLE
 from sigmamind_async.client import Client
 from sigmamind_async.convert import wire_names
@@ -237,9 +237,10 @@ def options() -> Iterator[str]:
                 typed, text = _entry(argument)
                 meaning = (typed.removeprefix(", ".join(argument.names)).strip(), text)
                 found.setdefault(argument.names, {}).setdefault(meaning, []).append(command)
-    found[("--help", "-h")] = {("", "Show the help of a command, or of all."): [""]}
-    found[("--version",)] = {("", "Show the version."): [""]}
-    found[("--debug",)] = {("", "Show where an unexpected error happened."): [*COMMANDS]}
+    for typed, text in ROOT_OPTIONS:
+        option, _, value = typed.partition(" ") if "," not in typed else (typed, "", "")
+        takers = [""] if option == "--version" else [*COMMANDS]
+        found[tuple(option.split(", "))] = {(value, text): takers}
     for names, meanings in sorted(found.items()):
         yield f"## {_codes(names)}"
         for (value, text), commands in meanings.items():

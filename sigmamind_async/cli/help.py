@@ -152,13 +152,13 @@ def overview(group: str = "") -> str:
         _section("Commands", rows),
     ]
     if not group:
-        parts.append(_section("Options of every command", _ROOT_OPTIONS))
+        parts.append(_section("Options of every command", ROOT_OPTIONS))
     first = COMMANDS[names[0]]
     parts.append(_ends(f"sigmamind {names[0]} {first.example}", first.page if group else ""))
     return "\n\n".join(parts)
 
 
-_ROOT_OPTIONS: Final = (
+ROOT_OPTIONS: Final = (
     ("--help, -h", "Show this help, or that of a command."),
     ("--version", "Show the version."),
     ("--profile NAME", "Use the keys and addresses of a profile."),
@@ -166,6 +166,7 @@ _ROOT_OPTIONS: Final = (
     ("--color WHEN", "auto, always or never. Default: auto, which heeds NO_COLOR."),
     ("--debug", "Show where an unexpected error happened."),
 )
+"""Those of every command."""
 
 
 def command_help(name: str, arguments: Iterable[Argument]) -> str:

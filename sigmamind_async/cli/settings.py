@@ -32,6 +32,8 @@ PROFILE_VARIABLE: Final = "SIGMAMIND_PROFILE"
 
 def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return *words* without the options that are settings, and the values of those."""
+    if words[:1] == ["explain"]:  # what follows may be the name of any option
+        return [*words], {}
     rest: list[str] = []
     found: dict[str, str] = {}
     reading = iter(words)

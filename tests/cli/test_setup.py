@@ -281,6 +281,10 @@ def test_a_log_file_has_what_the_library_logs(cli: Cli, inside: Inside) -> None:
     assert inside("numbers", "list", "--log-file", cli.folder).code == 2
 
 
+def test_a_common_option_can_be_explained(inside: Inside) -> None:
+    assert "Use the keys and addresses of a profile." in inside("explain", "--profile").out
+
+
 def test_words_after_a_double_hyphen_are_no_settings() -> None:
     words = ["numbers", "get", "--", "--profile", "x"]
 
