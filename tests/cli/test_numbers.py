@@ -220,7 +220,7 @@ def test_a_refused_key_says_where_to_mend_it(inside: Inside) -> None:
 
 def test_a_lost_release_is_in_doubt_or_done(inside: Inside, held: Sandbox) -> None:
     """A release is repeated after silence, and a 404 then means that it is done."""
-    held.script("delete", ["reset_after_commit"])
+    held.sigmamind.script("delete", ["reset_after_commit"])
 
     assert inside("numbers", "release", NUMBER, "--yes").code == 0
 
