@@ -201,6 +201,16 @@ def test_two_copies_applied_at_once_buy_once(cli: Cli) -> None:
     assert not [*cli.folder.glob("*-buying")]
 
 
+def test_an_announcement_is_not_written_through_a_link(cli: Cli, inside: Inside) -> None:
+    path, other = cli.write("fleet.csv", ROWS), cli.write("other.txt", "kept")
+    link = Path(f"{path}.journal.db-buying")
+    link.symlink_to(other)
+    done = inside("apply", path, *BUY)
+
+    assert (done.code, bought(cli), link.is_symlink()) == (2, [], True)
+    assert other.read_text() == "kept"
+
+
 def test_the_list_of_journals_is_pruned(cli: Cli, inside: Inside, applied: Path) -> None:
     """Those whose folder is gone leave it first, and the latest ones stay."""
     known = cli.folder / "state" / "sigmamind" / "journals"
