@@ -60,11 +60,11 @@ class Endpoint:
     def __init__(self, tower: Tower, conditions: Conditions, books: Books) -> None:
         """Take what is this platform's own and what it shares with the others."""
         self.tower = tower
-        self.api_key = tower.first_key
+        self.api_key: str = tower.first_key
         """May be changed while it runs: requests with the old key are answered 401."""
-        self.base_url = f"https://{tower.name}.sandbox.invalid"
+        self.base_url: str = f"https://{tower.name}.sandbox.invalid"
         """Where it listens; in memory, an address that leads nowhere."""
-        self.requests = Requests()
+        self.requests: Requests = Requests()
         self._conditions = conditions
         self._books = books
         self._scripts: defaultdict[str, deque[Fault | None]] = defaultdict(deque)

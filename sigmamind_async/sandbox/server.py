@@ -115,9 +115,9 @@ class Sandbox(Conditions):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = asyncio.Event()
         self._listeners: list[Listener] = []
-        self.sigmamind = Endpoint(SigmaMindApi(seed), self, self._books)
-        self.verbex = Endpoint(VerbexApi(seed), self, self._books)
-        self.dialnexa = Endpoint(DialNexaApi(seed), self, self._books)
+        self.sigmamind: Endpoint = Endpoint(SigmaMindApi(seed), self, self._books)
+        self.verbex: Endpoint = Endpoint(VerbexApi(seed), self, self._books)
+        self.dialnexa: Endpoint = Endpoint(DialNexaApi(seed), self, self._books)
 
     def __setattr__(self, name: str, value: object) -> None:
         _check_operations(value)

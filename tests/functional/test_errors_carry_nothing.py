@@ -21,7 +21,6 @@ from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber, UpdatePhoneNumber
 from sigmamind_async.transport import AiohttpTransport, HttpRequest
-from sigmamind_async.transport.connections import Attempt
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,
@@ -182,8 +181,11 @@ async def test_an_exception_that_kept_its_origin_would_be_found(
     ) -> Response | Fault:
         session = transport._own.get()  # noqa: SLF001
         await session.open()
-        session.attempts[asyncio.current_task()] = Attempt(outgoing, mark)
-        await session.request(outgoing)
+        attempt = session.attempts.begin(outgoing, mark, seconds)
+        try:
+            await session.request(attempt)
+        finally:
+            session.attempts.end(attempt)
         raise AssertionError
 
     monkeypatch.setattr(transport_module.AiohttpTransport, "send", send)

@@ -132,3 +132,33 @@ def test_where_nobody_is_ever_parted_purchases_hold_up_updates_for_good(
 
     monkeypatch.setattr(kinds, "CERTAIN", 1e9)
     assert run(short, seed=1).seconds > 1.7 * short.ideal
+
+
+# ---------------------------------------------------------------- buckets with a name
+
+
+def test_kinds_in_buckets_of_other_names_have_rates_of_their_own() -> None:
+    rates = RateByKind()
+    for kind, bucket in [("GET", "read"), ("POST", "write"), ("PATCH", "write")]:
+        rates.name_bucket(kind, bucket)
+
+    assert rates.of("GET") is rates.common
+    assert rates.of("POST") is rates.of("PATCH") is not rates.common
+
+
+def test_a_wait_in_a_named_bucket_holds_for_all_kinds_in_it() -> None:
+    admission = Admission()
+    for kind, bucket in [("GET", "read"), ("POST", "write"), ("PATCH", "write")]:
+        admission.rates.name_bucket(kind, bucket)
+    admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
+
+    assert admission.pause_ends("PATCH") == admission.pause_ends("POST") == pytest.approx(40.0)
+    assert admission.try_take(11.0, 1, "GET")
+
+
+def test_names_that_change_with_every_response_change_nothing() -> None:
+    rates = RateByKind()
+    for number in range(100):
+        rates.name_bucket("GET", f"bucket {number}")
+
+    assert rates.separate == {}
