@@ -62,7 +62,7 @@ intersphinx_mapping = (
 )
 
 html_theme = "furo"
-html_title = f"sigmamind_async {release}"
+html_title = f"sigmamind-async {release}"
 html_copy_source = False
 
 
