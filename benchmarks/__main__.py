@@ -14,7 +14,7 @@ from types import ModuleType
 
 import attrs
 
-from benchmarks import commands, gate, paths, publish, purchases, regression, report, sdks
+from benchmarks import commands, limiter, paths, publish, purchases, regression, report, sdks
 from benchmarks.machine import machine
 from benchmarks.memory import MILLION
 from benchmarks.report import QUICK, Part, Scale
@@ -137,27 +137,6 @@ def regressions(chosen: argparse.Namespace, figures: Figures) -> bool:
 # --- what is counted -------------------------------------------------------------------------
 
 
-def throttles(chosen: argparse.Namespace, figures: Figures) -> bool:
-    """Run a job against every simulated platform; return whether each kept what is promised."""
-    rows = list(gate.compare(chosen.seeds))
-    figures["gate"] = [attrs.asdict(row) for row in rows]
-    print(f"\nOne job against simulated platforms, worst of {chosen.seeds}, in virtual time")
-    table(
-        ("", "times the ideal", "refused", "rows done", ""),
-        [
-            (
-                row.name,
-                f"{row.slower:.2f}",
-                f"{row.refused:.1%}",
-                f"{row.done:.0%}",
-                "" if row.kept else "not as promised",
-            )
-            for row in rows
-        ],
-    )
-    return all(row.kept for row in rows)
-
-
 def courses(_: argparse.Namespace, figures: Figures) -> bool:
     """Print what a reader has to follow."""
     figures["paths"] = paths.show()
@@ -166,25 +145,32 @@ def courses(_: argparse.Namespace, figures: Figures) -> bool:
 
 def buy(chosen: argparse.Namespace, figures: Figures) -> bool:
     """Run the purchases that were asked for; return whether all was right."""
+    in_memory = chosen.in_memory
+    settle_time = purchases.SETTLE_TIME_IN_MEMORY if in_memory else purchases.SETTLE_TIME
     plan = purchases.Plan(
-        count=chosen.count or (1_000 if chosen.peers else 10_000),
+        count=chosen.count or (1_000 if chosen.peers or in_memory else 10_000),
         faults=chosen.faults,
-        kills=chosen.kills,
+        kills=0 if in_memory else chosen.kills,
         seed=chosen.seed,
-        settle_time=chosen.settle_time,
+        late=purchases.LATE_IN_MEMORY if in_memory else purchases.LATE,
+        settle_time=settle_time if chosen.settle_time is None else chosen.settle_time,
     )
     figures["plan"] = attrs.asdict(plan)
     if chosen.peers:
         figures["peers"] = bargains(plan, chosen.peers_python)
         return True
-    with tempfile.TemporaryDirectory() as folder:
-        bought = purchases.run(plan, Path(folder, "orders.db"))
+    if in_memory:
+        bought = purchases.run_in_memory(plan)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            bought = purchases.run(plan, Path(folder, "orders.db"))
     figures["purchases"] = attrs.asdict(bought)
     print(
         f"\n{plan.count} purchases, {plan.faults:.0%} of the requests with one of"
-        f" {len(bought.faults)} kinds of faults, seed {plan.seed}: bought in {bought.seconds:.0f} s"
-        f" through {bought.kills} kill -9;\n{bought.adopted} numbers adopted,"
-        f" {bought.resent} operations sent again after a settle time of {plan.settle_time:g} s"
+        f" {len(bought.faults)} kinds of faults, seed {plan.seed}: bought in {bought.seconds:.1f} s"
+        f"{' of processor time' if in_memory else ''} through {bought.kills} kill -9;\n"
+        f"{bought.adopted} numbers adopted, {bought.resent} operations sent again"
+        f" after a settle time of {plan.settle_time:g} s"
     )
     table(
         ("bought twice", "lost", "paid for and unknown", "phantom"),
@@ -217,13 +203,10 @@ def of_purchases(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", type=float, default=0.2, help="share of faulty requests")
     parser.add_argument("--kills", type=int, default=12, help="least number of kill -9")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--settle-time", type=float, default=purchases.SETTLE_TIME, help="seconds")
+    parser.add_argument("--settle-time", type=float, help="seconds")
+    parser.add_argument("--in-memory", action="store_true", help="without sockets, in virtual time")
     parser.add_argument("--peers", action="store_true", help="compare with other clients instead")
     parser.add_argument("--peers-python", default=sys.executable, metavar="PATH")
-
-
-def of_gate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each server; worst shown")
 
 
 def of_peers(parser: argparse.ArgumentParser) -> None:
@@ -250,14 +233,14 @@ COMMANDS: dict[str, tuple[Command, ModuleType, Callable[[argparse.ArgumentParser
     "regression": (regressions, regression, of_regression),
     "publish": (publishing, publish, of_publish),
     "purchases": (buy, purchases, of_purchases),
-    "gate": (throttles, gate, of_gate),
+    "limiter": (limiter.show, limiter, limiter.add_arguments),
     "paths": (courses, paths, of_paths),
     "commands": (commands.show, commands, commands.add_arguments),
 }
 """What is run only when named: how, the module that describes it, its options."""
 
 try:
-    from benchmarks import shared_rate, workers
+    from benchmarks import scale, shared_rate, workers
 except ImportError:  # they need a PostgreSQL server, and the extra to speak to it
     pass
 else:
@@ -272,6 +255,7 @@ else:
         parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
         parser.add_argument("--postgres", metavar="DSN", help="an empty database to use")
 
+    COMMANDS["scale"] = (scale.measure, scale, scale.add_arguments)
     COMMANDS["workers"] = (workers.measure, workers, workers.add_arguments)
     COMMANDS["shared-rate"] = (admissions, shared_rate, of_shared_rate)
 

@@ -12,7 +12,7 @@ from functools import partial
 from benchmarks.buyer import ATTEMPT, Unlearned
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, SigmaMindError
 from sigmamind_async.limiter.rate import Admitted
-from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.provisioning import PostgresJournal, Row
 from sigmamind_async.workers import Account, Worker
 from sigmamind_async.workers.context import AccountWorker, Reschedule
 
@@ -31,8 +31,8 @@ class Deaf(Unlearned):
 class Bare(AccountWorker):
     """Buys whenever a job says so, as often as the queue repeats that."""
 
-    async def provision(self, op_id: str, attempts: int = 0) -> None:
-        del attempts
+    async def provision(self, op_id: str, attempts: int = 0, stored: Row | None = None) -> None:
+        del attempts, stored
         row = await self._read_row(op_id)
         try:
             await self.provisioner.client.run(await self._restore(row))

@@ -12,6 +12,10 @@ show for one that will never come: two runs bought 10 and 14 of 10,000 twice, tw
 ``--count 1000 --kills 3`` 11 and 13 of 1,000 (a job settles what is unconfirmed at its end, so a
 short one believes sooner).
 
+``--in-memory`` buys without sockets, from a sandbox in this process whose time is virtual: requests
+arrive up to a minute late, the settle time is the default one of 15 minutes, and what is measured
+is processor time. Nothing is killed.
+
 ``--peers`` buys from the same platform, without killing anybody, with the published clients of
 three other platforms as they are by default, but for a timeout as short as ours here. They are
 installed apart: ``pip install retell-sdk telnyx vapi-server-sdk`` into the interpreter that
@@ -34,8 +38,11 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.provisioning import Row, SqliteJournal, State
-from sigmamind_async.sandbox import Commit, Ledger
+from sigmamind_async import SigmaMind
+from sigmamind_async.platforms.sigmamind.models import CreatePhoneNumber
+from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, SqliteJournal, State
+from sigmamind_async.sandbox import REALISTIC_FAULTS, Commit, Faults, Ledger, Sandbox
+from sigmamind_async.testing import VirtualLoop, in_virtual_time
 
 HERE = Path(__file__).parent
 LATE = 10.0
@@ -96,6 +103,7 @@ class Report:
     verdict: Verdict
     kills: int
     seconds: float
+    """Of a clock; in memory, of the processor."""
     faults: dict[str, int]
     """Requests by the fault they met."""
     adopted: int
@@ -244,6 +252,47 @@ def buyer_process(plan: Plan, shop: Shop, *arguments: str) -> Iterator[subproces
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+# --- in memory -------------------------------------------------------------------------------
+
+LATE_IN_MEMORY = 60.0
+SETTLE_TIME_IN_MEMORY = 900.0
+
+
+def run_in_memory(plan: Plan) -> Report:
+    """Buy everything that *plan* says in virtual time, and judge it."""
+    began = time.process_time()
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        box, rows = runner.run(buy_in_memory(plan))
+    return Report(
+        verdict=judge(plan.count, box.ledger, rows),
+        kills=0,
+        seconds=time.process_time() - began,
+        faults=dict(box.sigmamind.requests.by_fault),
+        adopted=sum(row.adopted for row in rows),
+        resent=sum(row.attempt > 1 for row in rows),
+    )
+
+
+async def buy_in_memory(plan: Plan) -> tuple[Sandbox, list[Row]]:
+    faults = Faults(share=plan.faults, kinds=REALISTIC_FAULTS, hang=30.0, late=plan.late)
+    box = Sandbox(seed=plan.seed, faults=faults, list_lag=plan.lag)
+    client = in_virtual_time(SigmaMind(box.sigmamind.api_key, transport=box.transport()))
+    journal = MemoryJournal()
+    provisioner = Provisioner(client, journal, retry_unconfirmed=True, settle_time=plan.settle_time)
+    values = [
+        (name, CreatePhoneNumber(country_code="US", friendly_name=name))
+        for name in (f"row-{number}" for number in range(plan.count))
+    ]
+    for _ in range(RESTARTS):
+        ended = [outcome async for outcome in provisioner.run_many(values)]
+        if all(outcome.status == "done" for outcome in ended):
+            break
+        await asyncio.sleep(plan.settle_time)
+    await box.settled()
+    await provisioner.sweep()
+    return box, await journal.in_states("sigmamind", list(State))
 
 
 # --- the judgement ---------------------------------------------------------------------------

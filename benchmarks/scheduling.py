@@ -24,6 +24,7 @@ class Trivial:
     attempts = 1
     may_have_acted = False
     ignored: tuple[str, ...] = ()
+    request_id: str | None = None
     waits = False
 
     def ending(self) -> None:

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 import attrs
 
 from sigmamind_async.sandbox import Faults, Sandbox
+from sigmamind_async.sandbox.backend import JSON, ApiRequest, Moved, NoRoute, Outcome, Route
 from sigmamind_async.sandbox.sigmamind import SigmaMindApi
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import JSON, ApiRequest, Moved, NoRoute, Outcome, Route
 
 PURCHASE = "/v1/phone-numbers"
 PEERS = {

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sigmamind_async.bulk import BulkResult, Outcome, Progress, StopOn
+    from sigmamind_async.convert.portable import json_default
+    from sigmamind_async.engine import RawResponse
     from sigmamind_async.errors import (
         APIConnectionError,
         APIStatusError,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         SpendLimitError,
     )
     from sigmamind_async.limiter.gate import Gate, GateState
+    from sigmamind_async.paging import Listing, Page
     from sigmamind_async.platforms.dialnexa.client import DialNexa
     from sigmamind_async.platforms.sigmamind.client import SigmaMind
     from sigmamind_async.platforms.verbex.client import Verbex
@@ -57,13 +60,16 @@ __all__ = [
     "InsufficientFundsError",
     "InvalidRequestError",
     "JournalError",
+    "Listing",
     "NotFoundError",
     "Outcome",
     "OutcomeUnknownError",
+    "Page",
     "PermissionDeniedError",
     "PlanError",
     "Progress",
     "RateLimitError",
+    "RawResponse",
     "ResponseDecodeError",
     "RetryPolicy",
     "Secret",
@@ -75,6 +81,7 @@ __all__ = [
     "UNSET",
     "Unset",
     "Verbex",
+    "json_default",
 ]
 
 _HOMES = {
@@ -94,13 +101,16 @@ _HOMES = {
     "InsufficientFundsError": "errors",
     "InvalidRequestError": "errors",
     "JournalError": "errors",
+    "Listing": "paging",
     "NotFoundError": "errors",
     "Outcome": "bulk",
     "OutcomeUnknownError": "errors",
+    "Page": "paging",
     "PermissionDeniedError": "errors",
     "PlanError": "errors",
     "Progress": "bulk",
     "RateLimitError": "errors",
+    "RawResponse": "engine",
     "ResponseDecodeError": "errors",
     "RetryPolicy": "retry",
     "Secret": "values",
@@ -112,6 +122,7 @@ _HOMES = {
     "UNSET": "values",
     "Unset": "values",
     "Verbex": "platforms.verbex.client",
+    "json_default": "convert.portable",
 }
 
 
@@ -123,7 +134,8 @@ def __getattr__(name: str) -> object:
         return import_module("importlib.metadata").version("sigmamind-async")
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        hint = import_module(f"{__name__}.hints").name_hint(name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     return getattr(import_module(f"{__name__}.{home}"), name)
 
 

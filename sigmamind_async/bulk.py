@@ -61,6 +61,8 @@ class Outcome(Generic[V, T]):
     """Seconds from the row's start to its end."""
     ignored: tuple[str, ...] = ()
     """Fields that were sent and that the response shows with another value."""
+    request_id: str | None = None
+    """The platform's id of the latest request, where it gives one."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; secrets are masked."""
@@ -216,6 +218,11 @@ class PreparedCall(Protocol[T_co]):
     @property
     def ignored(self) -> tuple[str, ...]:
         """Fields that were sent and that the response shows with another value."""
+        ...
+
+    @property
+    def request_id(self) -> str | None:
+        """The platform's id of the latest request that was answered, where it gives one."""
         ...
 
     @property
@@ -410,9 +417,21 @@ class BulkRun(Generic[V, T]):
                 del self._running[worker]
                 self._streak.length = 0
                 elapsed, attempts, ignored = clock() - began, row.attempts, row.ignored
+                request_id = row.request_id
                 # Keyword arguments would take twice as long.
                 self._emit(
-                    Outcome(index, "done", value, result, None, None, attempts, elapsed, ignored)
+                    Outcome(
+                        index,
+                        "done",
+                        value,
+                        result,
+                        None,
+                        None,
+                        attempts,
+                        elapsed,
+                        ignored,
+                        request_id,
+                    )
                 )
                 # Counted last: an exception in here must not cost the row its outcome.
                 self.progress.done += 1
@@ -463,6 +482,7 @@ class BulkRun(Generic[V, T]):
             attempts=0 if row is None else row.attempts,
             elapsed=elapsed,
             ignored=() if row is None else row.ignored,
+            request_id=None if row is None else row.request_id,
         )
 
     def _emit(self, outcome: Outcome[V, T]) -> None:

@@ -12,7 +12,7 @@ import os
 import ssl as tls
 from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -28,11 +28,26 @@ from sigmamind_async.bulk import (
 )
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
-from sigmamind_async.engine import Engine, Limits
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError, suggest
-from sigmamind_async.events import Observer
+from sigmamind_async.engine import Engine, Limits, RawResponse
+from sigmamind_async.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    hint_at_arguments,
+    missing_attribute,
+    suggest,
+)
+from sigmamind_async.events import Observers, as_observer
 from sigmamind_async.limiter.gate import Gate
-from sigmamind_async.operation import Operation, Platform, Response
+from sigmamind_async.operation import Method, Operation, Platform
+from sigmamind_async.request_options import (
+    NO_OPTIONS,
+    HeaderMap,
+    QueryMap,
+    RequestOptions,
+    check_header_names,
+    check_user_agent_suffix,
+    request_operation,
+)
 from sigmamind_async.retry import RetryPolicy, RetryQuota
 from sigmamind_async.transport import (
     AiohttpOptions,
@@ -42,37 +57,23 @@ from sigmamind_async.transport import (
     is_host,
     proxy_of_environment,
 )
-from sigmamind_async.values import Secret, check_count, check_seconds
+from sigmamind_async.values import UNSET, Secret, Unset, check_count, check_seconds
 
 _GRACE_AFTER_ERROR = 5.0
 """Seconds that running requests get when an exception leaves the client's block."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 V = TypeVar("V")
-R = TypeVar("R", bound=RequestValue[Any])
+R = TypeVar("R", bound="RequestValue[Any] | Row")
+
+Row = Mapping[str, Any]
+"""A request by the names of its fields; a wrong one is the outcome of its row, not the end."""
 
 _PLACEHOLDER_KEY: Final = "+12025550100"
 """Valid as a key on all platforms, for a request that is built to be checked and never sent."""
 
 Operations = Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]
-
-
-@attrs.frozen(kw_only=True)
-class RawResponse(Generic[T]):
-    """A response as it came: a 2xx, or the 404 that shows an earlier removal succeeded."""
-
-    status: int
-    headers: dict[str, str] = attrs.field(hash=False, repr=False)
-    """By lower-case name."""
-    body: bytes = attrs.field(repr=False)
-    decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
-
-    def parse(self) -> T:
-        """Read the body as the typed call would.
-
-        Raises `ResponseDecodeError` for what cannot be read, and for a 2xx that is no success.
-        """
-        return self.decode(Response(status=self.status, headers=self.headers, body=self.body))
 
 
 @attrs.frozen
@@ -94,25 +95,29 @@ class Runner:
         *,
         stop_on: StopOn | None,
         progress: Progress | None,
+        build: Callable[[Mapping[str, Any]], RequestValue[T]] | None = None,
     ) -> BulkResult[R, T]:
         """Run *values*, each a request for the same call as *kind*, and keep every outcome.
 
-        Any other value fails its row, so that no number is bought by mistake.
+        A mapping is built, by *build* or the kind's ``from_dict``, when its row begins. Any other
+        value fails its row, so that no number is bought by mistake.
         """
-        return await self._collect(
-            values, lambda value: self._require_kind(kind, value), stop_on, progress
-        )
+
+        def make(value: R) -> RequestValue[T]:
+            return self._require_kind(kind, value, build)
+
+        return await self._collect(values, make, stop_on, progress)
 
     async def change_all(
         self,
-        values: Iterable[V | str] | AsyncIterable[V | str],
+        values: Iterable[V] | AsyncIterable[V],
         kind: type[RequestValue[T]],
         key: str,
         change: Mapping[str, Any],
         *,
         stop_on: StopOn | None,
         progress: Progress | None,
-    ) -> BulkResult[V | str, T]:
+    ) -> BulkResult[V, T]:
         """Run *values*; for one that is a number's key, run the *kind* of request with *change*.
 
         A *change* that no number can take raises before the first request: `TypeError` for an
@@ -125,7 +130,7 @@ class Runner:
         ):
             raise InvalidRequestError(field="change", rule="nothing to change was given")
 
-        def make(value: V | str) -> RequestValue[T]:
+        def make(value: V) -> RequestValue[T]:
             if isinstance(value, str):
                 return kind(**{key: value}, **change)
             return self._require_kind(kind, value)
@@ -146,10 +151,20 @@ class Runner:
         )
         return await collect(rows)
 
-    def _require_kind(self, kind: type[RequestValue[T]], value: object) -> RequestValue[T]:
-        """Return *value* if it is a request for the same call as *kind*."""
-        build: object = self.operations.get(cast("Any", type(value)))
-        if build is not self.operations[kind]:
+    def _require_kind(
+        self,
+        kind: type[RequestValue[T]],
+        value: object,
+        build: Callable[[Mapping[str, Any]], RequestValue[T]] | None = None,
+    ) -> RequestValue[T]:
+        """Return *value*, or what a mapping builds, if it is a request for the same call as *kind*.
+
+        Raises `InvalidRequestError` otherwise.
+        """
+        if isinstance(value, Mapping):
+            return (build or kind.from_dict)(cast("Mapping[str, Any]", value))
+        call: object = self.operations.get(cast("Any", type(value)))
+        if call is not self.operations[kind]:
             rule = f"{type(value).__name__} given where {kind.__name__} is needed"
             raise InvalidRequestError(field="value", rule=rule)
         return cast("RequestValue[T]", value)
@@ -197,11 +212,39 @@ class Runner:
         return self.engine.begin(self.operation(value), unbounded=True)
 
 
+@attrs.frozen
+class RawRunner(Runner):
+    """Runs request values and returns each response as it came."""
+
+    async def run(self, value: RequestValue[T]) -> Any:  # noqa: ANN401 - `raw` gives it its type
+        """Run *value* and return a `RawResponse`."""
+        return await self.engine.exchange(self.operation(value))
+
+
 class Resource:
     """Base of a client's resources, such as ``client.phone_numbers``."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
+
+
+class RawResource:
+    """Base of the resources of ``client.with_raw_response``: they return a `RawResponse`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = RawRunner(runner.engine, runner.operations)
+
+
+def raw(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, RawResponse[T]]]:
+    """Return *method* of a resource as that of a `RawResource`, whose runner makes it one."""
+    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, RawResponse[T]]]", method)
 
 
 class Client:
@@ -231,7 +274,10 @@ class Client:
             in ``NO_PROXY``. Nothing else is read: no ``.netrc``.
         strict: Raise `FieldsIgnoredError` when a 200 shows a field with another value than was
             sent; otherwise that is an event, and part of the bulk outcome.
-        observer: Called with what happens; see `sigmamind_async.events`.
+        headers: Sent with every request, in addition to the client's own; a value may be a
+            `Secret`.
+        user_agent_suffix: Added to the ``User-Agent``, such as ``my-app/1.2``.
+        observer: Called with what happens, one function or several; see `sigmamind_async.events`.
         transport: Carries the requests in place of aiohttp, in tests for instance.
 
     Raises:
@@ -241,6 +287,7 @@ class Client:
     platform: ClassVar[Platform]
     operations: ClassVar[Operations]
 
+    @hint_at_arguments
     def __init__(
         self,
         api_key: str | Secret | KeyProvider | None = None,
@@ -256,10 +303,13 @@ class Client:
         ssl: tls.SSLContext | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
+        headers: HeaderMap | None = None,
+        user_agent_suffix: str = "",
         strict: bool = False,
-        observer: Observer | None = None,
+        observer: Observers = None,
         transport: Transport | None = None,
     ) -> None:
+        api_key = _key_from_environment(self.platform) if api_key is None else api_key
         if isinstance(api_key, str):
             api_key = Secret(api_key)
         check_seconds("deadline", deadline)
@@ -276,10 +326,7 @@ class Client:
             Engine(
                 platform=self.platform,
                 base_url=url,
-                credentials=Credentials(
-                    _key_from_environment(self.platform) if api_key is None else api_key,
-                    deadline,
-                ),
+                credentials=Credentials(api_key, deadline),
                 transport=transport or AiohttpTransport(options, session),
                 gate=gate or Gate(),
                 policy=retry or RetryPolicy(),
@@ -290,7 +337,9 @@ class Client:
                     max_connections=max_connections,
                 ),
                 strict=strict,
-                observer=observer,
+                observer=as_observer(observer),
+                options=_merged(self.platform, NO_OPTIONS, headers=headers),
+                user_agent_suffix=check_user_agent_suffix(user_agent_suffix),
             )
         )
 
@@ -314,10 +363,35 @@ class Client:
 
     async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
         """Run any request value; return status, headers and body, and ``parse()`` to read it."""
-        response, decode = await self._runner.engine.exchange(self._runner.operation(value))
-        headers = {name.lower(): text for name, text in response.headers.items()}
-        return RawResponse(
-            status=response.status, headers=headers, body=response.body, decode=decode
+        return await self._runner.engine.exchange(self._runner.operation(value))
+
+    async def request(
+        self,
+        method: Method,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        query: QueryMap | None = None,
+    ) -> RawResponse[Any]:
+        """Send a request that has no method here, under the same rules as all others.
+
+        Args:
+            method: ``GET``, ``PUT`` and ``DELETE`` are sent again after a failure that may have
+                reached the platform; ``POST`` and ``PATCH`` are not.
+            path: From ``/v1`` on, such as ``/v1/phone-numbers``.
+            json: The body; a value may be a `Secret`.
+            query: Text, numbers or booleans.
+
+        Returns:
+            The response; its ``parse()`` returns the parsed JSON, ``None`` for an empty body.
+
+        Raises:
+            InvalidRequestError: Something in the request cannot be sent.
+            SigmaMindError: As any call; an error status raises.
+        """
+        name = f"{self.platform.name}.request"
+        return await self._runner.engine.exchange(
+            request_operation(name, method, path, json=json, query=query)
         )
 
     def run_many(
@@ -348,27 +422,63 @@ class Client:
             values, runner.row, ordered=ordered, stop_on=stop_on, progress=progress
         )
 
+    @hint_at_arguments
     def with_options(
         self,
         *,
-        deadline: float | None = None,
-        attempt_timeout: float | None = None,
-        retry: RetryPolicy | None = None,
-        strict: bool | None = None,
-        observer: Observer | None = None,
+        deadline: float | Unset = UNSET,
+        attempt_timeout: float | Unset = UNSET,
+        retry: RetryPolicy | Unset | None = UNSET,
+        strict: bool | Unset = UNSET,
+        observer: Observers | Unset = UNSET,
+        gate: Gate | Unset | None = UNSET,
+        api_key: str | Secret | KeyProvider | Unset = UNSET,
+        headers: HeaderMap | None = None,
+        query: QueryMap | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> Self:
         """Return a copy with other options that shares this client's session, gate and quota.
 
-        What is left out stays as it is. Raises `ConfigurationError` for a value that cannot be
-        used.
+        What is left out stays as it is; ``None`` gives the default of the constructor.
+
+        Args:
+            deadline: As in the constructor, as are those up to *gate*; with ``None`` for *observer*
+                there is none.
+            attempt_timeout: Seconds for one attempt.
+            retry: How often and how fast failed attempts are repeated.
+            strict: Raise `FieldsIgnoredError` where a field was ignored.
+            observer: Called with what happens, in place of the present one.
+            gate: Admits the calls of the copy. Give another account its own.
+            api_key: Another key. For another account pass a *gate* too: platforms limit accounts.
+            headers: Sent with each request, in addition to those set before.
+            query: Query parameters added to each request.
+            body: Fields added to the body of each request that has one, by the platform's names:
+                ``client.with_options(body={"newField": 1})``.
+
+        Raises:
+            ConfigurationError: A value cannot be used. A call that sets one of *query* or *body*
+                itself raises `InvalidRequestError`.
         """
         engine = self._runner.engine
-        times = _drop_none(deadline=deadline, attempt_timeout=attempt_timeout)
+        times = _given(deadline=deadline, attempt_timeout=attempt_timeout)
         for name, seconds in times.items():
             check_seconds(name, seconds)
-        options = _drop_none(policy=retry, strict=strict, observer=observer)
+        changes = _given(
+            policy=RetryPolicy() if retry is None else retry,
+            strict=strict,
+            observer=UNSET if isinstance(observer, Unset) else as_observer(observer),
+            gate=Gate() if gate is None else gate,
+        )
+        limits = attrs.evolve(engine.limits, **times)
+        if not isinstance(api_key, Unset):
+            api_key = Secret(api_key) if isinstance(api_key, str) else api_key
+            changes["credentials"] = Credentials(api_key, limits.deadline)
+        if any(each is not None for each in (headers, query, body)):
+            changes["options"] = _merged(
+                self.platform, engine.options, headers=headers, query=query, body=body
+            )
         twin = object.__new__(type(self))
-        twin._bind(attrs.evolve(engine, limits=attrs.evolve(engine.limits, **times), **options))
+        twin._bind(attrs.evolve(engine, limits=limits, **changes))
         return twin
 
     async def close(self, grace: float | None = None) -> None:
@@ -399,13 +509,25 @@ class Client:
         # An error, such as a Ctrl-C, must not wait for as long as a request may take.
         await self.close(grace=None if error is None else _GRACE_AFTER_ERROR)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._runner.engine.base_url!r})"
 
 
-def _drop_none(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
-    """Return the options that are not ``None``."""
-    return {name: value for name, value in options.items() if value is not None}
+def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
+    """Return the options that are not `UNSET`."""
+    return {name: value for name, value in options.items() if value is not UNSET}
+
+
+def _merged(platform: Platform, options: RequestOptions, **added: Any) -> RequestOptions:  # noqa: ANN401 - checked there
+    """Return *options* and those *added*, of which none may carry the key."""
+    merged = options.merge(**added)
+    check_header_names(merged.headers, platform.authorize(Secret("-")))
+    return merged
 
 
 def _key_from_environment(platform: Platform) -> Secret:

@@ -17,14 +17,12 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from importlib import import_module
 from random import random
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
 from sigmamind_async.convert import dump_json
-from sigmamind_async.convert.json_codec import importing
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import (
     Committed,
@@ -35,12 +33,17 @@ from sigmamind_async.errors import (
 from sigmamind_async.events import (
     AttemptFinished,
     AttemptScheduled,
+    AttemptStarted,
     CallFinished,
+    CallQueued,
+    CallStarted,
     FieldsIgnored,
     Observer,
     Throttled,
     logger,
+    next_call_id,
     notify,
+    subject_of,
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT, Gate, Permit
 from sigmamind_async.operation import (
@@ -53,6 +56,13 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
+from sigmamind_async.request_options import (
+    NO_OPTIONS,
+    Headers,
+    RequestOptions,
+    combine_headers,
+)
+from sigmamind_async.responses.error_body import request_id
 from sigmamind_async.responses.headers import remaining
 from sigmamind_async.responses.verdict import (
     AttemptResult,
@@ -74,8 +84,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-Decode: TypeAlias = Callable[[Response], T]
-
 MAX_OUTAGES = 18
 """Failures of a kind that outages bring, such as a 502, after which an unbounded call fails.
 
@@ -88,41 +96,6 @@ MAX_OUTAGE_PAUSE = 5.0
 end of the job's patience are noticed soon."""
 
 
-class Headers:
-    """The headers of every request, built once for each key, with a body and without.
-
-    No attrs class, because a `repr` would show the key.
-    """
-
-    def __init__(self, authorize: Callable[[Secret], dict[str, str]]) -> None:
-        self._authorize = authorize
-        self._key: Secret | None = None
-        self._without_body: dict[str, str] = {}
-        self._with_body: dict[str, str] = {}
-
-    def get(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
-        """Return the headers that carry *key*, with a content type if there is a *body*."""
-        if key is not self._key:
-            # A second attempt needs it, so it must be importable before the first one is sent.
-            with importing():
-                import_module("tenacity")  # a tenth of the time a first client takes
-            self._without_body = {**_common_headers(), **self._authorize(key)}
-            # Fastify answers 400 to a content type without content.
-            self._with_body = {**self._without_body, "Content-Type": "application/json"}
-            self._key = key
-        return self._without_body if body is None else self._with_body
-
-
-def _common_headers() -> dict[str, str]:
-    agent = "sigmamind-async"
-    # Without a free descriptor the version cannot be read, and is left out.
-    with contextlib.suppress(OSError, ImportError):
-        from importlib.metadata import version  # a tenth of the time a first client takes
-
-        agent = f"{agent}/{version(agent)}"
-    return {"Accept": "application/json", "User-Agent": agent}
-
-
 @attrs.frozen(kw_only=True)
 class Limits:
     """Times of one call, in seconds, and how many calls may run at once in one loop."""
@@ -130,6 +103,30 @@ class Limits:
     deadline: float = 60.0
     attempt_timeout: float = 20.0
     max_connections: int = 100
+
+
+@attrs.frozen(kw_only=True)
+class RawResponse(Generic[T]):
+    """A response as it came: a 2xx, or the 404 that shows an earlier removal succeeded."""
+
+    status: int
+    headers: dict[str, str] = attrs.field(hash=False, repr=False)
+    """By lower-case name."""
+    body: bytes = attrs.field(repr=False)
+    request_id: str | None
+    """The platform's id of the request, where it gives one."""
+    attempts: int
+    """Requests sent or tried for the call; this is the answer to the last."""
+    elapsed: float
+    """Seconds, including waits and pauses."""
+    decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
+
+    def parse(self) -> T:
+        """Read the body as the typed call would.
+
+        Raises `ResponseDecodeError` for what cannot be read, and for a 2xx that is no success.
+        """
+        return self.decode(Response(status=self.status, headers=self.headers, body=self.body))
 
 
 class Call(Generic[T_co]):
@@ -155,6 +152,18 @@ class Call(Generic[T_co]):
     """The latest attempt that brought no result, and the key it was made with."""
     flag: ConnectionFlag | None = None
     """That of an attempt until it is judged; one that was cancelled leaves nothing else."""
+    headers: Mapping[str, str] | None = None
+    """Those of the latest response."""
+    op_id: str | None = None
+    """The caller's key of the operation that this is a call of; set by the caller."""
+    is_observed: bool = False
+    """True if each step is reported, to an observer or the log."""
+    id: int = 0
+    """Its number in events; 0 before the first."""
+    subject: str | None = None
+    """The number or record that its events name."""
+    queued_at: float | None = None
+    """When it began to wait for the gate, if it is observed and had to."""
     not_found: Response | None = None
     """The 404 that was taken for a removal's success."""
     cost: int | None = None
@@ -203,6 +212,11 @@ class Call(Generic[T_co]):
         return self.ambiguous or (self.flag is not None and self.flag.may_have_left)
 
     @property
+    def request_id(self) -> str | None:
+        """The platform's id of the latest request that was answered, where it gives one."""
+        return None if self.headers is None else request_id(self.headers)
+
+    @property
     def waits(self) -> bool:
         """True between two attempts."""
         return self.attempts > 0 and self.flag is None
@@ -239,16 +253,31 @@ class Engine:
     strict: bool = False
     """True if an answer that shows a field was ignored is an error."""
     observer: Observer | None = None
+    options: RequestOptions = NO_OPTIONS
+    user_agent_suffix: str = ""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     jitter: Callable[[], float] = random
     """Random numbers from 0 to 1 for the default pauses."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _headers: Headers = attrs.field(
-        default=attrs.Factory(lambda self: Headers(self.platform.authorize), takes_self=True),
+        default=attrs.Factory(
+            lambda self: Headers(
+                self.platform.authorize, self.options.headers, self.user_agent_suffix
+            ),
+            takes_self=True,
+        ),
         init=False,
         repr=False,
     )
+    _added: RequestOptions | None = attrs.field(
+        default=attrs.Factory(
+            lambda self: self.options if self.options.changes_requests else None, takes_self=True
+        ),
+        init=False,
+        repr=False,
+    )
+    """The options if a request is to be changed, which few clients ask for."""
 
     def begin(self, operation: Operation[T], *, unbounded: bool = False) -> Call[T]:
         """Return a new call, which nothing has been sent for.
@@ -260,20 +289,33 @@ class Engine:
         deadline = math.inf if unbounded else now + self.limits.deadline
         return Call(self, operation, now, deadline, unbounded)
 
-    async def exchange(self, operation: Operation[T]) -> tuple[Response, Decode[T]]:
-        """Run *operation*; return its answer as it came, and the function that reads it.
+    async def exchange(self, operation: Operation[T]) -> RawResponse[T]:
+        """Run *operation* and return its answer as it came.
 
-        The answer is a 2xx, or the 404 after a removal that went unanswered.
+        That is a 2xx, or the 404 after a removal that went unanswered.
         """
         call = self.begin(_without_decoding(operation))
         response = await self.run(call)
-        if call.not_found is not None:
-            return call.not_found, lambda _: cast("T", operation.on_not_found)
         back = operation.read_back if call.adopted else None
-        return response, partial(_parse_answer, operation if back is None else back.operation)
+        parse = partial(_parse_answer, operation if back is None else back.operation)
+        if call.not_found is not None:
+            response, parse = call.not_found, partial(_result_of_removal, operation)
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        return RawResponse(
+            status=response.status,
+            headers=headers,
+            body=response.body,
+            request_id=request_id(headers),
+            attempts=call.attempts,
+            elapsed=self.clock() - call.started,
+            decode=parse,
+        )
 
     async def run(self, call: Call[T]) -> T:
         """Run *call* to its end and return what its answer decodes to."""
+        if self.observer is not None or logger.isEnabledFor(logging.DEBUG):
+            call.is_observed = True
+            notify(self.observer, CallStarted(call.operation.name, **_identity(call)))
         try:
             end = await self._attempt(call)
             if isinstance(end, NoResult):
@@ -283,15 +325,15 @@ class Engine:
             raise
         if isinstance(end, Failed):
             error = _annotate(end.error, call, self.clock() - call.started)
-            if self.observer is not None:
+            if call.is_observed or logger.isEnabledFor(logging.INFO):
                 self._notify_finished(call, error, error.committed)
             raise error
-        if self.observer is not None:
+        if call.is_observed:
             self._notify_finished(call, None, "no" if call.operation.reads else "yes")
         self.quota.refund(call.cost)
         return end
 
-    async def _attempt(self, call: Call[T]) -> T | Failed | Retry:
+    async def _attempt(self, call: Call[T]) -> T | Failed | Retry:  # noqa: C901 - as follows
         """Send once; return the result, the error that ends the call, or why to send again."""
         # One long function: each coroutine cut from it would cost every call a microsecond.
         operation = call.operation
@@ -308,11 +350,14 @@ class Engine:
                     await call.before_send()
                 seconds = self._start(call, began)
                 request = self._http_request(call, operation.request, key, operation.repeatable)
+                if call.is_observed:
+                    self._announce(call, request, began)
                 call.flag = flag = ConnectionFlag()
                 answer = await self.transport.send(request, flag, seconds)
                 if is_success(answer):
                     flag.connected = True
-                    self.gate.complete(permit, remaining(answer.headers, self.wall_clock))
+                    call.headers = headers = answer.headers
+                    self.gate.complete(permit, remaining(headers, self.wall_clock))
                     proof: Response | AttemptResult = answer
                 else:
                     proof = self._judge(call, answer, permit)
@@ -327,7 +372,7 @@ class Engine:
         if isinstance(end, AttemptResult):
             return await self._next_step(call, end, key, began)
         call.verdict = Verdict.CONFIRMED
-        if self.observer is not None:
+        if call.is_observed:
             self._notify_attempt(call, Verdict.CONFIRMED, answer, began)
         if operation.ignored_fields is not None:
             call.ignored = operation.ignored_fields(end)
@@ -348,6 +393,10 @@ class Engine:
         return min(call.deadline, call.started + most)
 
     def _admit(self, call: Call[object], deadline: float) -> Awaitable[Permit]:
+        if call.is_observed:
+            call.queued_at = self.clock()
+            queued = CallQueued(call.operation.name, call.attempts + 1, **_identity(call))
+            notify(self.observer, queued)
         return self.gate.acquire(
             width=self.limits.max_connections,
             deadline=deadline,
@@ -371,7 +420,10 @@ class Engine:
         may_reuse: bool,  # noqa: FBT001 - by name it takes twice as long
     ) -> HttpRequest:
         path = request.alias if call.redirected and request.alias is not None else request.path
-        body = None if request.json is None else dump_json(request.json)
+        json = request.json
+        if self._added is not None:
+            path, json = self._added.path(path), self._added.json(json)
+        body = None if json is None else dump_json(json)
         return HttpRequest(
             request.method,
             self.base_url + path,
@@ -424,6 +476,7 @@ class Engine:
     def _judge(self, call: Call[object], answer: Response | Fault, permit: Permit) -> AttemptResult:
         """Judge an attempt without a confirmation, and give its permit back."""
         flag = cast("ConnectionFlag", call.flag)
+        call.headers = answer.headers if isinstance(answer, Response) else None
         result = self._classify(answer, flag, may_be_echo=call.may_be_own_echo)
         self._report(call, result, permit)
         # Last, because after any exception before it `_abandon` gives the permit back.
@@ -436,7 +489,7 @@ class Engine:
             pause = self.gate.throttled(permit, result.retry_after, refused=result.rate_limited)
             self._log_pause(call, result, permit, pause)
             rate = self.gate.admission.rate or 0.0
-            notify(self.observer, Throttled(call.operation.name, pause, rate))
+            notify(self.observer, Throttled(call.operation.name, pause, rate, **_identity(call)))
         elif result.is_definite and isinstance(result.answer, Response):
             self.gate.succeeded(permit, remaining(result.answer.headers, self.wall_clock))
         else:
@@ -467,7 +520,7 @@ class Engine:
         with contextlib.suppress(RuntimeError):  # its loop is over, and that loop's permits with it
             self.gate.abandoned(permit)
             self.gate.release(permit)
-        if call.flag is not None and self.observer is not None:
+        if call.flag is not None and call.is_observed:
             verdict = Verdict.AMBIGUOUS if call.flag.may_have_left else Verdict.NOT_SENT
             self._notify_attempt(call, verdict, None, began)
 
@@ -476,13 +529,12 @@ class Engine:
         name = call.operation.name
         if call.may_have_acted:
             interruption.add_note(f"{name} was under way: it may have been carried out")
-        if self.observer is not None:
+        if call.is_observed or logger.isEnabledFor(logging.INFO):
             committed: Committed = "unknown" if call.may_have_acted else "no"
             self._notify_finished(call, interruption, committed)
 
     def _handle_ignored(self, call: Call[T], result: T) -> T | Failed:
-        if self.observer is not None:
-            notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
+        notify(self.observer, FieldsIgnored(call.operation.name, call.ignored, **_identity(call)))
         if not self.strict:
             return result
         names = ", ".join(call.ignored)
@@ -497,7 +549,7 @@ class Engine:
     ) -> T | Failed | Retry:
         """Decide what follows an attempt that brought no result."""
         call.verdict = result.verdict
-        if self.observer is not None:
+        if call.is_observed:
             self._notify_attempt(call, result.verdict, result.answer, began)
         gone = call.operation.on_not_found
         if not isinstance(gone, Unset) and _shows_own_removal(call, result):
@@ -598,9 +650,14 @@ class Engine:
 
     async def _prepare_pause(self, call: Call[object], state: RetryCallState) -> None:
         """Announce the next attempt, and hold no long answer until it is made."""
-        if self.observer is not None and not _retry_in(state).at_once:
+        retry = _retry_in(state)
+        if not retry.at_once and (call.is_observed or logger.isEnabledFor(logging.INFO)):
             scheduled = AttemptScheduled(
-                call.operation.name, call.attempts + 1, state.upcoming_sleep
+                call.operation.name,
+                call.attempts + 1,
+                state.upcoming_sleep,
+                retry.status,
+                **_identity(call),
             )
             notify(self.observer, scheduled)
         if call.failure is not None:
@@ -646,25 +703,75 @@ class Engine:
         assert call.failure is not None  # noqa: S101 - only called after one
         result, key = call.failure
         # The platform may repeat any secret of the request in its answer.
-        secrets = [key, *secrets_in(call.operation.request.json)]
+        secrets = [key, *secrets_in(call.operation.request.json), *self.options.secrets]
         return error_for(call.operation, result, secrets, base_url=self.base_url)
+
+    def _announce(self, call: Call[object], request: HttpRequest, began: float) -> None:
+        """Report that *request* is about to be sent, and add what observers set as headers."""
+        waited = 0.0 if call.queued_at is None else began - call.queued_at
+        call.queued_at = None
+        event = AttemptStarted(
+            call.operation.name,
+            call.attempts,
+            request.method,
+            request.url,
+            waited,
+            self.gate.admission.rate,
+            **_identity(call),
+        )
+        notify(self.observer, event)
+        if event.headers:
+            request.headers = combine_headers(event.headers, request.headers)
 
     def _notify_attempt(
         self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, began: float
     ) -> None:
         status = answer.status if isinstance(answer, Response) else None
-        name, elapsed = call.operation.name, self.clock() - began
-        notify(self.observer, AttemptFinished(name, call.attempts, verdict, status, elapsed))
+        event = AttemptFinished(
+            call.operation.name,
+            call.attempts,
+            verdict,
+            status,
+            self.clock() - began,
+            self._safe_request_id(call),
+            **_identity(call),
+        )
+        notify(self.observer, event)
 
     def _notify_finished(
         self, call: Call[object], error: BaseException | None, committed: Committed
     ) -> None:
-        elapsed = self.clock() - call.started
-        name = None if error is None else type(error).__name__
         event = CallFinished(
-            call.operation.name, call.attempts, elapsed, name, call.adopted, committed
+            call.operation.name,
+            call.attempts,
+            self.clock() - call.started,
+            None if error is None else type(error).__name__,
+            call.adopted,
+            committed,
+            # Of another exception the text is not known to be free of secrets.
+            str(error) if isinstance(error, SigmaMindError) else "",
+            getattr(error, "status", None),
+            self._safe_request_id(call),
+            **_identity(call),
         )
         notify(self.observer, event)
+
+    def _safe_request_id(self, call: Call[object]) -> str | None:
+        """Return the platform's id of the request, unless it repeats a secret."""
+        found = call.request_id
+        if found is None:
+            return None
+        known = self.credentials.known
+        secrets = [*([known] if known else []), *secrets_in(call.operation.request.json)]
+        texts = [each.reveal() for each in (*secrets, *self.options.secrets) if each.known]
+        return None if any(text in found for text in texts) else found
+
+
+def _identity(call: Call[object]) -> dict[str, Any]:
+    """Return which call an event is about."""
+    if not call.id:
+        call.id, call.subject = next_call_id(), subject_of(call.operation.value)
+    return {"call": call.id, "subject": call.subject, "op_id": call.op_id}
 
 
 def _shows_own_removal(call: Call[object], result: AttemptResult) -> bool:
@@ -704,6 +811,10 @@ def _parse_answer(operation: Operation[T], response: Response) -> T:
     raise error
 
 
+def _result_of_removal(operation: Operation[T], _: Response) -> T:
+    return cast("T", operation.on_not_found)
+
+
 def _keep_response(response: Response) -> Response:
     return response
 
@@ -737,6 +848,8 @@ def _lookup_without_decoding(back: ReadBack[T]) -> ReadBack[Response]:
 def _annotate(error: SigmaMindError, call: Call[object], elapsed: float) -> SigmaMindError:
     """Add to *error* what the whole call adds to its last attempt."""
     error.operation, error.attempts, error.elapsed = call.operation.name, call.attempts, elapsed
+    if call.op_id is not None:
+        error.op_id = call.op_id
     if call.may_have_acted and error.committed == "no":
         error.committed = "unknown"
     if call.attempts > 1:

@@ -31,8 +31,10 @@ class that does not settle whether the platform acted has "unknown" for `committ
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar, cast, get_args
 
@@ -71,6 +73,8 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
     """True if something other than the API answered, with an HTML page for instance."""
     operation: str | None = None
     """Name of the vendor call, such as ``sigmamind.create_phone_number``."""
+    op_id: str | None = None
+    """The caller's key of the operation, in a `Provisioner`; `None` elsewhere."""
     attempts: int = 0
     """Requests sent or tried for this call."""
     elapsed: float = 0.0
@@ -93,6 +97,9 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
         @args.setter
         def args(self, given: Iterable[Any]) -> None:
             _CONSTRUCTOR_ARGS.__set__(self, tuple(each for each in given if not _is_facts(each)))
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the class's name and every fact; ``None`` for one that JSON cannot hold."""
@@ -126,6 +133,7 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
 
 
 E = TypeVar("E", bound=SigmaMindError)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _new(cls: type[E], given: tuple[Any, ...]) -> E:
@@ -308,11 +316,9 @@ class CircuitOpenError(SigmaMindError):
 
 
 class JournalError(SigmaMindError):
-    """The provisioning journal cannot be used, or contradicts the call."""
+    """The provisioning journal contradicts the call; without an `op_id`, it cannot be used."""
 
     committed: Committed = "no"
-    op_id: str | None = None
-    """The operation that it is about; `None` where the journal itself cannot be used."""
 
 
 class PlanError(SigmaMindError):
@@ -361,6 +367,43 @@ def suggest(word: str, known: Iterable[str], meanings: Mapping[str, str] | None 
     if meant or close:
         return f"; did you mean {meant or names[close[0]]!r}?"
     return f"; known are {', '.join(names.values())}"
+
+
+def missing_attribute(thing: object, name: str) -> AttributeError:
+    """Return the error for an unknown attribute; it says what another SDK's name is called here."""
+    hint = ""
+    if not name.startswith("_"):
+        from sigmamind_async.hints import attribute_hint  # needed only after a mistake
+
+        hint = attribute_hint(thing, name)
+    message = f"{type(thing).__name__!r} object has no attribute {name!r}{hint}"
+    return AttributeError(message) if hint else AttributeError(message, name=name, obj=thing)
+
+
+def hint_at_arguments(function: F) -> F:
+    """Let the `TypeError` for an unknown argument say what another SDK's name is called here.
+
+    Not for a coroutine function: what this returns is none.
+    """
+
+    @functools.wraps(function)
+    def call(*args: object, **options: object) -> object:
+        try:
+            return function(*args, **options)
+        except TypeError as error:
+            add_argument_hint(error)
+            raise
+
+    return cast("F", call)
+
+
+def add_argument_hint(error: TypeError) -> None:
+    """Add to *error*, if it is about an unknown argument, what that is called here."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if unknown:
+        from sigmamind_async.hints import argument_hint  # needed only after a mistake
+
+        error.args = (f"{error}{argument_hint(unknown[1])}",)
 
 
 def normalize_word(name: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import attrs
 
-from sigmamind_async.compiled import quick
+from sigmamind_async.compiled import compile_function, quick
 from sigmamind_async.values import UNSET, Secret, Unset
 
 T = TypeVar("T")
@@ -153,14 +154,23 @@ def differing_fields(sent: object, record: object, fields: Mapping[str, str]) ->
     *fields* maps each request field that can be read back to the record's field. Null, an empty
     text and a missing key all mean "none": platforms answer a cleared field with any of them.
     """
-    names: tuple[str, ...] = ()
-    for name, record_name in fields.items():
-        wanted = getattr(sent, name)
-        if wanted is UNSET:
-            continue
-        if (wanted or None) != (getattr(record, record_name, None) or None):
-            names = (*names, name)
-    return names
+    kind: Any = type(record)
+    return _comparison(kind, tuple(fields.items()))(sent, record)
+
+
+@functools.cache
+def _comparison(
+    kind: type, fields: tuple[tuple[str, str], ...]
+) -> Callable[[object, object], tuple[str, ...]]:
+    # A loop over the fields takes 4,500 instructions more, 1 % of an update.
+    lines = ["names = ()"]
+    for field, shown in fields:
+        differs = f"held != value and (held or None) != (value or None): names += ({field!r},)"
+        held = f"record.{shown}" if hasattr(kind, shown) else "None"
+        lines += [f"value, held = sent.{field}, {held}"]
+        lines += [f"if value is not UNSET and {differs}"]
+    head = "differing(sent, record)"
+    return compile_function(head, [*lines, "return names"], {"UNSET": UNSET})
 
 
 _NO_HINTS: Final[Mapping[int, str]] = {}

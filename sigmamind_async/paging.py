@@ -21,14 +21,22 @@ from __future__ import annotations
 import functools
 import re
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping
-from typing import Any, Final, Generic, TypeVar, cast
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Mapping,
+)
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import attrs
 
 from sigmamind_async.convert.conversion import structure_list
 from sigmamind_async.convert.json_codec import load_json
-from sigmamind_async.errors import ResponseDecodeError
+from sigmamind_async.errors import ResponseDecodeError, missing_attribute
 from sigmamind_async.operation import Operation, Response
 from sigmamind_async.responses.confirmation import require_no_failure
 
@@ -280,14 +288,53 @@ def _meaning(key: str) -> tuple[tuple[str, _Reader] | None, bool]:
 # --- all pages -------------------------------------------------------------------------------
 
 
+class Listing(Generic[T]):
+    """All records of a listing: iterate once with ``async for``, or over its `pages`."""
+
+    def __init__(
+        self, items: AsyncGenerator[T, None], pages: Callable[[], AsyncGenerator[Page[T], None]]
+    ) -> None:
+        self._items = items
+        self._pages = pages
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Yield every record once; raise `ResponseDecodeError` rather than end too early."""
+        return self._items
+
+    async def __anext__(self) -> T:
+        """Return the next record."""
+        return await anext(self._items)
+
+    if not TYPE_CHECKING:
+
+        def __await__(self) -> object:
+            raise TypeError("a listing cannot be awaited; iterate over it with 'async for'")
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
+
+    async def aclose(self) -> None:
+        """End the iteration over records."""
+        await self._items.aclose()
+
+    def pages(self) -> AsyncGenerator[Page[T], None]:
+        """Yield each `Page` as soon as it was read, with one request for each.
+
+        Raises `ResponseDecodeError` where the pages end before the platform says they do. What is
+        removed while they are read may move records from one page to the one before, which has been
+        yielded already: iterate over the listing itself where none may be missed.
+        """
+        return self._pages()
+
+
 def all_items(
     fetch: Callable[[int], Awaitable[Page[T]]],
     key: Callable[[T], str | None],
     *,
     size: int,
     first: int = 0,
-) -> AsyncGenerator[T, None]:
-    """Yield every record of numbered pages, once.
+) -> Listing[T]:
+    """Return the listing of numbered pages.
 
     Args:
         fetch: Reads the page with a number.
@@ -295,11 +342,11 @@ def all_items(
         size: How many records a page is asked for.
         first: The number of the first page.
 
-    Raises:
+    Raises, when it is read:
         ResponseDecodeError: The pages contradict their statements, or are not all there.
     """
     reading = _NumberedReading(lambda index: fetch(first + index), key, size)
-    return _all_records(lambda: fetch(first), reading.read, key)
+    return Listing(_all_records(lambda: fetch(first), reading.read, key), reading.pages)
 
 
 def all_items_by_token(
@@ -307,13 +354,27 @@ def all_items_by_token(
     key: Callable[[T], str | None],
     *,
     size: int,
-) -> AsyncGenerator[T, None]:
+) -> Listing[T]:
     """Do as `all_items` does for pages that name the token of the next one.
 
     *fetch* reads the page that a token leads to, `None` for the first, with so many records.
     """
     read = functools.partial(_read_by_token, fetch, key, size)
-    return _all_records(lambda: fetch(None, size), read, key)
+    pages = functools.partial(_pages_by_token, fetch, size)
+    return Listing(_all_records(lambda: fetch(None, size), read, key), pages)
+
+
+def single_page(fetch: Callable[[], Awaitable[list[T]]]) -> Listing[T]:
+    """Return a listing that comes as a whole."""
+
+    async def pages() -> AsyncGenerator[Page[T], None]:
+        yield Page(items=await fetch())
+
+    async def items() -> AsyncGenerator[T, None]:
+        for item in await fetch():
+            yield item
+
+    return Listing(items(), pages)
 
 
 _Found = dict[Hashable, T]
@@ -401,6 +462,20 @@ class _NumberedReading(Generic[T]):
         self._size = size
         self._found: _Found[T] = {}
 
+    async def pages(self) -> AsyncGenerator[Page[T], None]:
+        """Yield one page after the other."""
+        index, page = 0, await self._fetch(0)
+        tally = _Tally.of(page)
+        yield page
+        while self._goes_on(page, tally):
+            index, before = index + 1, page
+            page = await self._fetch(index)
+            if self._are_alike(page, before):
+                break  # it does not page, and answers with the same each time
+            tally.add(page)
+            yield page
+        tally.check_end(page)
+
     async def read(self, opening: Page[T]) -> _Found[T]:
         """Return all records; *opening* is the first page, read just now."""
         total = await self._read_once(opening)
@@ -483,11 +558,27 @@ async def _read_by_token(
     fetch: Callable[[str | None, int], Awaitable[Page[T]]],
     key: Callable[[T], str | None],
     size: int,
-    page: Page[T],
+    opening: Page[T],
 ) -> _Found[T]:
-    """Return the records of *page*, the first one, and of all that follow it."""
+    """Return the records of *opening*, the first page, and of all that follow it."""
+    found: _Found[T] = {}
+    index = 0
+    async for page in _pages_by_token(fetch, size, opening):
+        found.update(_by_key(index, page, key))
+        index += 1
+    return found
+
+
+async def _pages_by_token(
+    fetch: Callable[[str | None, int], Awaitable[Page[T]]],
+    size: int,
+    opening: Page[T] | None = None,
+) -> AsyncGenerator[Page[T], None]:
+    """Yield one page after the other, from *opening* on, the first one."""
+    page = await fetch(None, size) if opening is None else opening
     await _check_lone_page(fetch, page, size)
-    found, tally = _by_key(0, page, key), _Tally.of(page)
+    yield page
+    tally = _Tally.of(page)
     used: set[str] = set()
     while page.token:
         if page.token in used:
@@ -496,10 +587,9 @@ async def _read_by_token(
         before, page = page, await fetch(page.token, size)
         if page.items and page.items == before.items:
             raise ResponseDecodeError("a page of the listing repeats the page before it")
-        found.update(_by_key(tally.pages, page, key))
         tally.add(page)
+        yield page
     tally.check_end(page)
-    return found
 
 
 async def _check_lone_page(

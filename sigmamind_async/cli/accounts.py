@@ -19,6 +19,7 @@ from sigmamind_async.events import Observer
 from sigmamind_async.fleet.vendor_schema import VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.paging import Page
 from sigmamind_async.platforms.dialnexa import models as dialnexa
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.sigmamind import models as sigmamind
@@ -44,6 +45,8 @@ class Platform:
 
     client: type[SigmaMind | Verbex | DialNexa]
     get: type[RequestValue[Any]]
+    page: type[RequestValue[Page[Any]]]
+    """Lists numbers."""
     is_active: Callable[[Any], bool | None] = lambda _: None
     """Returns whether a record is in service; `None` where records do not show it."""
 
@@ -91,12 +94,14 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
         Platform(
             client=SigmaMind,
             get=sigmamind.GetPhoneNumber,
+            page=sigmamind.ListPhoneNumbers,
             is_active=lambda record: record.active,
         ),
-        Platform(client=Verbex, get=verbex.GetPhoneNumber),
+        Platform(client=Verbex, get=verbex.GetPhoneNumber, page=verbex.ListPhoneNumbers),
         Platform(
             client=DialNexa,
             get=dialnexa.GetPhoneNumber,
+            page=dialnexa.ListPhoneNumbers,
             is_active=lambda record: (
                 None if record.status is None else record.status == dialnexa.ACTIVE
             ),

@@ -23,7 +23,15 @@ from sigmamind_async.cli.errors import (
     sentence_for,
     unexpected_sentence,
 )
-from sigmamind_async.cli.help import COMMANDS, asks_for_help, command_help, find_command, overview
+from sigmamind_async.cli.help import (
+    COMMANDS,
+    asks_for_help,
+    command_help,
+    find_command,
+    overview,
+    split_at_dashes,
+)
+from sigmamind_async.cli.settings import take_settings, use_settings
 from sigmamind_async.errors import Committed, SigmaMindError
 
 if TYPE_CHECKING:
@@ -45,12 +53,13 @@ _PLAIN_HYPHEN: Final = "./-"
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
-    words = list(sys.argv[1:] if tokens is None else tokens)
+    options, others = split_at_dashes(sys.argv[1:] if tokens is None else tokens)
+    words = [*(word for word in options if word != "--debug"), *others]
     _open_closed_streams()
     _escape_unencodable()
-    code = _report(lambda: _run([word for word in words if word != "--debug"]), words)
+    code = _report(lambda: _run(words), options)
     # Unconfirmed rows matter more than output that could not be written.
-    return max(code, _report(_check_stdout, words))
+    return max(code, _report(_check_stdout, options))
 
 
 def _report(work: Callable[[], int], words: Sequence[str]) -> int:
@@ -85,7 +94,7 @@ def _report(work: Callable[[], int], words: Sequence[str]) -> int:
 def _fail(
     name: str, message: str, code: Exit, words: Sequence[str], committed: Committed = "no"
 ) -> int:
-    """Report an error on stderr, and as the last object of ``--json``."""
+    """Report an error on stderr, and on stdout as what a program or a shell reads there."""
     with suppress(OSError):
         print(f"sigmamind: {sanitize(message, longest=None)}", file=sys.stderr)
     if "--json" in words:
@@ -94,10 +103,16 @@ def _fail(
         failed = CommandFailed(error=name, message=message, exit_code=code, committed=committed)
         with suppress(OSError):
             print(json_line(failed), flush=True)
+    elif "--detach" in words:
+        # `eval "$(...)"` sees no exit code: without this it would succeed on nothing.
+        with suppress(OSError):
+            print("false", flush=True)
     return code
 
 
 def _run(words: list[str]) -> int:
+    words, settings = take_settings(words)
+    use_settings(settings)
     if words[:1] == ["--version"]:
         print(installed_version())
         return Exit.DONE
@@ -131,10 +146,11 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
     )
 
     remember_command([*name.split(), *words])
-    given = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(words)]
+    options, others = split_at_dashes(words)
+    given = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(options)]
     try:
         command, bound, _ = app.parse_args(
-            given, print_error=False, exit_on_error=False, error_console=_NO_CONSOLE
+            [*given, *others], print_error=False, exit_on_error=False, error_console=_NO_CONSOLE
         )
     except MissingArgumentError as error:
         missing = error.argument.name if error.argument else "an argument"
@@ -152,15 +168,21 @@ def cyclopts_app(name: str) -> App:
     import rich  # noqa: F401 # pyright: ignore[reportUnusedImport]
     from cyclopts import App, Parameter
 
-    module, _, function = COMMANDS[name].function.partition(":")
     app = App(
         name=f"sigmamind {name}",
         help_flags=(),
         version_flags=(),
         default_parameter=Parameter(negative=""),
     )
-    app.default(getattr(import_module(f"sigmamind_async.cli.commands.{module}"), function))
+    app.default(command_function(name))
     return app
+
+
+def command_function(name: str) -> Callable[..., object]:
+    """Return the function of the command *name*."""
+    module, _, function = COMMANDS[name].function.partition(":")
+    found = getattr(import_module(f"sigmamind_async.cli.commands.{module}"), function)
+    return cast("Callable[..., object]", found)
 
 
 def installed_version() -> str:

@@ -57,7 +57,9 @@ class CommandError(Exception):
 LOOK_UP = "look it up before trying again"
 
 _ADVICE: dict[type[SigmaMindError], str] = {
-    APIConnectionError: "run it again when the platform can be reached",
+    APIConnectionError: (
+        "check {prefix}_BASE_URL if it is set, or run it again when the platform can be reached"
+    ),
     AuthenticationError: (
         "check {prefix}_API_KEY, and that {prefix}_BASE_URL, if set, is the platform that issued it"
     ),

@@ -39,10 +39,11 @@ from sigmamind_async.fleet import plan_file
 from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.spec import Fleet
+from sigmamind_async.fleet.spec import Fleet, Problem
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.rowfiles import SUFFIXES, format_of
+from sigmamind_async.rowfiles.formats import NO_ROWS
 from sigmamind_async.secret_references import SecretResolver
 
 STDIN_NAME: Final = "stdin"
@@ -98,6 +99,9 @@ def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetI
         allow_inline=files.allow_inline_secrets,
         origin=_origin(file, place),
     )
+    if content.strip() and [each.message for each in fleet.problems] == [NO_ROWS]:
+        # As an account without numbers is exported. A file without a byte may have been cut off.
+        fleet = Fleet(rows=[], warnings=[Problem(message="has no rows: nothing to do", file=name)])
     references = SecretResolver(folder=Path(file).parent, allow_inline=files.allow_inline_secrets)
     return FleetInput(name=name, place=place, fleet=fleet, references=references)
 

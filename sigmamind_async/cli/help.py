@@ -35,6 +35,10 @@ class Command(NamedTuple):
 
 # fmt: off
 COMMANDS: Final[dict[str, Command]] = {
+    "init": Command("setup:init", "fleet-files", "fleet.yaml",
+        "Write a fleet file with comments, to be edited."),
+    "doctor": Command("setup:doctor", "environment", "fleet.csv",
+        "Check keys, addresses, accounts, clock, journals and database."),
     "plan": Command("fleet:plan", "plans", "fleet.csv",
         "Show what apply would change; send and write nothing."),
     "apply": Command("fleet:apply", "fleet-files", "fleet.csv --max-purchases 20 --yes",
@@ -66,19 +70,28 @@ COMMANDS: Final[dict[str, Command]] = {
         "Release one number, permanently."),
     "numbers verify": Command("numbers:verify", "verify", "+14155550100 --max-calls 1",
         "Place a test call from each number, to verify its trunk."),
+    "agents list": Command("numbers:agents_list", "numbers", "",
+        "List the agents of a SigmaMind account."),
+    "agents get": Command("numbers:agents_get", "numbers", "agent_1", "Show one agent."),
     "worker": Command("fleet:worker", "workers", "--postgres --concurrency 50",
         "Carry out the operations of a PostgreSQL queue until SIGTERM or Ctrl-C."),
     "sandbox": Command("sandbox:sandbox", "sandbox", "--faults 0.1 --rate 50",
         "Run copies of the platforms on this machine until Ctrl-C."),
     "demo": Command("sandbox:demo", "sandbox", "--seed 7",
         "Kill a job while it buys, resume it, and audit what was bought."),
+    "completion": Command("setup:completion", "environment",
+        "bash > ~/.local/share/bash-completion/completions/sigmamind",
+        "Print the script that completes commands in bash, zsh or fish."),
     "explain": Command("explain:explain", "", "fleet-files",
         "Show a page of the guide, or the list of pages."),
 }
 # fmt: on
 """In the order in which they are listed."""
 
-GROUPS: Final = {"numbers": "Work with single numbers, without a file."}
+GROUPS: Final = {
+    "numbers": "Work with single numbers, without a file.",
+    "agents": "Look at the agents that numbers are for.",
+}
 """The first words of commands that have two."""
 
 _ROOT: Final = (
@@ -90,10 +103,15 @@ _INDENT: Final = 30
 _WIDEST: Final = 100
 
 
+def split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return *words* before ``--``, where options are, and those from it on, which are none."""
+    end = words.index("--") if "--" in words else len(words)
+    return list(words[:end]), list(words[end:])
+
+
 def asks_for_help(words: Sequence[str]) -> bool:
     """Return whether ``--help`` is among *words*, before a ``--``."""
-    before = words[: words.index("--")] if "--" in words else words
-    return not _HELP_FLAGS.isdisjoint(before)
+    return not _HELP_FLAGS.isdisjoint(split_at_dashes(words)[0])
 
 
 def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -134,7 +152,7 @@ def overview(group: str = "") -> str:
         _section("Commands", rows),
     ]
     if not group:
-        parts.append(_section("Options", _ROOT_OPTIONS))
+        parts.append(_section("Options of every command", _ROOT_OPTIONS))
     first = COMMANDS[names[0]]
     parts.append(_ends(f"sigmamind {names[0]} {first.example}", first.page if group else ""))
     return "\n\n".join(parts)
@@ -143,7 +161,10 @@ def overview(group: str = "") -> str:
 _ROOT_OPTIONS: Final = (
     ("--help, -h", "Show this help, or that of a command."),
     ("--version", "Show the version."),
-    ("--debug", "Show where an unexpected error happened; for every command."),
+    ("--profile NAME", "Use the keys and addresses of a profile."),
+    ("--log-file FILE", "Append every request to FILE, without secrets."),
+    ("--color WHEN", "auto, always or never. Default: auto, which heeds NO_COLOR."),
+    ("--debug", "Show where an unexpected error happened."),
 )
 
 
@@ -224,7 +245,7 @@ def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
 
 
 def _ends(example: str, page: str) -> str:
-    return f"Example: {example}\nGuide: {f'sigmamind explain {page}'.rstrip()}"
+    return f"Example: {example.rstrip()}\nGuide: {f'sigmamind explain {page}'.rstrip()}"
 
 
 def _fill(text: str, first: str = "", rest: str = "") -> str:

@@ -20,7 +20,7 @@ from sigmamind_async.cli.options import (
     POSTGRES_OPTION,
     POSTGRES_VARIABLE,
     JournalOptions,
-    platform_words,
+    account_words,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class FileJournal:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         journal = () if self.chosen is None else ("--journal", str(self.chosen))
         return shlex.join(
-            ["sigmamind", name, self.file, *journal, *platform_words(platform), *words]
+            ["sigmamind", name, self.file, *journal, *account_words(platform), *words]
         )
 
 
@@ -127,7 +127,7 @@ class Database:
 
     def command(self, name: str, platform: str | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
-        return shlex.join(["sigmamind", name, *self.words, *platform_words(platform), *words])
+        return shlex.join(["sigmamind", name, *self.words, *account_words(platform), *words])
 
     def queue(self) -> Queue:
         """Return where operations wait for the workers."""
@@ -232,11 +232,14 @@ def _may_be_shown(dsn: str) -> bool:
     return parts.keys() <= _OPEN
 
 
-def missing(error: ImportError) -> CommandError:
-    """Return the error for a missing extra; raise *error* where something else is missing."""
+def missing(error: ImportError, option: str = POSTGRES_OPTION) -> CommandError:
+    """Return the error for a missing extra; raise *error* where something else is missing.
+
+    *option* is what needs it.
+    """
     if (error.name or "psycopg").partition(".")[0] not in {"psycopg", "procrastinate"}:
         raise error
     return CommandError(
-        f"{POSTGRES_OPTION} needs psycopg and procrastinate, which come with the extra:"
+        f"{option} needs psycopg and procrastinate, which come with the extra:"
         ' pip install "sigmamind-async[cli,postgres]"'
     )

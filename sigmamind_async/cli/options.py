@@ -16,6 +16,8 @@ import attrs
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
+from sigmamind_async.cli.settings import profile_words
+
 PlatformName: TypeAlias = Literal["sigmamind", "verbex", "dialnexa"]
 
 FileFormat: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
@@ -280,12 +282,14 @@ def remember_command(words: Sequence[str]) -> None:
 
 def resume_command() -> str:
     """Return the command that this run was started with, without passwords."""
-    return shlex.join(["sigmamind", *map(without_passwords, _WORDS.get())])
+    words = [*map(without_passwords, _WORDS.get()), *profile_words()]
+    return shlex.join(["sigmamind", *words])
 
 
-def platform_words(platform: str | None) -> tuple[str, ...]:
-    """Return the option that names *platform* in a command; nothing for the default one."""
-    return () if platform in {None, "sigmamind"} else ("--platform", str(platform))
+def account_words(platform: str | None) -> tuple[str, ...]:
+    """Return the options that name profile and *platform*; none for what is the default."""
+    words = () if platform in {None, "sigmamind"} else ("--platform", str(platform))
+    return (*words, *profile_words())
 
 
 def option_of(field: str) -> str:

@@ -11,11 +11,16 @@ import types
 import typing
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
-from typing import Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import attrs
 
-from sigmamind_async.errors import InvalidRequestError, SigmaMindError, suggest
+from sigmamind_async.errors import (
+    InvalidRequestError,
+    SigmaMindError,
+    missing_attribute,
+    suggest,
+)
 from sigmamind_async.values import REDACTED, UNSET, Secret, SecretReference
 
 _MASK: Final = str(REDACTED)
@@ -28,6 +33,11 @@ class Portable:
     """Base of records and request values: attrs classes whose fields have a name in JSON."""
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            raise missing_attribute(self, name)
 
     @classmethod
     def _wire_names(cls) -> Mapping[str, str]:
@@ -91,6 +101,18 @@ def plain(held: object, *, wire: bool = False) -> Any:
         return held
     convert = getattr(held, "to_dict", None)
     return convert() if callable(convert) else str(held)
+
+
+def json_default(held: object) -> Any:
+    """Return *held* as JSON values: the ``default`` of `json.dumps` and ``orjson.dumps``.
+
+    It takes records, request values, outcomes, errors and secrets, which it masks. msgspec writes
+    classes of attrs without asking its ``enc_hook``: give it ``to_dict()``. Raises `TypeError` for
+    anything else, as those functions ask.
+    """
+    if isinstance(held, Secret) or callable(getattr(held, "to_dict", None)):
+        return plain(held)
+    raise TypeError(f"{type(held).__name__} has no JSON form")
 
 
 def build(cls: Any, fields: Mapping[str, Any], **kept: object) -> Any:

@@ -14,13 +14,14 @@ from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.values import E164, UNSET, Secret
 
 _short = reprlib.repr
+_is_phone_number = E164.fullmatch
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_.~:@+-]+", re.ASCII)
 
 
 def phone_number(name: str, value: object) -> None:
     """Require an E.164 number with a leading plus: ``+`` and 7 to 15 digits."""
-    if (type(value) is not str and not isinstance(value, str)) or not E164.fullmatch(value):
+    if (type(value) is not str and not isinstance(value, str)) or not _is_phone_number(value):
         problem = (
             f"{_short(value)} is not a phone number like '+14155550100' ('+', then 7 to 15 digits,"
             " no spaces)"

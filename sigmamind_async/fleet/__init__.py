@@ -26,7 +26,7 @@ from sigmamind_async.fleet.load import fleet_of, load
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan
 from sigmamind_async.fleet.refresh import list_numbers, refresh
-from sigmamind_async.fleet.requests import find_purchases
+from sigmamind_async.fleet.requests import find_purchases, purchase_identities
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied
@@ -67,6 +67,7 @@ __all__ = [
     "load",
     "load_plan",
     "plan",
+    "purchase_identities",
     "recheck",
     "refresh",
     "write",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -61,6 +62,7 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
     missing = [platform for platform in platforms if platform not in clients]
     if missing:
         raise ConfigurationError(f"clients: there is none for {', '.join(missing)}")
+    listed_at = time.time()
     numbers = await _gather(platforms, lambda name: list_numbers(clients[name]))
     agents = await _gather(
         platforms, lambda name: find_agents(clients[name], _agents_of(fleet, name))
@@ -76,6 +78,7 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
         last_applied=applied,
         pending={**removed, **pending},
         agents={name: ids for name, ids in agents.items() if ids is not None},
+        listed_at=listed_at,
     )
 
 

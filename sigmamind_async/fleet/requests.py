@@ -202,30 +202,41 @@ async def find_purchases(plan: Plan, state: FleetState, journal: Journal) -> lis
     These are the rows that have the id of a purchase there, perhaps rewritten by a spreadsheet, and
     those that request the same. A purchase whose number has left the account does not count.
     """
-    found: list[str] = []
-    bought: dict[str, set[object]] = {}
+    rows = purchase_identities(plan, state)
+    bought = [
+        identity
+        for platform in {step.platform for step in plan.steps if step.id in rows}
+        for identity in await _purchases(journal, platform, state)
+    ]
+    return [row_id for row_id, identities in rows.items() if not identities.isdisjoint(bought)]
+
+
+def purchase_identities(plan: Plan, state: FleetState) -> dict[str, frozenset[str]]:
+    """Return, by id, what tells each row that *plan* buys for from other ones: id and request.
+
+    Two purchases that share one of these texts are for the same row.
+    """
+    found: dict[str, frozenset[str]] = {}
     for step in plan.steps:
         row, pending = plan.rows[step.id], state.pending.get(step.id)
         is_begun = pending is not None and pending.row is not None
         form = _creation_form(row, VENDORS[step.platform])
         buys = step.action is Action.PURCHASE and step.writes and not row.phone_number
-        if not buys or is_begun or form is None:
-            continue
-        if step.platform not in bought:
-            bought[step.platform] = await _purchases(journal, step.platform, state)
-        request = form.request(form.part_of(row.fields))
-        if not bought[step.platform].isdisjoint(_identities(row.id, *_journal_form(request))):
-            found.append(step.id)
+        if buys and not is_begun and form is not None:
+            request = form.request(form.part_of(row.fields))
+            found[step.id] = _identities(step.platform, row.id, *_journal_form(request))
     return found
 
 
-async def _purchases(journal: Journal, platform: str, state: FleetState) -> set[object]:
+async def _purchases(journal: Journal, platform: str, state: FleetState) -> set[str]:
     numbers = state.numbers.get(platform, {})
     return {
         identity
         for stored in await journal.in_states(platform, [*State])
-        if stored.purchase_count and (not stored.record or stored.record in numbers)
+        if stored.purchase_count
+        and (not stored.record or stored.record in numbers or stored.updated_at >= state.listed_at)
         for identity in _identities(
+            platform,
             stored.op_id.rpartition(" #")[0] or stored.op_id,
             stored.request_type,
             stored.request_fields,
@@ -234,7 +245,9 @@ async def _purchases(journal: Journal, platform: str, state: FleetState) -> set[
 
 
 def _identities(
-    row_id: str, request_type: str, fields: Mapping[str, object]
-) -> tuple[str, tuple[str, bytes]]:
-    request = orjson.dumps(dict(fields), option=orjson.OPT_SORT_KEYS)
-    return spreadsheet_id(row_id), (request_type, request)
+    platform: str, row_id: str, request_type: str, fields: Mapping[str, object]
+) -> frozenset[str]:
+    request = orjson.dumps(dict(fields), option=orjson.OPT_SORT_KEYS).decode()
+    return frozenset(
+        {f"{platform} {spreadsheet_id(row_id)}", f"{platform} {request_type} {request}"}
+    )

@@ -202,7 +202,7 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     if not isinstance(value, str):
         return CellError(f"is {kind_of(value)} here; write it as text, in quotes")
     text = value.strip()
-    if unicodedata.normalize("NFKC", text).startswith(_COMMENTS):
+    if _COMMENT.match(unicodedata.normalize("NFKC", text)):
         return CellError(
             f"{text[:64]!r} looks commented out, and rows cannot be; delete the row instead"
         )
@@ -217,7 +217,7 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     return CellError(f"must be text of 1 to {LONGEST_ID} printable characters")
 
 
-_COMMENTS: Final = ("#", "//", "/*", ";", "--", "<!--")
+_COMMENT: Final = re.compile(r"#|//|/\*|;|--|<!--|::|@?rem\s", re.IGNORECASE)
 _DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
 
 

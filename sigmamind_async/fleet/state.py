@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -122,3 +123,6 @@ class FleetState:
         hash=False, factory=dict[str, "frozenset[str]"]
     )
     """Those of the fleet's agents that exist, by platform; platforms that report agents only."""
+    listed_at: float = attrs.field(default=math.inf, eq=False)
+    """When the accounts began to be listed, in seconds since the epoch: *numbers* may lack what was
+    bought since."""

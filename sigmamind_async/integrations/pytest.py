@@ -9,7 +9,7 @@ until a test asks for a fixture.
         ...  # place an order in the application
         assert len(sandbox_ledger.purchases) == 1
 
-The marker takes what `sandbox.Sandbox` takes; *faults* may be a share of the requests, from 0 to 1.
+The marker takes what `sandbox.Sandbox` takes.
 """
 
 from __future__ import annotations
@@ -38,13 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return the options of the closest marker."""
-    from sigmamind_async.sandbox import Faults
-
     marker = request.node.get_closest_marker("sandbox")
     options = {} if marker is None else dict(marker.kwargs)
+    if marker is not None and marker.args:
+        raise TypeError("@pytest.mark.sandbox takes options by name: sandbox(faults=0.2, seed=7)")
     options.pop("duplicates", None)
-    if isinstance(options.get("faults"), int | float):
-        options["faults"] = Faults(share=options["faults"])
     return options
 
 
@@ -67,12 +65,21 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def sandbox_ledger(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Ledger]:
-    """What the platforms really did. The test fails if anything was bought twice."""
-    yield sandbox.ledger
+def sandbox_ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """What the platforms really did. The test fails if anything was bought twice.
+
+    It is the ledger of `sandbox_memory` in a test that uses that one, else of `sandbox`. Purchases
+    that are still on their way at the end of the test are waited for.
+    """
+    in_memory = "sandbox_memory" in request.fixturenames
+    found = request.getfixturevalue("sandbox_memory" if in_memory else "sandbox")
+    box: Sandbox = found.box if in_memory else found
+    yield box.ledger
+    if not in_memory:
+        box.wait_settled()
     marker = request.node.get_closest_marker("sandbox")
     if marker is None or not marker.kwargs.get("duplicates"):
-        sandbox.ledger.assert_once()
+        box.ledger.assert_once()
 
 
 class MemorySandbox:

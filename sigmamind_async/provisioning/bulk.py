@@ -21,7 +21,7 @@ from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindE
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
 from sigmamind_async.provisioning.messages import outcome_unknown
-from sigmamind_async.provisioning.reconcile import reconcile_row
+from sigmamind_async.provisioning.reconcile import reconcile_rows
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 T = TypeVar("T")
@@ -166,12 +166,15 @@ class ProvisioningRun(Generic[T]):
     async def _rows_after_listing(self) -> dict[str, Row]:
         context = self._context
         listing = await context.listings.newer_than(context.now())
-        rows: dict[str, Row] = {}
-        for outcome in self._held.values():
-            row = await context.get(outcome.op_id or "")
-            if row is not None:
-                rows[row.op_id] = await reconcile_row(context, row, listing, outcome.value)
-        return rows
+        values = {outcome.op_id or "": outcome.value for outcome in self._held.values()}
+
+        async def request_of(row: Row) -> Value:
+            return values[row.op_id]
+
+        found = [await context.get(op_id) for op_id in values]
+        rows = [row for row in found if row is not None]
+        reconciled = await reconcile_rows(context, rows, listing, request_of)
+        return {row.op_id: row for row in reconciled}
 
     async def _run_again(self, held: list[_Outcome[T]]) -> AsyncGenerator[_Outcome[T]]:
         operations = [(outcome.op_id or "", outcome.value) for outcome in held]

@@ -12,10 +12,17 @@ import attrs
 
 from sigmamind_async.client import Runner
 from sigmamind_async.errors import JournalError
+from sigmamind_async.events import Observer, OperationChanged, notify
 from sigmamind_async.operation import Verdict
 from sigmamind_async.per_loop import KeyedLock, PerLoop
 from sigmamind_async.provisioning.adapter import Adapter, OwnedNumber
-from sigmamind_async.provisioning.events import AttemptEnded, Event
+from sigmamind_async.provisioning.events import (
+    AdoptApproved,
+    AttemptEnded,
+    Event,
+    Listed,
+    RepairDone,
+)
 from sigmamind_async.provisioning.fingerprint import key_fingerprint
 from sigmamind_async.provisioning.journal.protocol import Journal, PutResult
 from sigmamind_async.provisioning.messages import journal_error
@@ -123,6 +130,8 @@ class AccountContext:
     lease: float
     """Seconds after which a sender that has written nothing counts as lost."""
     max_purchases: int | None = None
+    observer: Observer | None = None
+    """Told of each new state of an operation."""
     journal_id: str = ""
     """Id of the journal, once that is known to belong to the account."""
 
@@ -160,7 +169,27 @@ class AccountContext:
         confirmed = isinstance(event, AttemptEnded) and event.verdict is Verdict.CONFIRMED
         durable = not confirmed or now >= row.lease_until
         result = await self.journal.put(transition.row, durable=durable)
-        return transition if result is PutResult.STORED else None
+        if result is not PutResult.STORED:
+            return None
+        if transition.row.state is not row.state:
+            self._report(row, transition.row, event)
+        return transition
+
+    def _report(self, before: Row, row: Row, event: Event) -> None:
+        """Tell the observer of a new state."""
+        found = isinstance(event, Listed | RepairDone | AdoptApproved)
+        changed = OperationChanged(
+            op_id=row.op_id,
+            account=row.account,
+            kind=row.kind.value,
+            state=row.state.value,
+            before=before.state.value,
+            adopted=found and row.state is State.DONE,
+            subject=row.phone_number or row.record or row.key or None,
+            attempts=row.attempt,
+            error=row.error if row.state is not State.DONE else "",
+        )
+        notify(self.observer, changed)
 
     async def apply_or_read(self, row: Row, event: Event) -> Row:
         """Store what *event* makes of *row*; return the stored row if another writer was faster."""

@@ -71,6 +71,8 @@ class Execution(Generic[T]):
         value: The request, with its secrets.
         in_bulk: Wait for the platform's rate as long as it takes, but end as soon as the outcome is
             unknown: the job reconciles all such operations together.
+        stored: Its row, if the caller has just read it. A write to a row that has changed since is
+            refused, and the row is then read.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Execution(Generic[T]):
         value: RequestValue[T],
         *,
         in_bulk: bool = False,
+        stored: Row | None = None,
     ) -> None:
         check_op_id(op_id)
         self.op_id = op_id
@@ -90,6 +93,7 @@ class Execution(Generic[T]):
         self._value = value
         self._intent = context.adapter.intent(value)
         self._in_bulk = in_bulk
+        self._stored = stored
         self._engine = context.runner.engine
         self._ends_at = 0.0
         """When the deadline passes, by the engine's clock."""
@@ -116,6 +120,11 @@ class Execution(Generic[T]):
         return () if self.call is None else self.call.ignored
 
     @property
+    def request_id(self) -> str | None:
+        """The platform's id of the latest request that was answered, where it gives one."""
+        return None if self.call is None else self.call.request_id
+
+    @property
     def waits(self) -> bool:
         """True if a request of it has ended and another is to follow."""
         return self.call is not None and self.call.waits
@@ -126,6 +135,15 @@ class Execution(Generic[T]):
 
     async def run(self) -> T:
         """Carry the operation out, or find out that it has been; return its result."""
+        try:
+            return await self._run()
+        except SigmaMindError as error:
+            # A `JournalError` without it is about the whole journal, and no other row succeeds.
+            if not isinstance(error, JournalError):
+                error.op_id = self.op_id
+            raise
+
+    async def _run(self) -> T:
         self._ends_at = self._engine.clock() + self._engine.limits.deadline
         async with self._context.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._load())
@@ -165,7 +183,7 @@ class Execution(Generic[T]):
             key = await self._engine.credentials.key()
             digest = secret_digest(context.journal_id, key, self._value)
             row = attrs.evolve(row, secret_digest=digest)
-        stored = await context.journal.get(context.account, self.op_id)
+        stored = self._stored or await context.journal.get(context.account, self.op_id)
         if stored is None:
             return row
         mismatch = request_mismatch(stored, row)
@@ -267,6 +285,7 @@ class Execution(Generic[T]):
         """Read from the platform, as patiently as the operation itself is sent."""
         operation = self._context.runner.operation(value)
         call = self._engine.begin(operation, unbounded=self._in_bulk)
+        call.op_id = self.op_id
         return await self._engine.run(call)
 
     # --- sending -----------------------------------------------------------------------------
@@ -281,6 +300,7 @@ class Execution(Generic[T]):
             call.deadline = min(call.deadline, self._ends_at)
         # An unanswered attempt is looked up in a listing that serves all of them.
         call.reads_back = False
+        call.op_id = self.op_id
         call.before_send = claim
         call.before_pause = claim.mark_paused
         call.prior_attempt = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE

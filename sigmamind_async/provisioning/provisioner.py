@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.events import Observers, as_observer
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
@@ -30,11 +32,11 @@ from sigmamind_async.provisioning.events import (
     TagRemoved,
 )
 from sigmamind_async.provisioning.execution import Execution
-from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for, open_rows
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
-    reconcile_row,
+    reconcile_rows,
     release_duplicate,
     stored_intent,
 )
@@ -82,6 +84,8 @@ class Provisioner:
             decides.
         account: Label that distinguishes several accounts of one platform in one journal; `None` if
             there is one.
+        observer: Called with an `OperationChanged` for each new state of an operation, one function
+            or several; by default what the client was given.
 
     Raises:
         ConfigurationError: A setting cannot be used.
@@ -100,6 +104,7 @@ class Provisioner:
         max_purchases: int | None = None,
         release_duplicates: bool = False,
         account: str | None = None,
+        observer: Observers = None,
     ) -> None:
         check_seconds("settle_time", settle_time, zero=True)
         if max_purchases is not None:
@@ -129,6 +134,7 @@ class Provisioner:
             listings=ListingCache(adapter, client, now),
             lease=engine.limits.attempt_timeout + LEASE_MARGIN,
             max_purchases=max_purchases,
+            observer=engine.observer if observer is None else as_observer(observer),
         )
         self._conflicts = Conflicts(self._context)
 
@@ -154,17 +160,23 @@ class Provisioner:
         """
         return await Execution(self._context, self._conflicts, op_id, value).run()
 
-    async def send(self, op_id: str, value: RequestValue[T]) -> T:
+    async def send(self, op_id: str, value: RequestValue[T], *, stored: Row | None = None) -> T:
         """Do as `run` does, but leave an unknown outcome to `reconcile`.
 
         For a process that carries out many operations, each at its own time: one listing settles
         all of them. Waits for the platform's rate as long as it takes.
 
+        Args:
+            op_id: The caller's key of the operation.
+            value: The request.
+            stored: The row of the operation, if the caller has just read it; it is then not read
+                again. One that is out of date is noticed before anything is sent.
+
         Raises:
             OutcomeUnknownError: The request went unanswered, or another process is sending it. Call
                 again after `reconcile`.
         """
-        return await self._bulk_execution(op_id, value).run()
+        return await self._bulk_execution(op_id, value, stored).run()
 
     def run_many(
         self,
@@ -198,8 +210,10 @@ class Provisioner:
             progress=progress,
         )
 
-    def _bulk_execution(self, op_id: str, value: RequestValue[T]) -> Execution[T]:
-        return Execution(self._context, self._conflicts, op_id, value, in_bulk=True)
+    def _bulk_execution(
+        self, op_id: str, value: RequestValue[T], stored: Row | None = None
+    ) -> Execution[T]:
+        return Execution(self._context, self._conflicts, op_id, value, in_bulk=True, stored=stored)
 
     # --- maintenance -----------------------------------------------------------------------
 
@@ -223,16 +237,12 @@ class Provisioner:
         now = self._context.now()
         rows = [
             row
-            for row in await open_rows(self.journal, self.account)
-            if row.state is not State.SENDING or now >= row.lease_until
+            for row in await self.journal.unsettled(self.account)
+            if row.is_open and (row.state is not State.SENDING or now >= row.lease_until)
         ]
         if rows:
             listing = await self._context.listings.newer_than(now)
-            for row in rows:
-                value = recall(row) if recall is not None and row.secret_fields else None
-                if isinstance(value, Awaitable):
-                    value = await value
-                await reconcile_row(self._context, row, listing, value)
+            await reconcile_rows(self._context, rows, listing, partial(_recall, recall))
         return await self.status()
 
     async def sweep(self, horizon: float = HORIZON) -> Status:
@@ -353,3 +363,9 @@ class Provisioner:
         if transition is None:
             raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return transition.row
+
+
+async def _recall(recall: Recall | None, row: Row) -> Value | None:
+    """Return the request of *row* with its secrets, if it has any and *recall* brings them."""
+    value = recall(row) if recall is not None and row.secret_fields else None
+    return await value if isinstance(value, Awaitable) else value

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeAlias
+
 import attrs
 
 from sigmamind_async.convert import as_object
@@ -23,12 +27,41 @@ from sigmamind_async.provisioning.messages import journal_error, record_without_
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.transitions import Release, Repair
 
+RequestOf: TypeAlias = Callable[[Row], Awaitable[Value | None]]
+
+_AT_ONCE: Final = 50
+"""Rows that are reconciled at once."""
+
 
 class _RowChangedError(Exception):
     """Another process has written the row."""
 
 
 # --- rows ------------------------------------------------------------------------------------
+
+
+async def reconcile_rows(
+    context: AccountContext, rows: Iterable[Row], listing: Listing, request_of: RequestOf
+) -> list[Row]:
+    """Return *rows* as they are after *listing*; several are written at once, to share commits.
+
+    *request_of* returns the request of a row with its secrets, if the caller has it. The first
+    error ends all of it.
+    """
+    left, reconciled = iter(rows), list[Row]()
+
+    async def reconcile_some() -> None:
+        for row in left:
+            value = await request_of(row)
+            reconciled.append(await reconcile_row(context, row, listing, value))
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_AT_ONCE):
+                tasks.create_task(reconcile_some())
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+    return reconciled
 
 
 async def reconcile_row(

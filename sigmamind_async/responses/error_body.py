@@ -18,6 +18,7 @@ _ENTRY_KEYS: Final = ("msg", "message", "detail", "error", "title")
 
 _PAGE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[!?a-zA-Z]")
 _TITLE: Final = re.compile(rb"<title[^<>]*>([^<]*)", re.IGNORECASE)
+_ID_LENGTH: Final = 200
 _TITLE_WITHIN: Final = 1 << 16
 """Bytes of a page that are searched for its title."""
 
@@ -51,8 +52,14 @@ def parse_error_body(response: Response) -> ErrorDetail:
     return ErrorDetail(
         message=next(filter(None, texts), NO_REASON),
         code=code if isinstance(code, str) else None,
-        request_id=response.headers.get("x-request-id"),
+        request_id=request_id(response.headers),
     )
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the platform's id of the request, where *headers* have a short, printable one."""
+    text = headers.get("x-request-id")
+    return text if text and text.isprintable() and len(text) <= _ID_LENGTH else None
 
 
 def is_html(body: bytes) -> bool:

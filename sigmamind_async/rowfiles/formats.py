@@ -49,6 +49,9 @@ _WRITERS: Final[Mapping[Format, Callable[[Iterable[Words], Writable, Sequence[st
 }
 
 
+NO_ROWS: Final = "has no rows; a file lists at least one number"
+
+
 def format_of(name: str) -> Format | None:
     """Return the format of a file with this *name*."""
     return SUFFIXES.get(PurePath(name).suffix.lower())
@@ -76,7 +79,7 @@ def read_rows(
         is_empty = False
         yield error
     if is_empty:
-        yield FileError("has no rows; a file lists at least one number")
+        yield FileError(NO_ROWS)
 
 
 def write_rows(

@@ -4,7 +4,7 @@ Written from the vendors' documentation without a line of the client, so that th
 disagree. Its ledger knows what was really bought.
 """
 
-from sigmamind_async.sandbox.books import StateFileError
+from sigmamind_async.sandbox.commit_log import StateFileError
 from sigmamind_async.sandbox.faults import (
     ALL_FAULTS,
     BODY_FAULTS,
@@ -16,7 +16,7 @@ from sigmamind_async.sandbox.faults import (
 )
 from sigmamind_async.sandbox.ledger import Commit, Ledger
 from sigmamind_async.sandbox.limits import RateLimit
-from sigmamind_async.sandbox.server import Sandbox, serve
+from sigmamind_async.sandbox.server import Sandbox, SandboxSettings, serve
 from sigmamind_async.sandbox.switches import DialNexaSwitches, Switches, VerbexSwitches
 from sigmamind_async.sandbox.thread import SandboxThread
 from sigmamind_async.sandbox.webhooks import WebhookDelivery
@@ -34,6 +34,7 @@ __all__ = [
     "RateLimit",
     "STATUS_FAULTS",
     "Sandbox",
+    "SandboxSettings",
     "SandboxThread",
     "StateFileError",
     "Switches",

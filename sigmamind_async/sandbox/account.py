@@ -12,10 +12,10 @@ from typing import Generic, Protocol, TypeVar, cast
 
 import attrs
 
+from sigmamind_async.sandbox.backend import ApiRequest, Change
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.stock import choose_number
-from sigmamind_async.sandbox.tower import ApiRequest, Change
 
 
 class Held(Protocol):

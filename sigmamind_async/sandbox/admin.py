@@ -168,13 +168,10 @@ def _changed(current: Setting, body: object) -> Setting:
     values: dict[str, Any] = attrs.asdict(current, recurse=False)
     for name, value in changes.items():
         before: object = values[name]
-        if isinstance(before, bool) and not isinstance(value, bool):
-            message = f"{name} must be true or false"
-            raise TypeError(message)
         if isinstance(before, VerbexSwitches | DialNexaSwitches):
             values[name] = _changed(before, value)
         else:
-            values[name] = value
+            values[name] = tuple(cast("list[object]", value)) if isinstance(value, list) else value
     return type(current)(**values)
 
 
@@ -210,8 +207,6 @@ def _set_rate_limit(request: Request) -> object:
         request.box.rate_limit = None
         return None
     changes = dict(_object(request.body))
-    if isinstance(changes.get("window"), list):
-        changes["window"] = tuple(cast("list[object]", changes["window"]))
     if "lanes" in changes:
         lanes = _object(changes["lanes"])
         changes["lanes"] = {name: _changed(RateLimit(), lane) for name, lane in lanes.items()}

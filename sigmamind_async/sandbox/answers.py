@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import orjson
 
+from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer
 
 Json = dict[str, object]
 

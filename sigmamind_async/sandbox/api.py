@@ -8,11 +8,11 @@ from importlib import resources
 from typing import Any, Generic, TypeVar
 
 from sigmamind_async.sandbox.account import Account
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Moved, NoRoute, Outcome, Route
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.refusals import Refusal, RefusedError
 from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Moved, NoRoute, Outcome, Route
 
 AccountT = TypeVar("AccountT", bound=Account[Any])
 
@@ -56,7 +56,8 @@ class Api(ABC, Generic[AccountT]):
 
     def is_authorized(self, headers: Mapping[str, str], api_key: str) -> bool:
         """Return whether the request carries the key as a bearer token."""
-        return headers.get("Authorization") == f"Bearer {api_key}"
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and token.lstrip(" ") == api_key
 
     @abstractmethod
     def refuse(self, refusal: Refusal, *, path: str, now: float, switches: Switches) -> Answer:

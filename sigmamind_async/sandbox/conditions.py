@@ -13,6 +13,7 @@ import attrs
 from sigmamind_async.sandbox.chance import draw
 from sigmamind_async.sandbox.faults import NO_FAULTS, Faults
 from sigmamind_async.sandbox.limits import RateLimit
+from sigmamind_async.sandbox.settings import Seconds, check_setting
 from sigmamind_async.sandbox.switches import Switches
 
 
@@ -32,13 +33,13 @@ class Clock(Protocol):
 class Conditions:
     """Settings that each request looks at afresh."""
 
-    seed: int = attrs.field(default=0, on_setattr=attrs.setters.frozen)
-    faults: Faults = NO_FAULTS
-    rate_limit: RateLimit | None = None
-    switches: Switches = attrs.field(factory=Switches)
-    latency: tuple[float, float] = (0.0, 0.0)
+    seed: int = attrs.field(default=0, on_setattr=attrs.setters.frozen, validator=check_setting)
+    faults: Faults = attrs.field(default=NO_FAULTS, validator=check_setting)
+    rate_limit: RateLimit | None = attrs.field(default=None, validator=check_setting)
+    switches: Switches = attrs.field(factory=Switches, validator=check_setting)
+    latency: tuple[Seconds, Seconds] = attrs.field(default=(0.0, 0.0), validator=check_setting)
     """Shortest and longest processing time in seconds."""
-    list_lag: float = 0.0
+    list_lag: Seconds = attrs.field(default=0.0, validator=check_setting)
     """Seconds until lists and reads show a new number."""
     clock: Clock | None = attrs.field(default=None, on_setattr=attrs.setters.frozen)
     """What the time is read from; None for the event loop's own."""

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
+from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.faults import Fault, Faults
-from sigmamind_async.sandbox.tower import Answer
 
 Pause = Callable[[float], Awaitable[None]]
 """Waits so many seconds, or until the sandbox closes."""

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from sigmamind_async.sandbox.books import Books
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Moved, NoRoute, Route, Tower
+from sigmamind_async.sandbox.commit_log import Books
 from sigmamind_async.sandbox.conditions import Conditions
 from sigmamind_async.sandbox.connection import ENDINGS, BodyTooLargeError, Connection, Incoming
 from sigmamind_async.sandbox.counters import Requests
@@ -23,6 +24,7 @@ from sigmamind_async.sandbox.faults import (
     FAULT_STATUS,
     Fault,
     Faults,
+    as_list,
     choose_fault,
 )
 from sigmamind_async.sandbox.ledger import Commit
@@ -30,7 +32,6 @@ from sigmamind_async.sandbox.limits import Limiter, limit_headers
 from sigmamind_async.sandbox.presence import Presence
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.spoil import gzip_bomb, spoil
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Moved, NoRoute, Route, Tower
 from sigmamind_async.sandbox.webhooks import Signed, WebhookDelivery, delivery
 
 _LOGGER = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Endpoint:
         if operation not in self.tower.operations:
             message = f"{self.tower.name} has no operation {operation!r}"
             raise ValueError(message)
-        entries = [None if fault is None else Fault(fault) for fault in faults]
+        entries = [None if fault is None else Fault(fault) for fault in as_list(faults, "faults")]
         self._scripts[operation].extend(entries)
 
     def webhook(
@@ -124,7 +125,11 @@ class Endpoint:
         self._presence.close()
 
     async def settled(self) -> None:
-        """Wait until no request is being handled and no late commit is due."""
+        """Wait until whatever the requests so far commit is in the ledger."""
+        await self._presence.settled()
+
+    async def idle(self) -> None:
+        """Wait until no request is being handled."""
         await self._presence.idle()
 
     async def handle(self, request: Incoming, connection: Connection) -> Answer | None:
@@ -284,7 +289,8 @@ class Endpoint:
         """End the connection as the fault has it."""
         if exchange.fault is not None:
             ending = ENDINGS[exchange.fault]
-            await ending(exchange.connection, answer, exchange.faults, self._presence.pause)
+            with self._presence.ending():
+                await ending(exchange.connection, answer, exchange.faults, self._presence.pause)
 
     async def _commit_late(self, exchange: Exchange, body: bytes) -> None:
         exchange.connection.reset()

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from typing import Annotated, TypeVar
 
 import attrs
 
 from sigmamind_async.sandbox.chance import draw, draw_index
+from sigmamind_async.sandbox.settings import Bounds, Count, Seconds, Setting
+
+T = TypeVar("T")
 
 
 class Fault(enum.StrEnum):
@@ -166,26 +170,27 @@ FAULT_STATUS = {
 
 
 def _sorted_kinds(kinds: Iterable[Fault | str]) -> tuple[Fault, ...]:
-    wanted = {Fault(kind) for kind in kinds}
+    wanted = {Fault(kind) for kind in as_list(kinds, "kinds")}
     # Definition order: iterating a set would make the choice depend on the process.
     return tuple(fault for fault in Fault if fault in wanted)
 
 
 def _names(operations: Iterable[str] | None) -> frozenset[str] | None:
-    return None if operations is None else frozenset(operations)
+    return None if operations is None else frozenset(as_list(operations, "only"))
 
 
-_not_negative = attrs.validators.ge(0.0)
+def as_list(names: Iterable[T], field: str) -> list[T]:
+    """Return *names* of *field* as a list; raise `ValueError` for one name, or another value."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ValueError(f"{field} must be a list, not {names!r:.80}")  # noqa: TRY004 - a value
+    return list(names)
 
 
 @attrs.frozen(kw_only=True)
-class Faults:
+class Faults(Setting):
     """How often requests go wrong, and how."""
 
-    share: float = attrs.field(
-        default=0.0,
-        validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)],
-    )
+    share: Annotated[float, Bounds(0, 1)] = 0.0
     """Part of the requests that meet a fault, 0 to 1."""
     kinds: tuple[Fault, ...] = attrs.field(
         default=_sorted_kinds(REALISTIC_FAULTS),
@@ -194,15 +199,15 @@ class Faults:
     """Any iterable of faults; each is equally likely."""
     only: frozenset[str] | None = attrs.field(default=None, converter=_names)
     """Operations that may go wrong; None means all."""
-    hang: float = attrs.field(default=2.0, validator=_not_negative)
+    hang: Seconds = 2.0
     """Seconds a hanging or dripping answer keeps its connection open."""
-    late: float = attrs.field(default=0.5, validator=_not_negative)
+    late: Seconds = 0.5
     """Seconds between a lost connection and the commit that follows it."""
-    drip: float = attrs.field(default=0.05, validator=_not_negative)
+    drip: Seconds = 0.05
     """Seconds between two bytes of a slow body."""
-    oversize: int = attrs.field(default=5 * 1024 * 1024, validator=attrs.validators.ge(1))
+    oversize: Annotated[int, Bounds(1, 1 << 30)] = 5 * 1024 * 1024
     """Bytes of an oversized body."""
-    retry_after: int | None = None
+    retry_after: Count | None = None
     """Seconds that a 429 or 503 fault asks the caller to wait; None says nothing."""
     redirect_to: str = "https://elsewhere.invalid"
     """Origin that redirects point to; the path of the request is appended."""

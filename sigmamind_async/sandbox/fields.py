@@ -13,8 +13,8 @@ from typing import cast
 import attrs
 import orjson
 
+from sigmamind_async.sandbox.backend import JSON, ApiRequest
 from sigmamind_async.sandbox.refusals import Problem, ProblemKind, RefusedError
-from sigmamind_async.sandbox.tower import JSON, ApiRequest
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)

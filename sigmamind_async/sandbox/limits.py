@@ -11,43 +11,33 @@ import math
 from collections.abc import Mapping
 from email.utils import formatdate
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
 import attrs
+
+from sigmamind_async.sandbox.settings import Bounds, Count, Seconds, Setting
 
 _HAIR = 1e-9
 _NO_LANES: Mapping[str, RateLimit] = MappingProxyType({})
 
 
 @attrs.frozen(kw_only=True)
-class RateLimit:
+class RateLimit(Setting):
     """What the platform admits, and how it words a refusal."""
 
-    per_second: float | None = attrs.field(
-        default=None,
-        validator=attrs.validators.optional(attrs.validators.gt(0)),
-    )
+    per_second: Annotated[float, Bounds(0, is_open=True)] | None = None
     """Tokens added each second; None leaves the bucket out."""
-    burst: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+    burst: Annotated[int, Bounds(1)] = 1
     """Tokens the bucket holds, and starts with."""
-    window: tuple[int, float] | None = None
+    window: tuple[Count, Seconds] | None = None
     """So many requests in so many seconds; it opens with the first request after the last one
     closed."""
-    retry_after: Literal["seconds", "date"] | None = attrs.field(
-        default="seconds",
-        validator=attrs.validators.in_(("seconds", "date", None)),
-    )
+    retry_after: Literal["seconds", "date"] | None = "seconds"
     headers: bool = False
     """Whether every answer carries ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset``."""
-    reset: Literal["seconds", "epoch"] = attrs.field(
-        default="seconds",
-        validator=attrs.validators.in_(("seconds", "epoch")),
-    )
+    reset: Literal["seconds", "epoch"] = "seconds"
     """What ``X-RateLimit-Reset`` counts."""
-    status: Literal[429, 503] = attrs.field(
-        default=429,
-        validator=attrs.validators.in_((429, 503)),
-    )
+    status: Literal[429, 503] = 429
     lanes: Mapping[str, RateLimit] = attrs.field(default=_NO_LANES, hash=False)
     """Operations with a limit of their own, which then is the only one they meet."""
 

@@ -14,9 +14,9 @@ import attrs
 from aiohttp import web
 
 from sigmamind_async.sandbox.admin import ADMIN_PREFIX, Admin
+from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.connection import BodyTooLargeError
 from sigmamind_async.sandbox.endpoint import Endpoint
-from sigmamind_async.sandbox.tower import Answer
 
 OPENAPI_PATH: Final = "/openapi.json"
 
@@ -69,7 +69,7 @@ class Listener:
         self.endpoint.close()
         await self._runner.cleanup()
         # Handlers that lost their connection are not the runner's any more.
-        await self.endpoint.settled()
+        await self.endpoint.idle()
 
     def refuse(self, seconds: float) -> None:
         """Really refuse connections for so many seconds; idle ones are closed as well."""
@@ -91,7 +91,7 @@ class Listener:
         try:
             if path.startswith(ADMIN_PREFIX):
                 return await self._admin.handle(request)
-            if path == OPENAPI_PATH and request.method == "GET":
+            if path == OPENAPI_PATH and request.method in {"GET", "HEAD"}:
                 return _response(Answer(status=200, body=self.endpoint.tower.openapi))
             connection = _SocketConnection(request)
             answer = await self.endpoint.handle(_SocketRequest(request), connection)
@@ -153,6 +153,8 @@ class _SocketRequest:
             return await self._request.read()
         except web.HTTPRequestEntityTooLarge:
             raise BodyTooLargeError from None
+        except web.RequestPayloadError as error:  # such as gzip that is none
+            raise ConnectionError(str(error)) from None
 
 
 class _SocketConnection:
@@ -203,9 +205,9 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
     return bound
 
 

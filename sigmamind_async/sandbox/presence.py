@@ -17,9 +17,12 @@ class Presence:
         self._conditions = conditions
         self.in_flight = 0
         """Requests to the platform, also those whose connection is gone."""
+        self._unsettled = 0
+        """Those of them that may still change something."""
         self._idle = asyncio.Event()
-        self._idle.set()
+        self._settled = asyncio.Event()
         self._closing = asyncio.Event()
+        self._count(0, 0)
 
     @property
     def closing(self) -> bool:
@@ -29,18 +32,37 @@ class Presence:
     @contextmanager
     def request(self) -> Generator[None]:
         """Count a request."""
-        self.in_flight += 1
-        self._idle.clear()
+        self._count(1, 1)
         try:
             yield
         finally:
-            self.in_flight -= 1
-            if not self.in_flight:
-                self._idle.set()
+            self._count(-1, -1)
+
+    @contextmanager
+    def ending(self) -> Generator[None]:
+        """Count a request no longer as one that may change something."""
+        self._count(0, -1)
+        try:
+            yield
+        finally:
+            self._count(0, 1)
+
+    def _count(self, in_flight: int, unsettled: int) -> None:
+        self.in_flight += in_flight
+        self._unsettled += unsettled
+        for count, event in ((self.in_flight, self._idle), (self._unsettled, self._settled)):
+            if count:
+                event.clear()
+            else:
+                event.set()
 
     async def idle(self) -> None:
         """Wait until no request is being handled."""
         await self._idle.wait()
+
+    async def settled(self) -> None:
+        """Wait until no request is being handled that may still change something."""
+        await self._settled.wait()
 
     async def pause(self, seconds: float) -> None:
         """Wait so many seconds, or until the sandbox closes."""

@@ -12,7 +12,6 @@ ProblemKind = Literal[
     "not_object",
     "unknown",
     "missing",
-    "unwanted",
     "string",
     "integer",
     "boolean",

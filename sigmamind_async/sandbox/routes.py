@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from sigmamind_async.sandbox.tower import NoRoute, Route
+from sigmamind_async.sandbox.backend import NoRoute, Route
 
 Methods = Mapping[str, str]
 """Operations by HTTP method."""
@@ -21,10 +21,14 @@ class Routes:
     """Paths as they stand."""
     items: Mapping[str, Methods]
     """Paths below which one segment more names a record."""
+    serves_head: bool = True
+    """False: ``HEAD`` is refused where ``GET`` is not."""
 
     def find(self, method: str, path: str) -> Route | NoRoute:
         """Return what a request line means; *path* is still percent-encoded."""
         named, methods, key = self._split(path)
+        if self.serves_head and "GET" in methods:
+            methods = {**methods, "HEAD": methods["GET"]}
         if method in methods:
             return Route(operation=methods[method], path=named, key=key)
         return NoRoute(path=named, allowed=tuple(methods))

@@ -8,26 +8,60 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from sigmamind_async.sandbox.admin import Admin
-from sigmamind_async.sandbox.books import Books, StateFile
+from sigmamind_async.sandbox.commit_log import Books, StateFile
 from sigmamind_async.sandbox.conditions import Clock, Conditions
-from sigmamind_async.sandbox.dialnexa import DialNexaApi
+from sigmamind_async.sandbox.dialnexa.api import OPERATIONS as DIALNEXA_OPERATIONS
+from sigmamind_async.sandbox.dialnexa.api import DialNexaApi
 from sigmamind_async.sandbox.endpoint import Endpoint
 from sigmamind_async.sandbox.faults import NO_FAULTS, Fault, Faults
 from sigmamind_async.sandbox.ledger import Ledger
 from sigmamind_async.sandbox.limits import RateLimit
 from sigmamind_async.sandbox.listener import Listener
-from sigmamind_async.sandbox.sigmamind import SigmaMindApi
+from sigmamind_async.sandbox.sigmamind.api import OPERATIONS as SIGMAMIND_OPERATIONS
+from sigmamind_async.sandbox.sigmamind.api import SigmaMindApi
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.verbex import VerbexApi
+from sigmamind_async.sandbox.verbex.api import OPERATIONS as VERBEX_OPERATIONS
+from sigmamind_async.sandbox.verbex.api import VerbexApi
 
 if TYPE_CHECKING:  # it speaks the client's language, of which the sandbox knows nothing
     from sigmamind_async.testing.sandbox_transport import SandboxTransport
 
 _DEFAULT_SWITCHES = Switches()
 _LAST_PORT = 65_535
+_OPERATIONS = frozenset({*SIGMAMIND_OPERATIONS, *VERBEX_OPERATIONS, *DIALNEXA_OPERATIONS})
+
+
+def _check_operations(setting: object) -> None:
+    """Raise `ValueError` for a setting about an unknown operation: it would do nothing."""
+    match setting:
+        case Faults():
+            named: Iterable[str] = setting.only or ()
+        case RateLimit():
+            named = setting.lanes
+        case _:
+            return
+    for name in named:
+        if name not in _OPERATIONS:
+            known = ", ".join(sorted(_OPERATIONS))
+            raise ValueError(f"no platform has an operation {name!r}; known: {known}")
+
+
+class SandboxSettings(TypedDict, total=False):
+    """What a `Sandbox` is made with."""
+
+    seed: int
+    faults: Faults | float
+    rate_limit: RateLimit | None
+    switches: Switches
+    latency: tuple[float, float]
+    list_lag: float
+    clock: Clock | None
+    state_file: str | os.PathLike[str] | None
+    host: str
+    port: int
 
 
 class Sandbox(Conditions):
@@ -41,7 +75,7 @@ class Sandbox(Conditions):
         self,
         *,
         seed: int = 0,
-        faults: Faults = NO_FAULTS,
+        faults: Faults | float = NO_FAULTS,
         rate_limit: RateLimit | None = None,
         switches: Switches = _DEFAULT_SWITCHES,
         latency: tuple[float, float] = (0.0, 0.0),
@@ -53,29 +87,26 @@ class Sandbox(Conditions):
     ) -> None:
         """Say how it behaves and where it listens; nothing is opened yet.
 
-        *latency* is the shortest and longest processing time in seconds, *list_lag* the
-        seconds until reads show a new number. *state_file* keeps numbers and ledger across
-        restarts. Each platform has a port: *port* and those after it, or free ones for 0. *clock*
-        is for tests in fake time: waits of the sandbox advance it.
+        *faults* may be a share of the requests. *latency* is the shortest and longest processing
+        time in seconds, *list_lag* the seconds until reads show a new number. *state_file* keeps
+        numbers and ledger across restarts. Each platform has a port: *port* and those after it, or
+        free ones for 0. *clock* is for tests in fake time: waits of the sandbox advance it.
         """
         super().__init__(
             seed=seed,
-            faults=faults,
+            faults=faults if isinstance(faults, Faults) else Faults(share=faults),
             rate_limit=rate_limit,
             switches=switches,
             latency=latency,
             list_lag=list_lag,
             clock=clock,
         )
-        self._settings = {
-            "faults": faults,
-            "rate_limit": rate_limit,
-            "switches": switches,
-            "latency": latency,
-            "list_lag": list_lag,
-        }
-        if port > _LAST_PORT - 2:
-            message = f"port must be at most {_LAST_PORT - 2}: each platform has one of its own"
+        _check_operations(self.faults)
+        _check_operations(self.rate_limit)
+        names = ("faults", "rate_limit", "switches", "latency", "list_lag")
+        self._settings = {name: getattr(self, name) for name in names}
+        if not 0 <= port <= _LAST_PORT - 2:
+            message = f"port must be from 0 to {_LAST_PORT - 2}: each platform has one of its own"
             raise ValueError(message)
         self._books = Books()
         self._state_file = state_file
@@ -88,6 +119,10 @@ class Sandbox(Conditions):
         self.verbex = Endpoint(VerbexApi(seed), self, self._books)
         self.dialnexa = Endpoint(DialNexaApi(seed), self, self._books)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        _check_operations(value)
+        super().__setattr__(name, value)
+
     @property
     def ledger(self) -> Ledger:
         """Every commit of every platform: the judge."""
@@ -99,6 +134,8 @@ class Sandbox(Conditions):
         return (self.sigmamind, self.verbex, self.dialnexa)
 
     async def __aenter__(self) -> Self:
+        if self._loop is not None or self._closed.is_set():
+            raise RuntimeError("the sandbox was opened before: make another one")
         self._loop = asyncio.get_running_loop()
         if self._state_file is not None:
             self._books.file = StateFile(self._state_file)
@@ -123,6 +160,8 @@ class Sandbox(Conditions):
     ) -> None:
         self._closed.set()
         await self._undo.aclose()
+        self._loop = None
+        self._listeners.clear()
 
     async def run_forever(self) -> None:
         """Wait until the sandbox is closed."""
@@ -142,23 +181,46 @@ class Sandbox(Conditions):
         return SandboxTransport(self._endpoint(platform), self)
 
     async def settled(self) -> None:
-        """Wait until nothing is being handled and every late commit is in the ledger."""
-        for endpoint in self.endpoints:
-            await endpoint.settled()
+        """Wait until whatever the requests so far commit is in the ledger, late commits included.
+
+        From any event loop. An answer that hangs is not waited for.
+        """
+        loop = self._other_loop()
+        if loop is None:
+            await self._settled()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._settled(), loop))
+
+    def wait_settled(self) -> None:
+        """Do as `settled`, from a thread without an event loop, for a sandbox in another."""
+        loop = self._other_loop()
+        if loop is None:
+            raise RuntimeError("no other thread runs the sandbox: await settled()")
+        asyncio.run_coroutine_threadsafe(self._settled(), loop).result()
 
     def script(
         self,
         operation: str,
         faults: Iterable[Fault | str | None],
         *,
-        platform: str = "sigmamind",
+        platform: str | None = None,
     ) -> None:
         """Say exactly what goes wrong with the next requests of *operation*.
 
+        *platform* may be left out where only one has such an operation: see `Endpoint.script`.
         None is a request that goes well. Requests refused by key, path or rate limit use up no
         entry; when all are used, ``faults`` decides again.
         """
-        self._endpoint(platform).script(operation, faults)
+        if platform is not None:
+            self._endpoint(platform).script(operation, faults)
+            return
+        having = [each for each in self.endpoints if operation in each.tower.operations]
+        if not having:
+            raise ValueError(f"no platform has an operation {operation!r}")
+        if len(having) > 1:
+            names = " and ".join(each.tower.name for each in having)
+            raise ValueError(f"{names} have an operation {operation!r}: name the platform")
+        having[0].script(operation, faults)
 
     def refuse(self, seconds: float) -> None:
         """Refuse connections (``ECONNREFUSED``) for so many seconds; from any thread.
@@ -210,20 +272,29 @@ class Sandbox(Conditions):
         for endpoint in self.endpoints:
             endpoint.clear()
 
+    async def _settled(self) -> None:
+        for endpoint in self.endpoints:
+            await endpoint.settled()
+
     def _on_loop(self, action: Callable[[], object]) -> None:
         """Call *action* in the sandbox's loop and wait for it, whichever thread asks."""
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if self._loop is None or self._loop is running:  # in memory, it has no loop of its own
-            action()
-            return
 
         async def call() -> None:
             action()
 
-        asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+        loop = self._other_loop()
+        if loop is None:
+            action()
+        else:
+            asyncio.run_coroutine_threadsafe(call(), loop).result()
+
+    def _other_loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop to hand work to; None for the running one, and in memory."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        return None if self._loop is running else self._loop
 
 
 async def serve(box: Sandbox, *, ready: Callable[[Sandbox], None] | None = None) -> None:

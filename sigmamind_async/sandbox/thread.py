@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
-from sigmamind_async.sandbox.faults import NO_FAULTS, Faults
-from sigmamind_async.sandbox.limits import RateLimit
-from sigmamind_async.sandbox.server import Sandbox
-from sigmamind_async.sandbox.switches import Switches
+from sigmamind_async.sandbox.server import Sandbox, SandboxSettings
 
 T = TypeVar("T")
-
-_DEFAULT_SWITCHES = Switches()
 
 
 class SandboxThread:
@@ -27,31 +21,9 @@ class SandboxThread:
     Anything to be awaited goes through :meth:`run`.
     """
 
-    def __init__(
-        self,
-        *,
-        seed: int = 0,
-        faults: Faults = NO_FAULTS,
-        rate_limit: RateLimit | None = None,
-        switches: Switches = _DEFAULT_SWITCHES,
-        latency: tuple[float, float] = (0.0, 0.0),
-        list_lag: float = 0.0,
-        state_file: str | os.PathLike[str] | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-    ) -> None:
+    def __init__(self, **settings: Unpack[SandboxSettings]) -> None:
         """Take what :class:`Sandbox` takes."""
-        self.box = Sandbox(
-            seed=seed,
-            faults=faults,
-            rate_limit=rate_limit,
-            switches=switches,
-            latency=latency,
-            list_lag=list_lag,
-            state_file=state_file,
-            host=host,
-            port=port,
-        )
+        self.box = Sandbox(**settings)
         self._opened: Future[asyncio.AbstractEventLoop] = Future()
         self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._main, name="sandbox", daemon=True)

@@ -19,9 +19,9 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, HttpRequest, Response
+from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.conditions import Conditions
 from sigmamind_async.sandbox.endpoint import Endpoint
-from sigmamind_async.sandbox.tower import Answer
 
 _HEAD_END: Final = b"\r\n\r\n"
 _REASONS: Final = {
@@ -60,7 +60,10 @@ class SandboxTransport:
         finally:
             connection.abandoned = True
         in_time = connection.ended.is_set() and self._conditions.now() - began <= seconds
-        return connection.received(request.max_bytes, in_time=in_time)
+        answer = connection.received(request.max_bytes, in_time=in_time)
+        if request.method == "HEAD" and isinstance(answer, Response):
+            return attrs.evolve(answer, body=b"", cut=None)
+        return answer
 
     async def aclose(self, grace: float = 0.0) -> None:
         """Do nothing: there is no connection to close."""

@@ -1,4 +1,9 @@
-"""The queue's connections, and what their failures mean.
+"""The queue's connections: finishing and fetching jobs, and what a failure means.
+
+The queue only has to deliver a job at least once, because the journal has an operation carried out
+once. So a worker does not wait until a job is finished in the database: the statement that fetches
+the next job takes finished ones along, and neither waits for the disk. What a crash of the server
+forgets of this is delivered again.
 
 Between a worker and the server there may be a pooler such as PgBouncer, which gives a connection of
 the server to another client after each transaction. So nothing that outlives a transaction is left
@@ -11,18 +16,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 import psycopg
 from procrastinate import PsycopgConnector, connector, sql
-from procrastinate.exceptions import ConnectorException, NoResult, UniqueViolation
-from psycopg.rows import dict_row
+from procrastinate.exceptions import ConnectorException, UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error
-from sigmamind_async.provisioning.journal.postgres.dsn import warn_if_slow
+from sigmamind_async.provisioning.journal.postgres.dsn import Target, warn_if_slow
+from sigmamind_async.provisioning.journal.postgres.schema import with_schema
+from sigmamind_async.provisioning.journal.sql import COLUMNS, from_columns
+from sigmamind_async.provisioning.row import Row
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +40,17 @@ MAX_IDLE: Final = 30.0
 """Seconds after which idle connections are closed, all but one."""
 REPORT_EVERY: Final = 60.0
 """Seconds between two log lines about a database that cannot be reached."""
+FLUSH_DELAY: Final = 0.01
+"""Seconds after which finished jobs are written without a fetch that takes them along."""
 _FETCH: Final = sql.queries["fetch_job"]
+_FINISH: Final = sql.queries["finish_job"]
+_RETRY: Final = sql.queries["retry_job"]
+_HEARTBEAT: Final = sql.queries["update_heartbeat"]
+_NEXT_JOB: Final = (
+    f"SELECT job, {', '.join(f'(operation).{name}' for name in COLUMNS)}"  # noqa: S608 - all ours
+    " FROM {schema}.next_job(%s::bigint[], %s::text[], %s::boolean[], %s::varchar[], %s)"
+)
+_HELD: Final = "SELECT id FROM procrastinate_jobs WHERE worker_id = %s AND status = 'doing'"
 _NOISY_LOGGERS: Final = (
     "procrastinate.utils",
     "procrastinate.worker",
@@ -46,16 +64,26 @@ class WorkerConnector(PsycopgConnector):
 
     After a lost statement a worker no longer knows which jobs it holds: one that it has fetched or
     finished in that statement would count as running for as long as the worker lives. So the
-    worker has to stop, and start again under another name.
+    worker has to stop, and start again under another name. The same goes for a job that only the
+    database takes for running here: a crash has made it forget that the job was finished.
     """
 
-    def __init__(self, on_loss: Callable[[], None], name: str, conninfo: str) -> None:
-        """Call *on_loss* after each lost statement; *name* is the database's, in messages."""
+    def __init__(self, on_loss: Callable[[], None], target: Target) -> None:
+        """Call *on_loss* after each lost statement."""
         self._on_loss = on_loss
-        self._name = name
+        self._name = name = target.name
+        self._next_job = with_schema(_NEXT_JOB, target.schema)
+        self._finished: list[tuple[int, str, bool]] = []
+        """Id, status and whether to delete it, of jobs that have ended and are not written yet."""
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
+        self._held: set[int] = set()
+        """Ids of the jobs that were fetched and not finished in the database."""
+        self._fetching = asyncio.Lock()
+        self._rows: dict[int, Row] = {}
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             pool_factory=partial(_Pool, name),
-            conninfo=conninfo,
+            conninfo=target.conninfo,
             # Behind a pooler a prepared statement may be missing, or be another program's.
             kwargs={"prepare_threshold": None},
             configure=_set_autocommit,
@@ -66,14 +94,24 @@ class WorkerConnector(PsycopgConnector):
 
     async def execute_query_async(self, query: Any, **arguments: Any) -> None:  # noqa: ANN401 - procrastinate's
         """Execute a statement."""
+        if query == _FINISH:
+            self._finish_soon(arguments)
+            return
+        await self.flush()
         with self._report_loss():
-            await super().execute_query_async(query, **arguments)
+            try:
+                await super().execute_query_async(query, **arguments)
+            finally:
+                if query == _RETRY:
+                    self._held.discard(arguments["job_id"])
+            if query == _HEARTBEAT:
+                await self._check_held(arguments["worker_id"])
 
     async def execute_query_one_async(self, query: Any, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - procrastinate's
         """Execute a statement and return its only row."""
         with self._report_loss():
             if query == _FETCH:
-                return await self._fetch_job(query, arguments)
+                return await self._fetch_job(arguments["queues"], arguments["worker_id"])
             row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
             return row
 
@@ -96,23 +134,89 @@ class WorkerConnector(PsycopgConnector):
             await asyncio.Event().wait()
         await super().listen_notify(on_notification, channels)
 
-    async def _fetch_job(self, query: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def take_row(self, job_id: int | None) -> Row | None:
+        """Return the row of a job's operation as it was when the job was fetched; only once."""
+        return self._rows.pop(job_id or 0, None)
+
+    async def flush(self) -> None:
+        """Write the jobs that have ended."""
+        if self._finished:
+            with self._report_loss():
+                await self._write_finished_and_fetch(None, 0)
+
+    async def close_async(self) -> None:
+        """Write the jobs that have ended, and close all connections."""
+        with suppress(ConnectorException):
+            await self.flush()
+        if self._flushing:
+            await asyncio.wait(self._flushing)
+        await super().close_async()
+
+    def _finish_soon(self, arguments: dict[str, Any]) -> None:
+        job_id = arguments["job_id"]
+        self._rows.pop(job_id, None)
+        self._finished.append((job_id, arguments["status"], arguments["delete_job"]))
+        if self._flush_timer is None:
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(FLUSH_DELAY, self._flush_on_time)
+
+    def _flush_on_time(self) -> None:
+        self._flush_timer = None
+        task = asyncio.ensure_future(self._flush_quietly())
+        self._flushing.add(task)
+        task.add_done_callback(self._flushing.discard)
+
+    async def _flush_quietly(self) -> None:
+        with suppress(ConnectorException):  # reported as a loss
+            await self.flush()
+
+    async def _fetch_job(self, queues: Iterable[str], worker_id: int) -> dict[str, Any]:
+        async with self._fetching:
+            job, *columns = await self._write_finished_and_fetch(list(queues), worker_id)
+            if job is None:
+                return {"id": None}
+            self._held.add(job["id"])
+        if columns[0] is not None:
+            self._rows[job["id"]] = from_columns(tuple(columns))
+        due = job["scheduled_at"]
+        return {**job, "scheduled_at": due and datetime.fromisoformat(due)}
+
+    async def _write_finished_and_fetch(
+        self, queues: list[str] | None, worker_id: int
+    ) -> tuple[Any, ...]:
+        """Write the jobs that have ended; return the next one, with the columns of its row."""
+        finished, self._finished = self._finished, []
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        parts = [list(part) for part in zip(*finished, strict=True)] or [[], [], []]
         try:
-            async with (
-                self.pool.connection() as connection,
-                connection.transaction(),
-                connection.cursor(row_factory=dict_row) as cursor,
-            ):
-                # The server must find the first job by its index. Until its statistics are up to
-                # date it would sort all waiting jobs: with 10,000 that takes 10 ms a job, not 0.5.
-                await cursor.execute("SET LOCAL enable_sort = off")
-                await cursor.execute(query.encode(), arguments)
+            async with self.pool.connection() as connection:
+                cursor = await connection.execute(self._next_job, (*parts, queues, worker_id))
                 row = await cursor.fetchone()
         except psycopg.Error as error:
             raise ConnectorException from error
-        if row is None:
-            raise NoResult
+        finally:
+            # If they were not written, the worker starts again, and they are no longer its own.
+            self._held.difference_update(job_id for job_id, _, _ in finished)
+        assert row is not None  # noqa: S101 - the function returns one
         return row
+
+    async def _check_held(self, worker_id: int) -> None:
+        """Report a loss if the database takes a job for running here that is not."""
+        async with self._fetching:
+            held = set(self._held)
+            async with self.pool.connection() as connection:
+                cursor = await connection.execute(_HELD, (worker_id,))
+                forgotten = {job_id for (job_id,) in await cursor.fetchall()} - held
+        if forgotten:
+            log.warning(
+                "%s: the server has forgotten that %d jobs were finished; they are run again, which"
+                " changes nothing that was done",
+                self._name,
+                len(forgotten),
+            )
+            self._on_loss()
 
     async def _is_pooled(self) -> bool:
         """Return whether another server process answers than the one that was connected to."""
@@ -145,7 +249,8 @@ class _Pool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
     """A pool that logs a long wait for one of its connections."""
 
     def __init__(self, name: str, **options: Any) -> None:  # noqa: ANN401 - procrastinate's
-        super().__init__(**options)
+        # A broken connection must be seen: the server may have forgotten what it had confirmed.
+        super().__init__(**{**options, "check": None})
         self._database = name
 
     async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection[Any]:  # noqa: ASYNC109 - the pool's

@@ -141,8 +141,8 @@ class AccountWorker:
         )
     )
 
-    async def provision(self, op_id: str, attempts: int = 0) -> None:
-        """Carry out a planned operation, unless it has to wait.
+    async def provision(self, op_id: str, attempts: int = 0, stored: Row | None = None) -> None:
+        """Carry out a planned operation, unless it has to wait; *stored* is its row, if known.
 
         Raises `Reschedule` if the job is to be run again, else what `Provisioner.run` raises; the
         row then holds the reason.
@@ -150,8 +150,8 @@ class AccountWorker:
         if not self.pause.admits(self.now()):
             raise Reschedule(self.pause.until, self.pause.reason)
         try:
-            row = await self._read_row(op_id)
-            await self.provisioner.send(op_id, await self._restore(row))
+            row = stored or await self._read_row(op_id)
+            await self.provisioner.send(op_id, await self._restore(row), stored=row)
         except SigmaMindError as error:
             failure = error
             self.pause.failed(error, self.now())

@@ -32,7 +32,7 @@ from procrastinate.worker import Worker as JobRunner
 from sigmamind_async.errors import ConfigurationError, SigmaMindError
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import with_schema
-from sigmamind_async.provisioning.row import State
+from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret, as_secret, check_count, check_seconds
 from sigmamind_async.workers.connector import OutageLog, WorkerConnector
@@ -216,7 +216,7 @@ class Worker:
                     await self._is_stopped.wait()
 
     def _connector(self) -> WorkerConnector:
-        return WorkerConnector(self._stop_runner, self._target.name, self._target.conninfo)
+        return WorkerConnector(self._stop_runner, self._target)
 
     def _stop_runner(self) -> None:
         """Let the registered worker finish; unless stopped, `run` continues with another."""
@@ -317,7 +317,9 @@ class Tasks:
     async def provision(self, job_context: JobContext, account: str, op_id: str) -> None:
         """Carry out one operation."""
         try:
-            await self.context.account(account).provision(op_id, job_context.job.attempts)
+            await self.context.account(account).provision(
+                op_id, job_context.job.attempts, _fetched_row(job_context)
+            )
         except SigmaMindError:
             await self._report(account, op_id)
             raise
@@ -385,6 +387,14 @@ class Tasks:
             if row is not None and row.enqueued and row.state is State.PLANNED:
                 with suppress(AlreadyEnqueued):
                     await job_context.app.job_manager.defer_job_async(job_for(row))
+
+
+def _fetched_row(job_context: JobContext) -> Row | None:
+    """Return the row of the job's operation if it came with the job."""
+    connector = job_context.app.connector
+    if not isinstance(connector, WorkerConnector):
+        return None  # the caller's own app
+    return connector.take_row(job_context.job.id)
 
 
 async def _run_again(jobs: JobManager, job: Job) -> None:

@@ -48,7 +48,7 @@ def test_all_done_is_exit_0(cli: Cli, inside: Inside) -> None:
 
 
 def test_json_is_one_object_a_line(cli: Cli, inside: Inside) -> None:
-    cli.box.script("create", ["conflict_409"])
+    cli.box.sigmamind.script("create", ["conflict_409"])
     done = inside("apply", cli.fleet(2), "--max-purchases", 2, "--yes", "--json")
 
     [failed] = [row for row in done.rows if row["status"] == "failed"]
@@ -74,7 +74,7 @@ def test_stdin_has_the_format_that_is_named(cli: Cli) -> None:
 
 
 def test_what_is_left_of_stdin_is_its_journal(cli: Cli) -> None:
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     words = (*BUY, *HASTE, "--journal", "stdin.db")
     done = cli("apply", "-", *words, stdin=cli.fleet(1).read_text())
 
@@ -280,7 +280,7 @@ def test_a_wrong_key_is_told_after_one_listing(cli: Cli, inside: Inside) -> None
 
 def test_a_lost_answer_is_found(cli: Cli) -> None:
     """It was bought, and the reply was lost: the tag in its label tells."""
-    cli.box.script("create", ["reset_after_commit"])
+    cli.box.sigmamind.script("create", ["reset_after_commit"])
     done = cli("apply", cli.fleet(1), *BUY)
 
     [bought] = cli.box.ledger.purchases
@@ -290,12 +290,12 @@ def test_a_lost_answer_is_found(cli: Cli) -> None:
 
 def test_what_cannot_be_found_is_unconfirmed(cli: Cli) -> None:
     """It may still come: that is said, and with which commands to go on."""
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     path = cli.fleet(1)
     done = cli("apply", path, *BUY, *HASTE)
 
     assert done.code == 3
-    assert "unconfirmed  purchase  buy-0" in done.out
+    assert "unconfirmed  buy  buy-0" in done.out
     assert "it may have been carried out" in done.out
     assert "unconfirmed, may have been carried out: buy-0" in done.err
     assert f"sigmamind reconcile {path}" in done.err
@@ -303,14 +303,14 @@ def test_what_cannot_be_found_is_unconfirmed(cli: Cli) -> None:
 
 
 def test_unconfirmed_counts_more_than_failed(cli: Cli, inside: Inside) -> None:
-    cli.box.script("create", ["reset_before_commit", "conflict_409"])
+    cli.box.sigmamind.script("create", ["reset_before_commit", "conflict_409"])
     done = inside("apply", cli.fleet(2), "--max-purchases", 2, "--yes", *HASTE)
 
     assert done.code == 3
 
 
 def test_a_number_named_exactly_is_looked_up(cli: Cli, inside: Inside) -> None:
-    cli.box.script("import", ["reset_after_commit"])
+    cli.box.sigmamind.script("import", ["reset_after_commit"])
 
     assert inside("apply", written(cli, "a.jsonl", OWN)).code == 0
     assert [commit.kind for commit in cli.box.ledger.commits].count("import") == 1
@@ -370,8 +370,8 @@ def test_an_inline_secret_must_be_allowed(cli: Cli, inside: Inside) -> None:
 
 def test_the_command_to_go_on_is_the_run_s_own(cli: Cli, inside: Inside) -> None:
     """All of it, on the report as well: what was left out once did something else."""
-    cli.box.script("create", ["conflict_409"])
-    cli.box.script("import", ["conflict_409"])
+    cli.box.sigmamind.script("create", ["conflict_409"])
+    cli.box.sigmamind.script("import", ["conflict_409"])
     own = {**OWN, "trunk_password": "hunter2"}
     words = ["apply", str(written(cli, "a b.jsonl", own)), "--allow-inline-secrets"]
     words += ["--rewrite-secrets", "--settle-time", "15m", "--deadline", "30s"]

@@ -94,7 +94,7 @@ def test_an_interrupted_job_is_settled_and_goes_on(on_loop: str, cli: Cli, until
 
 
 def test_a_second_interruption_leaves_rows_in_doubt(on_loop: str, cli: Cli, until: Wait) -> None:
-    cli.box.script("create", ["hang_before_commit"] * 30)
+    cli.box.sigmamind.script("create", ["hang_before_commit"] * 30)
     process = cli.start("apply", cli.fleet(30), *BUY[:-1])
     until(lambda: cli.box.sigmamind.in_flight >= 10)
     process.send_signal(signal.SIGTERM)

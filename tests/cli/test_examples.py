@@ -58,7 +58,7 @@ def test_of_apply_and_status(cli: Cli, inside: Inside) -> None:
 
 def test_of_a_decision(cli: Cli, owned: Inside) -> None:
     fleet(cli, "desk-7")
-    cli.box.script("create", [Fault.RESET_BEFORE_COMMIT])
+    cli.box.sigmamind.script("create", [Fault.RESET_BEFORE_COMMIT])
     assert owned(*example(owned, "apply"), "--deadline", 1).code == 3
     assert owned("reconcile", "fleet.csv", "--settle-time", 0, "--wait").code == 3
     done = owned(*example(owned, "reconcile"))

@@ -70,7 +70,7 @@ def test_a_fleet_on_stdin(cli: Cli) -> None:
     done = cli("apply", "-", "--journal", "fleet.db", *BUY, stdin=FORMS["fleet.jsonl"])
 
     assert (done.code, len(cli.box.ledger.purchases)) == (0, 2)
-    assert "purchase  desk" in done.out
+    assert "buy     desk" in done.out
 
 
 def test_what_is_as_it_should_be_is_only_counted(cli: Cli, inside: Inside) -> None:
@@ -81,12 +81,12 @@ def test_what_is_as_it_should_be_is_only_counted(cli: Cli, inside: Inside) -> No
     verbose = inside("apply", path, "--verbose")
 
     assert done.out.splitlines()[0].split() == [
-        *("done", "sigmamind", "update", "desk"),
+        *("done", "sigmamind", "change", "desk"),
         cli.box.ledger.owned("sigmamind")[0],
     ]
     assert done.out.splitlines()[1].endswith(": 1 done, 2 unchanged")
     assert len(done.out.splitlines()) == 3
-    assert f"{path}: changes 1 number, leaves 2 numbers unchanged\n" in done.err
+    assert f"{path}: 1 to change, 2 unchanged\n" in done.err
     assert verbose.out.count("done  ") == 3
 
 
@@ -109,7 +109,7 @@ def test_sound_rows_may_go_on_without_the_bad(cli: Cli, inside: Inside) -> None:
 
     assert done.code == 1
     assert [each["id"] for each in done.objects if each["type"] == "file_problem"] == ["bad"]
-    assert (done.summary["done"], done.summary["failed"]) == (3, 1)
+    assert (done.summary["done"], done.summary["skipped"]) == (3, 1)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_what_is_in_doubt_is_told_and_settled_by_the_commands_that_are_shown(
     standing = inside("status", path)
 
     assert done.code == 3
-    assert "unconfirmed  verbex     purchase  night" in done.out
+    assert "unconfirmed  verbex     buy     night" in done.out
     assert f"  sigmamind reconcile {path} --wait\n" in done.err.replace(
         "look until it is known:", " "
     )
@@ -286,12 +286,12 @@ def test_a_row_that_fails_is_told_without_the_ids_of_operations(
     cli: Cli, inside: Inside, applied: Path
 ) -> None:
     cli.write("fleet.csv", FLEET.replace("Support", "Help"))
-    cli.box.script("update", ["conflict_409"])
+    cli.box.sigmamind.script("update", ["conflict_409"])
     done = inside("apply", applied)
 
     [row, *_] = done.out.splitlines()
     assert done.code == 1
-    assert row.split()[:4] == ["failed", "sigmamind", "update", "desk"]
+    assert row.split()[:4] == ["failed", "sigmamind", "change", "desk"]
     assert "409" in row
     assert "#" not in row
 
@@ -320,7 +320,7 @@ def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
 
 
 def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
-    cli.box.script("create", ["hang_before_commit"] * 120)
+    cli.box.sigmamind.script("create", ["hang_before_commit"] * 120)
     process = cli.start("apply", many(cli, 120), "--max-purchases", 120, "--yes")
     # As many as the gate begins with, and one for the listing that was answered.
     until(lambda: cli.box.sigmamind.in_flight >= 11)
@@ -332,8 +332,8 @@ def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
     done = cli.ended(process)
 
     assert done.code == 130
-    assert done.out.count("unconfirmed  purchase") == 11
-    assert done.out.count("skipped      purchase") == 109
+    assert done.out.count("unconfirmed  buy") == 11
+    assert done.out.count("skipped      buy") == 109
 
 
 def test_a_key_that_is_refused_midway_names_its_variable(cli: Cli, until: Wait) -> None:
@@ -423,7 +423,7 @@ def test_a_terminal_shows_counts_bar_and_table(cli: Cli) -> None:
     text = ESCAPES.sub("", seen)
 
     assert code == 0
-    assert "buys 2 numbers" in text
+    assert "Plan: 2 to buy" in text
     assert (
         "This buys 2 numbers and costs money. Type 2 to buy them, or press Enter to cancel:" in text
     )

@@ -18,6 +18,7 @@ from sigmamind_async.cli import main
 from sigmamind_async.cli.app import bind, cyclopts_app
 from sigmamind_async.cli.commands.explain import page_names, read_page
 from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_command
+from sigmamind_async.cli.settings import take_settings
 
 NAMES = sorted(COMMANDS)
 LONGEST_SENTENCE = 90
@@ -31,7 +32,7 @@ def check_command(line: str) -> None:
     """Raise unless *line* is a command line that its command takes."""
     program, *words = shlex.split(line.partition(" > ")[0], comments=True)
     assert program == "sigmamind"
-    name, rest = find_command(words)
+    name, rest = find_command(take_settings(words)[0])
     bind(name, rest)
 
 
@@ -231,7 +232,7 @@ STATUS_NEEDS_NOT = HEAVY | {
 }
 
 
-@pytest.mark.parametrize("words", [[], ["--json"], ["--verbose"]], ids=str)
+@pytest.mark.parametrize("words", [[], ["--json"], ["--rows"]], ids=str)
 def test_status_loads_no_platform_and_no_event_loop(tmp_path: Path, words: list[str]) -> None:
     asyncio.run(write_journal(tmp_path / "fleet.db"))
     loaded = loaded_by("status", "fleet.db", *words, cwd=tmp_path)

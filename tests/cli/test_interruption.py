@@ -205,7 +205,7 @@ def test_an_apply_into_head_stops_and_settles(cli: Cli, until: Wait) -> None:
 def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
     """Rows that were begun are settled, and those unconfirmed still told, on stderr."""
     cli.box.latency = (0.1, 0.1)
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         process = cli.start("apply", cli.fleet(ROWS), *BUY[:-1], stdout=full)
         err = process.communicate(timeout=120)[1].decode()

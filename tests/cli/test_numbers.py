@@ -373,3 +373,17 @@ def test_secrets_arrive_and_are_never_shown(cli: Cli, inside: Inside, on: tuple[
 
     assert cli.trunk_password in kept.values()
     assert cli.trunk_password not in inside("numbers", "list", *on, "--json").out
+
+
+def test_a_base_url_with_a_wrong_path_is_not_told_as_a_missing_number(
+    cli: Cli, inside: Inside
+) -> None:
+    """Both are a 404. Negative control: the right address."""
+    wrong = inside(
+        "numbers", "get", "+14155550100", SIGMAMIND_BASE_URL=f"{cli.box.sigmamind.base_url}/v2"
+    )
+    right = inside("numbers", "get", "+14155550100", SIGMAMIND_BASE_URL=cli.box.sigmamind.base_url)
+
+    assert "there is no platform at that address: check SIGMAMIND_BASE_URL" in wrong.err
+    assert "the account does not have it" in right.err
+    assert (wrong.code, right.code) == (1, 1)

@@ -375,7 +375,7 @@ def test_one_number_in_two_spellings_is_one_import(cli: Cli, inside: Inside) -> 
 
 def test_a_killed_import_is_finished(cli: Cli, inside: Inside, until: Wait) -> None:
     """The response is lost with the process, and the number is imported once."""
-    cli.box.script("import", ["hang_after_commit"])
+    cli.box.sigmamind.script("import", ["hang_after_commit"])
     process = cli.start(*IMPORT, "--label", "Mine")
     until(lambda: imports(cli) == 1)
     process.send_signal(signal.SIGKILL)

@@ -30,18 +30,18 @@ own,dialnexa,import,,+14155550188,,,Own,trunk.example.com,user,env:TRUNK_PASSWOR
 def test_a_plan_tells_first_what_costs_money_and_sends_nothing(cli: Cli, inside: Inside) -> None:
     done = inside("plan", cli.write("fleet.csv", FLEET))
 
-    headline, _, money, imports, _, *steps = done.out.splitlines()
+    headline, _, *steps, _, counts = done.out.splitlines()
     assert (done.code, done.err) == (0, "")
     assert headline == f"{cli.folder / 'fleet.csv'}: 3 changes"
-    assert (money, imports) == ("  buys 2 numbers", "  imports 1 number")
+    assert counts == "Plan: 2 to buy, 1 to import."
     assert steps == [
         (
-            "desk   sigmamind  purchase  (any)         "
+            "  + buy     desk   sigmamind  (any)         "
             "country_code 'US', area_code 415, label 'Support'"
         ),
-        "night  verbex     purchase  (any)         label 'Night'",
+        "  + buy     night  verbex     (any)         label 'Night'",
         (
-            "own    dialnexa   import    +14155550188  label 'Own', termination_uri"
+            "  > import  own    dialnexa   +14155550188  label 'Own', termination_uri"
             " 'trunk.example.com', trunk_username 'user', trunk_password env:TRUNK_PASSWORD"
         ),
     ]
@@ -168,3 +168,14 @@ def test_a_saved_plan_is_not_planned(cli: Cli, inside: Inside) -> None:
 
     assert (done.code, done.out) == (2, "")
     assert done.err.endswith("fleet.plan is a saved plan; plan the file that it is from\n")
+
+
+def test_the_export_of_an_empty_account_has_no_changes(cli: Cli, inside: Inside) -> None:
+    """Negative control: a file without a byte, which may have been cut off, is refused."""
+    path = cli.folder / "empty.csv"
+    assert inside("export", "--platform", "verbex", "--out", path).code == 0
+
+    assert "empty.csv: no changes" in inside("plan", path).out
+    assert inside("apply", path).code == 0
+    path.write_bytes(b"")
+    assert inside("plan", path).code == 1

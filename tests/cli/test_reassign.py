@@ -70,13 +70,13 @@ def test_only_what_is_the_agents_is_moved(
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("--dry-run",), 0, "changes 2 numbers"),
+        (("--dry-run",), 0, "2 to change"),
         ((), 2, "this changes 2 numbers: agree with --yes; nothing was sent"),
         (("--to-agent", "nobody", "--yes"), 1, "the account has no agent 'nobody'"),
         (("--to-agent", OLD, "--yes"), 2, "are the same"),
         (("--journal", "none.db", "--yes"), 2, "there is no journal none.db"),
         (("--platform", "dialnexa", "--side", "outbound"), 2, "have no outbound agent"),
-        (("--platform", "verbex", "--yes"), 0, "nothing to do"),
+        (("--platform", "verbex", "--yes"), 0, "no changes"),
     ],
 )
 def test_what_changes_nothing(

@@ -21,10 +21,15 @@ from sigmamind_async.cli.errors import LONGEST_SHOWN, sanitize
 from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.console import Traffic, progress_line
 from sigmamind_async.cli.output.events import (
+    AgentList,
+    AgentRecord,
     AuditResult,
     CommandFailed,
+    Diagnosis,
+    DiagnosisList,
     Event,
     Exported,
+    FileCreated,
     HistoryEntry,
     JobKilled,
     JournalRow,
@@ -176,8 +181,13 @@ ENDPOINT = SandboxEndpoint(
     platform="verbex",
     base_url="http://127.0.0.1:1",
     api_key="made up",
+    openapi_url="http://127.0.0.1:1/openapi.json",
+    pid=123,
     environment={"VERBEX_API_KEY": "made up"},
 )
+
+CLOCK = Diagnosis(name="clock", verdict="failed", message="2 h behind verbex's", fix="set it")
+AGENT = AgentRecord(platform="sigmamind", agent_id="agent_1", name="Support", numbers=3)
 
 SHOWN: list[Event | View] = [
     DONE,
@@ -192,6 +202,10 @@ SHOWN: list[Event | View] = [
         name="b7", platform="verbex", count=1, file="b7.jsonl", resume_command="sigmamind apply b7"
     ),
     Exported(file="fleet.csv", rows=46),
+    FileCreated(file="fleet.yaml", next_command="sigmamind plan fleet.yaml"),
+    DiagnosisList((CLOCK,)),
+    AgentList((AGENT,)),
+    AGENT,
     SandboxStarted((ENDPOINT,)),
     StateChanged(row="row-7", before=State.UNCONFIRMED, after=State.DONE, message="found it"),
     JobKilled(platform="sigmamind", done=12, in_progress=8, not_started=100, unrecorded=3),
@@ -415,14 +429,14 @@ def test_rows_are_aligned_lines() -> None:
     refused = attrs.evolve(FAILED, platform="verbex", action="import")
 
     assert rows(None, known, refused) == [
-        "done         sigmamind  purchase  order-7  +14155550123",
-        "failed       verbex     import    z        409: held; look it up",
+        "done         sigmamind  buy     order-7  +14155550123",
+        "failed       verbex     import  z        409: held; look it up",
     ]
 
 
 def test_a_reason_that_does_not_fit_is_below_its_row() -> None:
     assert rows(40, attrs.evolve(FAILED, phone_number="+14155550123")) == [
-        "failed       purchase  z  +14155550123",
+        "failed       buy  z  +14155550123",
         "    409: held; look it up",
     ]
 
@@ -477,7 +491,10 @@ def test_numbers_without_a_test_call_are_named_together() -> None:
 
 
 def test_variables_of_a_sandbox_can_be_sourced() -> None:
-    assert drawn(SandboxStarted((ENDPOINT,))) == "export VERBEX_API_KEY='made up'"
+    assert drawn(SandboxStarted((ENDPOINT,))).splitlines() == [
+        "export VERBEX_API_KEY='made up'",
+        "export SIGMAMIND_SANDBOX_PID=123",
+    ]
 
 
 # ---------------------------------------------------------------- plans
@@ -487,24 +504,23 @@ def test_a_plan_as_text() -> None:
     assert drawn(PlanView(file="fleet.csv", plan=attrs.evolve(PLAN, problems=()))).splitlines() == [
         "fleet.csv: 2 changes",
         "",
-        "  moves 1 number to another platform and releases it permanently on the old one",
-        "  adopts 2 numbers that the account has already",
-        "  keeps changes made outside this fleet on 1 number",
-        "  leaves 1 number unchanged",
-        "  leaves out 1 row: needs --allow-release",
-        "",
-        "sales  sigmamind  move     +14155550101  then released on verbex, permanently",
-        "old    verbex     release  (any)         left out, see above",
+        "  -/+ move     sales  sigmamind  +14155550101  then released on verbex, permanently",
+        "  -   release  old    verbex     (any)         left out: needs --allow-release",
         (
-            "front  sigmamind  adopt    +14155550102  label 'A' (changed outside this fleet) ->"
-            " 'B', trunk_password -> env:P; was the row reception"
+            "  ~   adopt    front  sigmamind  +14155550102  label 'A' (changed outside this fleet)"
+            " -> 'B', trunk_password -> env:P; was the row reception"
         ),
         (
-            "drift  sigmamind  drifted  +14155550103  inbound_agent_id stays (empty), changed"
+            "  =   drifted  drift  sigmamind  +14155550103  inbound_agent_id stays (empty), changed"
             " outside this fleet; the row has 'agent_1'"
         ),
         "",
         "2 numbers in the journal but in no row, left alone: gone-1, gone-2",
+        "",
+        (
+            "Plan: 1 to move to another platform, 2 to adopt, 1 drifted and left as it is, 1"
+            " unchanged, 1 left out."
+        ),
     ]
 
 
@@ -513,7 +529,7 @@ def test_a_long_plan_is_cut_on_a_terminal_alone() -> None:
     many = PlanView(file="f", plan=Plan(steps=(step,) * (MOST_STEPS + 3), rows={}))
 
     assert "and 3 more; --json lists all" in drawn(many, 80)
-    assert drawn(many).count("purchase") == len(objects(many)) - 1 == MOST_STEPS + 3
+    assert drawn(many).count("+ buy") == len(objects(many)) - 1 == MOST_STEPS + 3
 
 
 def test_what_is_wrong_with_many_rows_is_said_once() -> None:
@@ -535,9 +551,9 @@ def test_rows_of_a_journal_have_their_numbers() -> None:
 
     assert drawn(rows, 80).splitlines() == [
         "",
-        "row    number        action          state",
-        "row-6  +14155550123  exact purchase  done",
-        "row-7  +14155550123  exact purchase  needs a decision",
+        "row    number        action  state",
+        "row-6  +14155550123  buy     done",
+        "row-7  +14155550123  buy     needs a decision",
     ]
 
 

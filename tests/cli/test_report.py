@@ -347,7 +347,7 @@ def test_the_start_is_told_with_its_distance_from_utc() -> None:
 
 def test_the_report_of_a_command_names_its_row_its_account_and_its_own_words(cli: Cli) -> None:
     """A purchase that is refused has no number: its label says which row it is."""
-    cli.box.script("create", ["conflict_409"])
+    cli.box.sigmamind.script("create", ["conflict_409"])
     header = "id,platform,source,country_code,label"
     cli.write("fleet.csv", f"{header}\ndesk,sigmamind,purchase,US,Night <desk>\n")
     words = ["apply", "fleet.csv", "--max-purchases", "1", "--yes", "--deadline", "30s"]

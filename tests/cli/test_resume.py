@@ -87,7 +87,7 @@ def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wa
 
 
 def test_a_failed_row_is_tried_again(cli: Cli, inside: Inside) -> None:
-    cli.box.script("create", ["conflict_409"])
+    cli.box.sigmamind.script("create", ["conflict_409"])
     path = cli.fleet(2)
     first, second = inside("apply", path, *buy(2)), inside("apply", path, *buy(2))
 

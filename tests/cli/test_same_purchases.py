@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sigmamind_async.cli.fleet_input import read_once
-from sigmamind_async.cli.other_journals import known_journals
+from sigmamind_async.cli.other_journals import MOST_REMEMBERED, known_journals
 from sigmamind_async.provisioning.tags import remove_tag
 from tests.cli.conftest import Terminal
 from tests.cli.test_terminal import ESCAPES
@@ -185,6 +186,35 @@ def test_a_run_that_was_not_agreed_to_leaves_no_journal_that_could_be_gone(
     assert (inside("apply", path, *BUY).code, bought(cli)) == (0, ["Desk", "Night"])
 
 
+def test_two_copies_applied_at_once_buy_once(cli: Cli) -> None:
+    """Neither journal has a row yet when the other run looks.
+
+    With the announcements left out, two of five runs bought four numbers.
+    """
+    paths = [cli.write(name, ROWS) for name in ("fleet.csv", "copy.csv")]
+    processes = [cli.start("apply", path, *BUY) for path in paths]
+    done = sorted((cli.ended(each) for each in processes), key=lambda each: each.code)
+
+    assert bought(cli) == ["Desk", "Night"]
+    assert [each.code for each in done] == [0, 2]
+    assert re.search(r"another run, with the journal|has bought numbers for", done[1].err)
+    assert not [*cli.folder.glob("*-buying")]
+
+
+def test_the_list_of_journals_is_pruned(cli: Cli, inside: Inside, applied: Path) -> None:
+    """Those whose folder is gone leave it first, and the latest ones stay."""
+    known = cli.folder / "state" / "sigmamind" / "journals"
+    lines = [f"/nowhere/{place}/fleet.csv.journal.db\n" for place in range(MOST_REMEMBERED)]
+    known.write_text("".join(lines) + f"{applied}.journal.db\n")
+    path = cli.write("other.csv", ROWS.replace("Desk", "A").replace("Night", "B"))
+    inside("apply", path, *BUY, "--journal", cli.folder / "other.db")
+    found = known.read_text().splitlines()
+
+    assert len(found) == MOST_REMEMBERED
+    assert found[-2:] == [f"{applied}.journal.db", f"{cli.folder}/other.db"]
+    assert f"/nowhere/{MOST_REMEMBERED - 1}/fleet.csv.journal.db" in found
+
+
 @pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize("name", ["copy.csv", "fleet.csv"])
 def test_what_was_bought_before_the_answer_is_not_bought_again(cli: Cli, name: str) -> None:
@@ -328,7 +358,7 @@ def test_what_can_be_read_once_is_read_once(cli: Cli, kind: str) -> None:
         done = _from_fifo(cli, rows, "apply", *words)
 
     assert (plan.code, done.code, bought(cli)) == (0, 0, ["a", "b"])
-    assert "buys 2 numbers" in plan.out
+    assert "Plan: 2 to buy." in plan.out
 
 
 def _from_fifo(cli: Cli, rows: str, command: str, *words: object) -> Done:
@@ -394,7 +424,7 @@ def test_a_terminal_shows_which_numbers_were_bought(cli: Cli) -> None:
 
     assert terminal.code == 0
     assert text.count("  +1") == 20
-    assert "and 3 more rows done; --verbose shows all" in text
+    assert "and 3 more rows done; all of them: sigmamind status" in text
 
 
 def test_a_terminal_is_never_asked_for_json(cli: Cli) -> None:

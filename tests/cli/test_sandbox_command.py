@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.conftest import COMMAND
+from tests.cli.conftest import COMMAND, Done
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside, Wait
@@ -20,31 +21,121 @@ PLATFORMS = ("sigmamind", "verbex", "dialnexa")
 HEADER = "id,platform,source,country_code,label"
 
 
+def run_shell(cli: Cli, script: str, shell: str = "sh") -> Done:
+    """Run *script*, which ends at the first command that fails."""
+    own = {name: text for name, text in cli.environment.items() if "_API_KEY" not in name}
+    done = subprocess.run(
+        [shell, "-ec", script],
+        cwd=cli.folder,
+        env=own,
+        capture_output=True,
+        check=False,
+        timeout=240,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
 def test_what_it_prints_can_be_sourced(cli: Cli, until: Wait) -> None:
     """Stdout is what another shell needs, and nothing else; the rest is for a person."""
     script = cli.folder / "sandbox.sh"
-    own = {name: text for name, text in cli.environment.items() if "_API_KEY" not in name}
     listing = f"{shlex.join(COMMAND)} numbers list --json --platform"
     lines = f". ./{script.name}; for p in {shlex.join(PLATFORMS)}; do {listing} $p; done"
     with script.open("wb") as out, cli.start("sandbox", "--seed", "3", stdout=out) as process:
-        until(lambda: script.read_bytes().count(b"\n") == 2 * len(PLATFORMS))
-        sourced = subprocess.run(
-            ["sh", "-ec", f"{lines}; echo $VERBEX_BASE_URL"],
-            cwd=cli.folder,
-            env=own,
-            capture_output=True,
-            check=False,
-            timeout=120,
-        )
+        until(lambda: b"_PID=" in script.read_bytes())
+        sourced = run_shell(cli, f"{lines}; echo $VERBEX_BASE_URL")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
 
-    assert (sourced.returncode, sourced.stderr) == (0, b"")
+    assert (sourced.code, sourced.err) == (0, "")
     told = err.decode().splitlines()
     assert [line.split()[0] for line in told[:4]] == ["platform", *PLATFORMS]
-    assert sourced.stdout.decode().strip() == told[2].split()[1]
+    assert sourced.out.strip() == told[2].split()[1]
+    assert told[4] == "Each serves its OpenAPI document at /openapi.json."
     assert process.returncode == 0
     assert told[-2:] == ["OK     0 purchases, 0 numbers held", "OK     0 bought twice"]
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_shell_evaluates_what_a_detached_one_prints(cli: Cli, shell: str) -> None:
+    """It goes on after the command that started it, until its process is ended."""
+    program = shlex.join(COMMAND)
+    script = f"""
+        eval "$({program} sandbox --detach --seed 3 2>table)"
+        {program} numbers list --json --platform verbex
+        kill $SIGMAMIND_SANDBOX_PID
+        while kill -0 $SIGMAMIND_SANDBOX_PID 2>/dev/null; do sleep 0.05; done
+        cat table
+    """
+    done = run_shell(cli, script, shell)
+
+    table = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert [line.split()[0] for line in table[:4]] == ["platform", *PLATFORMS]
+    assert "kill" in table[-1]
+
+
+@pytest.mark.parametrize("words", ["--state fleet.csv", "--port $PORT", "--no-such-option"])
+def test_a_shell_that_evaluates_a_failure_fails(cli: Cli, words: str) -> None:
+    """What would follow might reach the platforms themselves."""
+    cli.write("fleet.csv", "id,platform\na,sigmamind")
+    port = cli.box.sigmamind.base_url.rpartition(":")[2]
+    words = words.replace("$PORT", port)
+    script = f'eval "$({shlex.join(COMMAND)} sandbox --detach {words})"; echo reached'
+    done = run_shell(cli, script)
+
+    assert (done.code == 0, done.out) == (False, "")
+    assert done.err.startswith("sigmamind: ")
+
+
+def test_a_command_runs_with_the_environment_set(cli: Cli) -> None:
+    """Whatever follows ``--`` is the command's; its exit code is returned."""
+    script = 'cat - && echo "$@" && echo $VERBEX_BASE_URL $DIALNEXA_API_KEY && exit 7'
+    words = ("--debug", "--json", "--help", "--postgres", "--", "-")
+    done = cli("sandbox", "--seed", 3, "--", "sh", "-c", script, "sh", *words, stdin="in\n")
+
+    given, shown, where = done.out.splitlines()
+    assert (done.code, given, shown) == (7, "in", " ".join(words))
+    assert where.startswith("http://127.0.0.1:")
+    assert not where.startswith(cli.box.verbex.base_url)
+    assert done.err.splitlines() == ["OK     0 purchases, 0 numbers held", "OK     0 bought twice"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [(("no-such-command",), 127), (("/",), 126), (("sh", "-c", "kill $$"), 143)],
+)
+def test_a_command_that_fails_to_run_is_as_in_a_shell(
+    cli: Cli, command: tuple[str, ...], code: int
+) -> None:
+    assert cli("sandbox", "--", *command).code == code
+
+
+@pytest.mark.parametrize(("number", "to_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_the_command_decides_what_an_interrupt_means(
+    cli: Cli, number: signal.Signals, to_group: bool
+) -> None:
+    """Ctrl-C reaches both; what ends the sandbox alone is passed on."""
+    script = (
+        f"trap 'echo stopped; exit 5' {number.name[3:]}; echo ready; while :; do sleep 0.02; done"
+    )
+    with cli.start("sandbox", "--", "sh", "-c", script, before=("setsid",)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        if to_group:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        out, _ = process.communicate(timeout=120)
+
+    assert (out, process.returncode) == (b"stopped\n", 5)
+
+
+@pytest.mark.parametrize("option", ["--json", "--detach"])
+def test_an_option_that_says_nothing_to_a_command_is_exit_2(inside: Inside, option: str) -> None:
+    done = inside("sandbox", option, "--", "true")
+
+    assert done.code == 2
+    assert f"{option} does not apply with a command" in done.err
 
 
 @pytest.mark.usefixtures("covered_processes")
@@ -76,10 +167,11 @@ def test_a_setting_out_of_range_is_exit_2(inside: Inside, words: tuple[str, str]
 
 
 def test_a_port_in_use_is_one_line(cli: Cli, inside: Inside) -> None:
-    done = inside("sandbox", "--port", cli.box.sigmamind.base_url.rpartition(":")[2])
+    port = cli.box.sigmamind.base_url.rpartition(":")[2]
+    done = inside("sandbox", "--port", port)
 
     assert done.code == 2
-    assert "in use" in done.err
+    assert done.err.endswith(f":{port}: Address already in use\n")
     assert done.err.count("\n") == 1
 
 

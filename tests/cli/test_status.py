@@ -26,7 +26,7 @@ NOBODY = {"SIGMAMIND_API_KEY": "", "SIGMAMIND_BASE_URL": "http://127.0.0.1:1"}
 @pytest.fixture
 def lost(cli: Cli, inside: Inside) -> Path:
     """A file of which one row was bought and one went unanswered, and was not bought."""
-    cli.box.script("create", [None, "reset_before_commit"])
+    cli.box.sigmamind.script("create", [None, "reset_before_commit"])
     path = cli.fleet(2)
     assert inside("apply", path, *BUY).code == 3
     return path
@@ -43,7 +43,7 @@ def undecided(inside: Inside, lost: Path) -> Path:
 def duplicates(cli: Cli, inside: Inside) -> Path:
     """A file of which one row has bought two numbers: the lost request came late after all."""
     cli.box.faults = Faults(late=0.8)
-    cli.box.script("create", ["late_commit"])
+    cli.box.sigmamind.script("create", ["late_commit"])
     path = cli.fleet(1)
     assert inside("apply", path, *BUY, "--settle-time", 0, "--retry-unconfirmed").code == 0
     return path
@@ -140,11 +140,11 @@ def test_every_row_is_shown_with_its_number_if_that_is_wanted(
 ) -> None:
     number = cli.box.ledger.purchases[0].phone_number or ""
     some = inside("status", undecided)
-    done = inside("status", undecided, "--verbose")
+    done = inside("status", undecided, "--rows")
     found = inside("status", undecided, "--json").objects
 
     assert number not in some.out
-    assert re.search(rf"^buy-[01] +\{number} +purchase +done$", done.out, re.MULTILINE)
+    assert re.search(rf"^buy-[01] +\{number} +buy +done$", done.out, re.MULTILINE)
     assert number in [each.get("phone_number") for each in found]
 
 
@@ -228,7 +228,7 @@ def test_rows_of_every_platform_are_shown(cli: Cli, inside: Inside) -> None:
 
 
 def test_reconcile_shows_what_it_found(cli: Cli, inside: Inside) -> None:
-    cli.box.script("create", ["reset_after_commit"])
+    cli.box.sigmamind.script("create", ["reset_after_commit"])
     cli.box.list_lag = 3600.0
     path = cli.fleet(1)
     inside("apply", path, *BUY)
@@ -266,7 +266,7 @@ def test_waiting_ends_with_the_settle_time(inside: Inside, lost: Path) -> None:
 
 
 def test_waiting_outlives_a_platform_that_fails(cli: Cli, inside: Inside, lost: Path) -> None:
-    cli.box.script("list", [*[None] * 2, *["status_500_before_commit"] * 6])
+    cli.box.sigmamind.script("list", [*[None] * 2, *["status_500_before_commit"] * 6])
     words = ("--settle-time", 1, "--deadline", 0.3)
     done = inside("reconcile", lost, "--wait", *words)
 
@@ -408,7 +408,7 @@ def test_duplicates_are_released_by_a_rule(
 def test_what_turned_up_makes_a_decision_void(cli: Cli, inside: Inside, until: Wait) -> None:
     """Nothing is sent again that came in the meantime."""
     cli.box.faults = Faults(late=1.5)
-    cli.box.script("create", ["late_commit"])
+    cli.box.sigmamind.script("create", ["late_commit"])
     path = cli.fleet(1)
     inside("apply", path, *BUY)
     inside("reconcile", path, "--wait", "--settle-time", 0)

@@ -78,13 +78,13 @@ def test_a_terminal_shows_twenty_new_numbers_and_counts_the_others(cli: Cli) -> 
     _, first = on_terminal(cli, words)
     _, again = on_terminal(cli, words)
 
-    assert ESCAPES.sub("", first).count("done         purchase") == 20
-    assert "and 3 more rows done; --verbose shows all" in ESCAPES.sub("", first)
-    assert "done         purchase" not in ESCAPES.sub("", again)
+    assert ESCAPES.sub("", first).count("done         buy") == 20
+    assert "and 3 more rows done; all of them: sigmamind status" in ESCAPES.sub("", first)
+    assert "done         buy" not in ESCAPES.sub("", again)
 
 
 def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--deadline", "0.5"])
 
     assert "buy-" in ESCAPES.sub("", seen)
@@ -94,7 +94,7 @@ def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
 def test_verbose_shows_every_row(cli: Cli) -> None:
     _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--verbose"])
 
-    assert ESCAPES.sub("", seen).count("done         purchase  buy-") == 3
+    assert ESCAPES.sub("", seen).count("done         buy  buy-") == 3
 
 
 @pytest.mark.usefixtures("covered_processes")
@@ -108,7 +108,7 @@ def test_a_release_is_confirmed_by_the_number(cli: Cli, held: None, typed: str, 
 
 @pytest.mark.usefixtures("covered_processes")
 def test_a_status_is_coloured(cli: Cli, inside: Inside) -> None:
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     path = cli.fleet(2)
     inside("apply", path, *BUY_3, "--deadline", 0.5)
     code, seen = on_terminal(cli, ["status", path])

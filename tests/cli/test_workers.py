@@ -118,7 +118,7 @@ def test_workers_carry_out_what_apply_hands_over(
 @pytest.mark.usefixtures("worker")
 def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside) -> None:
     """As alone: exit 3 after the deadline, with the commands that settle it."""
-    cli.box.script("create", [None, Fault.RESET_BEFORE_COMMIT])
+    cli.box.sigmamind.script("create", [None, Fault.RESET_BEFORE_COMMIT])
     path = cli.fleet(2)
     done = discreet(inside("apply", path, *WORKERS, "--deadline", 0.5))
 

@@ -16,7 +16,7 @@ import pytest
 
 from sigmamind_async.convert import dump_json
 from sigmamind_async.errors import SigmaMindError
-from sigmamind_async.events import Event, log_event
+from sigmamind_async.events import Event
 from sigmamind_async.operation import Response
 from sigmamind_async.sandbox import Fault, Sandbox
 from sigmamind_async.testing import ScriptedTransport
@@ -98,16 +98,11 @@ async def test_no_error_event_or_log_carries_a_secret(
 ) -> None:
     """Nor does its copy, its pickle or its traceback."""
     seen: list[Event] = []
-
-    def observe(event: Event) -> None:
-        seen.append(event)
-        log_event(event)
-
     box.list_lag = 60.0
     box.script(dialect.importing, [fault], platform=dialect.name)
     with caplog.at_level(logging.DEBUG):
         async with dialect.connect(
-            box, attempt_timeout=patience(fault), observer=observe
+            box, attempt_timeout=patience(fault), observer=seen.append
         ) as client:
             error = await error_of(client.run(dialect.import_(NUMBER)))
     shown = "".join(traceback.format_exception(error)) + repr(seen) + caplog.text + repr(client)

@@ -237,6 +237,25 @@ async def test_rows_are_found_by_state_the_oldest_first(opened: Opened) -> None:
         assert await journal.in_states("verbex", list(State)) == []
 
 
+async def test_unsettled_rows_are_those_of_which_something_is_still_to_come(
+    opened: Opened,
+) -> None:
+    """Of the planned ones only a number that was requested once and not proven absent."""
+    early: dict[str, Any] = {"kind": Kind.EXACT_PURCHASE, "unconfirmed_since": 5.0, "key": KEY}
+    async with opened as journal:
+        for state in reversed(State):
+            await stored(journal, a_row(state.value, state))
+        await stored(
+            journal,
+            a_row("early", **early),
+            a_row("absent", **early, proven_absent=True),
+            a_row("late", unconfirmed_since=5.0),
+        )
+        found = [row.op_id for row in await journal.unsettled(ACCOUNT)]
+        assert found == ["needs_decision", "duplicate", "unconfirmed", "sending", "early"]
+        assert await journal.unsettled("verbex") == []
+
+
 async def test_rows_are_found_by_token(opened: Opened) -> None:
     async with opened as journal:
         await stored(journal, *(a_row(str(n), token=f"T{n}") for n in range(3)))

@@ -278,7 +278,7 @@ async def after_the_lease(journal: PostgresJournal, postgres: Server, folder: Pa
 async def test_a_lost_answer_and_a_locked_journal_are_unknown_and_not_no(
     box: Sandbox, postgres: Server, tmp_path: Path
 ) -> None:
-    box.script("create", [Fault.RESET_AFTER_COMMIT])
+    box.sigmamind.script("create", [Fault.RESET_AFTER_COMMIT])
     box.latency = (0.5, 0.5)
     async with client_for(box, deadline=2.0) as client, postgres.journal(tmp_path) as journal:
         provisioner = Provisioner(client, journal)

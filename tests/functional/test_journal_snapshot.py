@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.protocol import SHOWN, Status
+from sigmamind_async.provisioning.journal.protocol import Status
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.journal.sqlite.snapshot import read_accounts
 from sigmamind_async.provisioning.row import Kind, Row, State
@@ -40,7 +40,7 @@ async def test_it_reads_what_the_journal_reads_while_that_is_open(tmp_path: Path
         status = await Status.of(journal, "sigmamind", 900.0)
 
         assert read_accounts(tmp_path / "j.db", accounts, set(State)) == expected
-        [shown] = read_accounts(tmp_path / "j.db", ["sigmamind"], SHOWN).values()
+        [shown] = read_accounts(tmp_path / "j.db", ["sigmamind"]).values()
     assert Status.from_rows("sigmamind", *shown, 900.0) == status
     assert (len(status.need_decision), len(status.unconfirmed)) == (2, 1)
 
@@ -52,7 +52,7 @@ def test_a_file_that_is_no_journal_is_explained(tmp_path: Path, text: bytes | No
         path.write_bytes(text)
 
     with pytest.raises(JournalError, match=r"j\.db: (is|there is)"):
-        read_accounts(path, ["sigmamind"], SHOWN)
+        read_accounts(path, ["sigmamind"])
 
 
 def test_it_takes_no_event_loop() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -123,6 +123,7 @@ async def test_an_index_is_used_for_each_question(
 ) -> None:
     plans = {
         POSTGRES.in_states: "by_state",
+        POSTGRES.unsettled: "by_unsettled",
         POSTGRES.with_tokens: "by_token",
         POSTGRES.with_key: "by_key",
         POSTGRES.tagged_before: "by_tag",
@@ -348,8 +349,8 @@ async def test_processes_race_for_rows_numbers_and_purchases(
     ("broken", "instead", "answers"),
     [
         ("new.version <> coalesce(old.version, 0) + 1", "false", ["STALE"]),
-        ("total + more > max_purchases", "false", ["STORED"]),
-        ("EXCEPTION WHEN unique_violation THEN", "EXCEPTION WHEN division_by_zero THEN", None),
+        ("more > 0 AND max_purchases IS NOT NULL", "false", ["STORED"]),
+        ("WHEN unique_violation THEN", "WHEN division_by_zero THEN", None),
     ],
 )
 async def test_each_guard_is_what_refuses(
@@ -372,27 +373,90 @@ async def test_each_guard_is_what_refuses(
             assert (await journal.put(a_row("spent", State.DONE), max_purchases=0)).name in answers
 
 
-@pytest.mark.parametrize("guarded", [True, False])
-async def test_the_account_is_locked_while_it_is_counted(
-    postgres: Server, tmp_path: Path, guarded: bool
+LIMIT = 100
+BUYERS = 64
+AT_BARRIER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted"
+BLOCKED = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+
+
+def write_purchase(op_id: str) -> tuple[object, ...]:
+    return (*to_columns(a_row(op_id, State.DONE)), uuid4(), LIMIT, True)
+
+
+def replace_in_put(server: Server, folder: Path, *changes: tuple[str, str]) -> None:
+    put = server.asked(f"SELECT pg_get_functiondef('\"{schema_of(folder)}\".put'::regproc)")[0][0]
+    for old, new in changes:
+        assert old in put
+        put = put.replace(old, new)
+    server.asked(put)
+
+
+async def pid_of(connection: psycopg.AsyncConnection) -> int:
+    return connection.info.backend_pid
+
+
+async def test_a_purchase_far_from_the_limit_waits_for_no_other(
+    postgres: Server, tmp_path: Path
 ) -> None:
-    """A write that meets another one waits for it; the control counts what it saw before."""
-    schema = schema_of(tmp_path)
-    async with postgres.journal(tmp_path) as journal:
+    """Nor does one without a limit: another one that is not committed yet is in another slot."""
+    put = with_schema(PUT, schema_of(tmp_path))
+    async with postgres.journal(tmp_path, connections=1) as journal, AsyncExitStack() as stack:
+        slot = await journal.run(pid_of) % BUYERS
+        other = stack.enter_context(postgres.connected())
+        while other.info.backend_pid % BUYERS == slot:
+            other = stack.enter_context(postgres.connected())
         await journal.put(a_row("1", State.DONE))
-        if not guarded:
-            put = postgres.asked(f"SELECT pg_get_functiondef('\"{schema}\".put'::regproc)")[0][0]
-            # Looking for the account's row in order to add it waits for the other write too.
-            put = re.sub(r"(?s)INSERT INTO \S+accounts .*?ON CONFLICT DO NOTHING;", "", put)
-            postgres.asked(put.replace("WHERE a.account = new.account FOR UPDATE", "LIMIT 1"))
-        first = (*to_columns(a_row("2", State.DONE)), uuid4(), 2, True)
-        with postgres.connected() as other, other.transaction():
-            other.execute(with_schema(PUT, schema), first)
-            second = asyncio.create_task(journal.put(a_row("3", State.DONE), max_purchases=2))
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            while postgres.asked(waiting) == [(0,)]:  # noqa: ASYNC110 - it is the server that waits
-                await asyncio.sleep(0.01)
-        assert await second is (PutResult.LIMIT_REACHED if guarded else PutResult.STORED)
+        with other.transaction():
+            other.execute(put, write_purchase("2"))
+            for limit in (LIMIT, None):
+                row = a_row(str(limit), State.DONE)
+                assert await journal.put(row, max_purchases=limit) is PutResult.STORED
+        assert (await journal.counts(ACCOUNT)).purchase_count == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "bought"),
+    [
+        ([], 20),
+        # The controls: a sum that does not leave room for writes that it cannot show, and an exact
+        # one without the locks that make it exact.
+        ([("total + slots - 1 <=", "total <=")], BUYERS - 10),
+        ([("ORDER BY a.slot FOR UPDATE", "ORDER BY a.slot")], BUYERS - 10),
+    ],
+    ids=["guarded", "no room", "no locks"],
+)
+async def test_buyers_near_the_limit_never_exceed_it(
+    postgres: Server, tmp_path: Path, changes: list[tuple[str, str]], bought: int
+) -> None:
+    """64 at once, 20 below the limit, of which 10 are killed before they commit."""
+    query = with_schema(PUT, schema_of(tmp_path)) + b", pg_advisory_xact_lock_shared(7)"
+    async with postgres.journal(tmp_path) as journal, AsyncExitStack() as stack:
+        done = (journal.put(a_row(f"done {n}", State.DONE)) for n in range(LIMIT - 20))
+        await asyncio.gather(*done)
+        one_each = ("pg_backend_pid() % slots", "current_setting('test.slot')::integer")
+        no_timeout = ("'4s'", "'600s'")  # the machine may be busy
+        replace_in_put(postgres, tmp_path, one_each, no_timeout, *changes)
+        connect = partial(psycopg.AsyncConnection.connect, postgres.dsn(), autocommit=True)
+        buyers = [
+            await stack.enter_async_context(await connect(options=f"-c test.slot={slot}"))
+            for slot in range(BUYERS)
+        ]
+        barrier = stack.enter_context(postgres.connected())
+        barrier.execute("SELECT pg_advisory_lock(7)")
+        buying = [
+            asyncio.create_task(buyer.execute(query, write_purchase(f"new {slot}")))
+            for slot, buyer in enumerate(buyers)
+        ]
+        while postgres.asked(BLOCKED) != [(BUYERS,)]:  # noqa: ASYNC110 - in the server
+            await asyncio.sleep(0.01)
+        first = [pid for (pid,) in postgres.asked(AT_BARRIER)]
+        others = [buyer.info.backend_pid for buyer in buyers]
+        for pid in [*dict.fromkeys((*first, *others))][:10]:
+            postgres.asked(f"SELECT pg_terminate_backend({pid})")
+        barrier.execute("SELECT pg_advisory_unlock(7)")
+        await asyncio.gather(*buying, return_exceptions=True)
+        rows = await journal.in_states(ACCOUNT, list(State))
+        assert (await journal.counts(ACCOUNT)).purchase_count == len(rows) == LIMIT - 20 + bought
 
 
 async def test_the_index_is_what_keeps_a_number_to_one(
@@ -442,7 +506,7 @@ async def test_a_clock_that_is_an_hour_ahead_ends_no_lease(
     if kind == "postgres":
         journal = request.getfixturevalue("postgres").journal(tmp_path)
     box = Sandbox(faults=Faults(hang=30.0))
-    box.script("create", [Fault.HANG_BEFORE_COMMIT])
+    box.sigmamind.script("create", [Fault.HANG_BEFORE_COMMIT])
     async with (
         box,
         journal,

@@ -59,6 +59,21 @@ def test_careless(sandbox, sandbox_ledger):
     asyncio.run(buy_again_on_error())
 
 
+def test_careless_and_late(sandbox, sandbox_ledger):
+    sandbox.sigmamind.script("create", ["late_commit"])
+    asyncio.run(buy_again_on_error())
+    assert len(sandbox_ledger.purchases) == 1, "the first one comes after the test"
+
+
+def test_careless_in_memory(sandbox_memory, sandbox_ledger):
+    async def main():
+        client = sandbox_memory.client(SigmaMind)
+        for _ in range(2):
+            await client.phone_numbers.create(country_code="US", friendly_name="Desk")
+
+    asyncio.run(main())
+
+
 @pytest.mark.sandbox(duplicates=True)
 def test_careless_and_allowed(sandbox, sandbox_ledger):
     sandbox.sigmamind.script("create", ["reset_after_commit"])
@@ -75,6 +90,18 @@ from sigmamind_async import DialNexa, SigmaMind, Verbex
 @pytest.mark.sandbox(faults=0.25, seed=7, latency=(0.0, 0.0))
 def test_options(sandbox):
     assert (sandbox.faults.share, sandbox.seed) == (0.25, 7)
+
+
+@pytest.mark.sandbox(0.2)
+@pytest.mark.xfail(raises=TypeError, strict=True, reason="options have names")
+def test_options_without_a_name(sandbox):
+    pass
+
+
+@pytest.mark.sandbox(fault=0.2)
+@pytest.mark.xfail(raises=TypeError, strict=True, reason="no such option")
+def test_options_that_do_not_exist(sandbox):
+    pass
 
 
 def test_every_test_has_its_own(sandbox):
@@ -109,6 +136,55 @@ def test_hours_take_no_time(sandbox_memory):
 """
 
 
+RUNNERS = """
+import contextlib
+import fastapi
+import pytest
+from fastapi.testclient import TestClient
+from sigmamind_async import SigmaMind
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    async with SigmaMind() as app.state.client:
+        yield
+
+
+app = fastapi.FastAPI(lifespan=lifespan)
+
+
+@app.post("/orders")
+async def place_order():
+    number = await app.state.client.phone_numbers.create(country_code="US")
+    return number.sip_phone_number
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def test_a_client_that_blocks_the_thread_of_its_test(sandbox, sandbox_ledger):
+    with TestClient(app) as client:
+        number = client.post("/orders").json()
+    assert sandbox_ledger.owned() == [number]
+
+
+@pytest.mark.anyio
+async def test_under_anyio(sandbox, sandbox_ledger):
+    async with SigmaMind() as client:
+        await client.phone_numbers.create(country_code="US")
+    await sandbox.settled()
+    assert len(sandbox_ledger.purchases) == 1
+
+
+@pytest.mark.asyncio
+async def test_under_pytest_asyncio(sandbox_memory, sandbox_ledger):
+    await sandbox_memory.client(SigmaMind).phone_numbers.create(country_code="US")
+    assert len(sandbox_ledger.purchases) == 1
+"""
+
+
 def test_the_test_that_the_readme_shows_passes(pytester: pytest.Pytester) -> None:
     """It needs no conftest, and eight lines."""
     pytester.makepyfile(myapp=APPLICATION, test_orders=GUIDE_TEST)
@@ -120,13 +196,22 @@ def test_one_that_does_buy_again_fails(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_careless=CARELESS)
     result = pytester.runpytest_subprocess(*PLUGIN)
 
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*AssertionError: bought twice: Desk: +*"])
+    result.assert_outcomes(passed=4, errors=3)
+    result.stdout.fnmatch_lines(["*AssertionError: bought twice: Desk: +*"] * 3)
 
 
 def test_the_marker_sets_how_the_sandbox_behaves(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_options=OPTIONS)
-    pytester.runpytest_subprocess(*PLUGIN, "--strict-markers").assert_outcomes(passed=7)
+    pytester.runpytest_subprocess(*PLUGIN, "--strict-markers").assert_outcomes(passed=7, xfailed=2)
+
+
+def test_it_works_with_other_plugins_and_with_clients_that_block(
+    pytester: pytest.Pytester,
+) -> None:
+    """The sandbox is on no event loop of a test, and no test shares one with another."""
+    pytest.importorskip("fastapi")
+    pytester.makepyfile(test_runners=RUNNERS)
+    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=3)
 
 
 def test_the_plugin_alone_imports_nothing_of_the_package(pytester: pytest.Pytester) -> None:

@@ -151,6 +151,7 @@ async def test_an_index_is_used_for_each_question(path: Path) -> None:
         pass
     plans = {
         SQLITE.in_states: "by_state",
+        SQLITE.unsettled: "by_unsettled",
         SQLITE.with_tokens: "by_token",
         SQLITE.with_key: "by_key",
         SQLITE.tagged_before: "by_tag",

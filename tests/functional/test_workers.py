@@ -124,7 +124,7 @@ async def test_what_is_refused_fails_and_is_not_tried_again(
     base: Database, queue: Queue, box: Sandbox
 ) -> None:
     """The job has failed, the row says why; enqueued once more, it is tried once more."""
-    box.script("create", [Fault.STATUS_401])
+    box.sigmamind.script("create", [Fault.STATUS_401])
     await queue.enqueue([ORDER])
     async with working(worker(box, base.dsn)):
         await settled(base, State.FAILED)
@@ -150,7 +150,7 @@ async def test_what_cannot_be_settled_is_left_to_an_operator(
     base: Database, queue: Queue, box: Sandbox
 ) -> None:
     """Its job ends; told to be sent again it gets another one from the next reconciliation."""
-    box.script("create", [Fault.RESET_BEFORE_COMMIT])
+    box.sigmamind.script("create", [Fault.RESET_BEFORE_COMMIT])
     await queue.enqueue([ORDER])
     served = account(box, settle_time=0.5)
     running = worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)
@@ -166,7 +166,7 @@ async def test_an_operator_need_not_wait_for_the_settle_time(
     base: Database, queue: Queue, box: Sandbox
 ) -> None:
     """Who knows better ends it, and the job that it has put off for a quarter hour runs."""
-    box.script("create", [Fault.RESET_BEFORE_COMMIT])
+    box.sigmamind.script("create", [Fault.RESET_BEFORE_COMMIT])
     await queue.enqueue([ORDER])
     running = worker(box, base.dsn, reconcile=EVERY_SECOND)
     async with working(running), PostgresJournal(base.dsn) as journal:
@@ -250,7 +250,7 @@ async def test_no_secret_reaches_the_database(
         **TRUNK,
     )
     await queue.enqueue([IMPORT, ("import-2", again)])
-    box.script("import", [Fault.RESET_AFTER_COMMIT, Fault.STATUS_401])
+    box.sigmamind.script("import", [Fault.RESET_AFTER_COMMIT, Fault.STATUS_401])
     secrets = SecretResolver(environment={"TRUNK": TRUNK_PASSWORD})
     served = account(box, settle_time=0.5)
     running = worker(box, base.dsn, served=served, secrets=secrets, reconcile=EVERY_SECOND)

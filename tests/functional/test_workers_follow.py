@@ -211,7 +211,7 @@ async def test_what_goes_unanswered_is_waited_for(
     box: Sandbox, base: Database, provisioner: WorkerProvisioner
 ) -> None:
     """The workers find it with their next listing."""
-    box.script("create", [Fault.RESET_AFTER_COMMIT])
+    box.sigmamind.script("create", [Fault.RESET_AFTER_COMMIT])
     async with working(worker(box, base.dsn, reconcile=EVERY_SECOND)):
         outcome = (await ended(provisioner.run_many(purchases(1))))["order-0"]
     assert outcome.status == "done"
@@ -222,7 +222,7 @@ async def test_what_stays_unconfirmed_is_reported_after_the_deadline(
     box: Sandbox, base: Database, provisioner: WorkerProvisioner
 ) -> None:
     """Once nothing else is left; it stays with the workers, who settle it after a settle time."""
-    box.script("create", [None, Fault.RESET_BEFORE_COMMIT])
+    box.sigmamind.script("create", [None, Fault.RESET_BEFORE_COMMIT])
     running = worker(box, base.dsn, reconcile=EVERY_SECOND, concurrency=1)
     async with working(running):
         run = provisioner.run_many(purchases(3))
@@ -359,7 +359,7 @@ async def test_a_job_that_is_left_early_keeps_what_it_knows(
     box: Sandbox, base: Database, provisioner: WorkerProvisioner
 ) -> None:
     """What workers have is not skipped: they carry it out."""
-    box.script("create", [None, Fault.RESET_BEFORE_COMMIT])
+    box.sigmamind.script("create", [None, Fault.RESET_BEFORE_COMMIT])
     run = provisioner.run_many(purchases(2))
     async with working(worker(box, base.dsn, concurrency=1)), aclosing(aiter(run)) as outcomes:
         assert (await anext(outcomes)).status == "done"
@@ -432,7 +432,7 @@ async def test_a_database_that_stays_away_ends_the_job(box: Sandbox) -> None:
 
 async def test_one_operation_is_waited_for(box: Sandbox, base: Database, queue: Queue) -> None:
     """Also before it is enqueued; it may be refused, which is an end too."""
-    box.script("create", [None, Fault.STATUS_401])
+    box.sigmamind.script("create", [None, Fault.STATUS_401])
     async with working(worker(box, base.dsn, concurrency=1)), asyncio.TaskGroup() as tasks:
         done = tasks.create_task(queue.wait("order-0"))
         failed = tasks.create_task(queue.wait("order-1", account="sigmamind"))
@@ -445,7 +445,7 @@ async def test_a_worker_reports_what_has_ended(
     box: Sandbox, base: Database, queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Done or refused; what a callback raises is logged, and changes nothing."""
-    box.script("create", [None, Fault.STATUS_401])
+    box.sigmamind.script("create", [None, Fault.STATUS_401])
     seen: list[tuple[str, State]] = []
 
     async def note(row: Row) -> None:
@@ -462,7 +462,7 @@ async def test_a_worker_reports_what_has_ended(
 async def test_what_goes_on_later_is_not_reported(
     box: Sandbox, base: Database, queue: Queue
 ) -> None:
-    box.script("create", [Fault.RESET_AFTER_COMMIT])
+    box.sigmamind.script("create", [Fault.RESET_AFTER_COMMIT])
     seen: list[State] = []
 
     def note(row: Row) -> None:

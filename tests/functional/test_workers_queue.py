@@ -8,6 +8,8 @@ import sys
 
 import psycopg
 import pytest
+from procrastinate.jobs import Status
+from procrastinate.manager import JobManager
 from psycopg.rows import dict_row
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
@@ -20,7 +22,6 @@ from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.values import Secret, SecretReference
 from sigmamind_async.workers import Queue
-from sigmamind_async.workers import connector as queue_connector
 from tests.functional.postgres import Server
 from tests.functional.support import NUMBER, PASSWORD, error_of
 from tests.functional.workers import Database, database, purchase, worker
@@ -94,23 +95,37 @@ ORDER BY priority DESC, id LIMIT 1
 """
 
 
-async def test_a_worker_does_not_sort_all_jobs_to_find_the_first(
-    base: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a server does that has no statistics yet of what was enqueued in a moment.
+NEXT_JOB = "SELECT job FROM sigmamind.next_job('{}', '{}', '{}', '{sigmamind/sigmamind}', NULL)"
+SETTINGS = "SELECT current_setting('enable_sort'), current_setting('synchronous_commit')"
 
-    Only there: the connection, which may be another program's next, goes on sorting.
-    """
-    monkeypatch.setattr(queue_connector, "_FETCH", FIRST)
+
+async def test_a_worker_does_not_sort_all_jobs_to_find_the_first(
+    base: Database, queue: Queue
+) -> None:
+    """As a server does that has no statistics yet of what was enqueued in a moment."""
     await queue.enqueue([(f"row-{number}", purchase()) for number in range(500)])
     assert "Sort" in str(base.asked(FIRST))
+    with base.server.connected(base.name) as connection, connection.transaction():
+        connection.execute(NEXT_JOB)
+        assert connection.execute(SETTINGS).fetchone() == ("off", "off")
+        assert "Sort" not in str(connection.execute(FIRST).fetchone())
+
+
+async def test_a_worker_leaves_no_setting_on_a_connection(base: Database, queue: Queue) -> None:
+    """Behind a pooler it may be another program's next, which would lose what it has committed."""
+    await queue.enqueue([ORDER])
     async with Sandbox() as box:
         connector = worker(box, base.dsn)._connector()  # noqa: SLF001 - what it asks with
         await connector.open_async()
-        plan = await connector.execute_query_one_async(FIRST)
-        after = await connector.execute_query_all_async(FIRST)
+        jobs = JobManager(connector)
+        job = await jobs.fetch_job(["sigmamind/sigmamind"], await jobs.register_worker())
+        assert job is not None
+        await jobs.finish_job(job, Status.SUCCEEDED, delete_job=True)
+        await connector.flush()
+        async with connector.pool.connection() as connection:
+            found = await (await connection.execute(SETTINGS)).fetchone()
         await connector.close_async()
-    assert ("Sort" in str(plan), "Sort" in str(after)) == (False, True)
+    assert (found, base.jobs) == (("on", "on"), [])
 
 
 # ---------------------------------------------------------------- the caller's transaction

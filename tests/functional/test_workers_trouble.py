@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
 
 import pytest
 from procrastinate import App, PsycopgConnector
@@ -18,10 +18,11 @@ from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from sigmamind_async.workers import Queue, Worker
 from sigmamind_async.workers.connector import WorkerConnector
-from tests.functional.postgres import Server
+from tests.functional.postgres import Server, running
 from tests.functional.relay import Relay, relay_to
 from tests.functional.workers import (
     EVERY_SECOND,
+    NEVER,
     Database,
     account,
     purchase,
@@ -82,6 +83,12 @@ CREATE TRIGGER lose BEFORE DELETE ON procrastinate_jobs FOR EACH ROW
     WHEN (OLD.task_name = 'sigmamind:provision') EXECUTE FUNCTION lose()
 """
 """Breaks the connection on which a worker says that its job has ended, the first time."""
+FORGOTTEN = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, args, status, worker_id)
+SELECT 'sigmamind/sigmamind', 'sigmamind:provision',
+    '{"account": "sigmamind", "op_id": "order-1"}', 'doing', max(id) FROM procrastinate_workers
+"""
+"""Has the database take the job for running, as it does when it forgets what it has confirmed."""
 LOOKING = """
 INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status) VALUES (
     'sigmamind/sigmamind', 'sigmamind:retry_stalled',
@@ -160,7 +167,7 @@ async def test_what_takes_too_long_is_cut_short_and_taken_over(
 ) -> None:
     """It may have been bought: it is written down as unconfirmed, and its job waits for others."""
     async with Sandbox(faults=Faults(hang=30.0)) as box:
-        box.script("create", [Fault.HANG_AFTER_COMMIT])
+        box.sigmamind.script("create", [Fault.HANG_AFTER_COMMIT])
         await queue.enqueue([ORDER])
         served = account(box, client={"attempt_timeout": 20.0})
         async with working(worker(box, base.dsn, served=served, grace=0.1)):
@@ -262,7 +269,7 @@ async def test_if_only_one_might_look_all_would_be_held_up(base: Database, queue
 async def test_what_came_late_is_found_and_released(base: Database, queue: Queue) -> None:
     """The platform commits after the settle_time: a sweep finds it, and nothing else does."""
     async with Sandbox(faults=Faults(late=3.0)) as box:
-        box.script("create", [Fault.LATE_COMMIT])
+        box.sigmamind.script("create", [Fault.LATE_COMMIT])
         await queue.enqueue([ORDER])
         served = account(box, settle_time=0.1, retry_unconfirmed=True, release_duplicates=True)
         async with working(worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)):
@@ -339,6 +346,66 @@ async def test_a_worker_that_went_on_as_before_would_keep_its_job(
             await settled(base, State.DONE)
             await asyncio.sleep(4.0)
             assert base.jobs == ["doing"]
+
+
+async def test_a_job_whose_end_the_server_has_forgotten_is_run_again(
+    base: Database, queue: Queue
+) -> None:
+    """Behind a pooler no connection breaks; the worker asks which jobs it is taken to run."""
+    async with Sandbox() as box:
+        await queue.enqueue([ORDER])
+        async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND, heartbeat=0.2)):
+            await until(lambda: base.states["order-1"] is State.DONE and base.jobs == [])
+            base.asked(FORGOTTEN)
+            await until(lambda: base.jobs == [])
+        assert len(box.ledger.purchases) == 1
+
+
+async def test_a_worker_that_did_not_ask_would_keep_its_job(
+    base: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WorkerConnector, "_check_held", lambda *_: asyncio.sleep(0))
+    async with Sandbox() as box:
+        await queue.enqueue([ORDER])
+        async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND, heartbeat=0.2)):
+            await until(lambda: base.states["order-1"] is State.DONE and base.jobs == [])
+            base.asked(FORGOTTEN)
+            await asyncio.sleep(2.5)
+            assert base.jobs == ["doing"]
+
+
+@pytest.mark.parametrize(("has_journal", "purchases"), [(True, 1), (False, 2)])
+async def test_a_crash_that_forgets_an_end_leads_to_no_second_purchase(
+    has_journal: bool, purchases: int
+) -> None:
+    """A server of its own, which must crash. Without the journal it is bought again."""
+    with running() as server:
+        base = Database(server, "postgres")
+        queue = Queue(base.dsn)
+        await queue.prepare()
+        await queue.enqueue([ORDER])
+        async with Sandbox(latency=(0.3, 0.3)) as box, AsyncExitStack() as stack:
+
+            async def start_worker(retry_stalled: str) -> None:
+                made = worker(box, base.dsn, retry_stalled=retry_stalled)
+                if not has_journal:
+                    made.context.accounts = bare(made.context.accounts)
+                await stack.enter_async_context(working(made))
+
+            await start_worker(NEVER)
+            await until(lambda: base.jobs == ["doing"])
+            with server.connected(base.name) as other, other.transaction():
+                other.execute("SELECT FROM procrastinate_jobs FOR UPDATE")
+                await until(lambda: len(box.ledger.purchases) == 1)
+                await until(lambda: not has_journal or base.states["order-1"] is State.DONE)
+                base.asked("CREATE TABLE what_is_on_the_disk ()")
+            await until(lambda: base.jobs == [])
+            server.stop("immediate")
+            server.start()
+            assert base.jobs == ["doing"]
+            await start_worker(EVERY_SECOND)
+            await until(lambda: base.jobs == [])
+            assert len(box.ledger.purchases) == purchases
 
 
 def cut_off(box: Sandbox, relay: Relay, base: Database) -> Worker:

@@ -160,7 +160,7 @@ def test_a_job_needs_nothing_but_its_key(cli: Cli, name: str, before: Sequence[s
 @needs("timeout")
 def test_a_job_that_is_timed_out_goes_on_another_time(cli: Cli) -> None:
     """Killed a second after it was asked to end, unless its requests are settled by then."""
-    cli.box.script("create", ["hang_before_commit"] * ROWS)
+    cli.box.sigmamind.script("create", ["hang_before_commit"] * ROWS)
     words = ("apply", cli.fleet(ROWS), "--max-purchases", ROWS, "--yes")
     cut = cli.ended(cli.start(*words, before=["timeout", "-k", "1", "5"]))
     bought = len(cli.box.ledger.purchases)

@@ -3,7 +3,7 @@
 import pytest
 
 from sigmamind_async.sandbox import Sandbox
-from sigmamind_async.sandbox.dialnexa.records import PhoneNumber
+from sigmamind_async.sandbox.dialnexa.records import AGENTS, PhoneNumber
 from sigmamind_async.sandbox.dialnexa.views import number_status
 from tests.sandbox.support import DIALNEXA, Json, Send, Vendor, json_of, turn, turn_own
 
@@ -76,7 +76,8 @@ async def test_what_is_found_can_be_bought_and_is_then_not_found(send: Send) -> 
 
 async def test_an_offer_has_the_documented_fields(send: Send) -> None:
     offer = (await search(send, "country_iso=GB&type=local"))["objects"][0]
-    assert offer.pop("number").startswith("44")
+    number = offer.pop("number")
+    assert number.startswith("44")
     assert offer == {
         "type": "local",
         "monthly_rental_rate": "0.80000",
@@ -85,13 +86,29 @@ async def test_an_offer_has_the_documented_fields(send: Send) -> None:
         "sms_enabled": False,
         "mms_enabled": False,
         "country_iso": "GB",
-        "number_format": "national",
+        "number_format": f"+{number}",
     }
 
 
 @pytest.mark.parametrize("query", ["country_iso=ZZ", "country_iso=US&type=tollfree"])
 async def test_nothing_is_found_where_nothing_is_sold(send: Send, query: str) -> None:
     assert (await search(send, query))["objects"] == []
+
+
+async def test_a_search_names_a_country(send: Send) -> None:
+    response = await send("GET", f"{NUMBERS}/plivo-numbers")
+    assert await response.json() == {
+        "statusCode": 400,
+        "message": "country_iso is required",
+        "error": "Bad Request",
+    }
+
+
+async def test_agents_are_listed_as_they_are_read(send: Send) -> None:
+    listed = await json_of(send("GET", "/v1/agents"))
+    assert [agent["id"] for agent in listed["agents"]] == [agent.agent_id for agent in AGENTS]
+    for agent in listed["agents"]:
+        assert await json_of(send("GET", f"/v1/agents/{agent['id']}")) == agent
 
 
 @pytest.mark.parametrize("query", ["", "country_iso=us", "country_iso=US&type=x"])
@@ -169,28 +186,27 @@ def test_a_pending_number_is_active_in_the_end(passed: float, status: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "missing", "unwanted"),
+    ("change", "said"),
     [
-        ({"authMode": "ip"}, [], ["sipTrunkUserName", "sipTrunkPassword"]),
-        ({"sipTrunkPassword": None}, ["sipTrunkPassword"], []),
-        ({"authMode": "userpass", "sipTrunkUserName": None}, ["sipTrunkUserName"], []),
+        ({"authMode": "ip"}, "must be omitted when authMode=ip"),
+        ({"sipTrunkPassword": None}, "are required when authMode=userpass"),
+        (
+            {"authMode": "userpass", "sipTrunkUserName": None},
+            "are required when authMode=userpass",
+        ),
     ],
 )
 async def test_credentials_go_with_the_way_a_trunk_is_known(
     send: Send,
     change: dict[str, str | None],
-    missing: list[str],
-    unwanted: list[str],
+    said: str,
 ) -> None:
     whole: dict[str, str | None] = {**TRUNK, **change}
     body = {name: value for name, value in whole.items() if value is not None}
     response = await send("POST", f"{NUMBERS}/sip-trunks", json=body)
     assert response.status == 400
-    said = (await response.json())["message"]
-    assert said == [
-        *(f"{name} is required when authMode is userpass" for name in missing),
-        *(f"{name} must not be given when authMode is ip" for name in unwanted),
-    ]
+    message = (await response.json())["message"]
+    assert message == f"sipTrunkUserName and sipTrunkPassword {said}"
 
 
 async def test_a_trunk_known_by_its_address_needs_no_credentials(send: Send) -> None:

@@ -1,6 +1,7 @@
 """Which request meets which fault: pure, repeatable, as often as asked."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +13,9 @@ from sigmamind_async.sandbox import (
     STATUS_FAULTS,
     Fault,
     Faults,
+    RateLimit,
+    Sandbox,
+    Switches,
 )
 from sigmamind_async.sandbox.faults import choose_fault
 
@@ -68,3 +72,52 @@ def test_random_faults_are_by_default_the_realistic_ones() -> None:
 def test_a_share_is_between_0_and_1(share: float) -> None:
     with pytest.raises(ValueError, match="share"):
         Faults(share=share)
+
+
+def test_a_script_is_a_list() -> None:
+    with pytest.raises(ValueError, match="faults must be a list, not 'refuse'"):
+        Sandbox().sigmamind.script("create", "refuse")
+
+
+def test_a_script_without_a_platform_is_for_the_only_one_that_has_the_operation() -> None:
+    box = Sandbox()
+    box.script("calls.create", [None])
+
+    with pytest.raises(ValueError, match="sigmamind and verbex have an operation 'create': name"):
+        box.script("create", [None])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "problem"),
+    [
+        (Faults, "only", "create", "only must be a list"),
+        (Faults, "kinds", "refuse", "kinds must be a list"),
+        (Faults, "share", True, "share must be a number from 0 to 1"),
+        (Faults, "oversize", 1 << 40, "oversize must be a whole number from 1"),
+        (RateLimit, "window", 5, "window must be a pair"),
+        (RateLimit, "window", (0, -1), "window must be a pair"),
+        (RateLimit, "per_second", 0, "per_second must be a number above 0"),
+        (Switches, "create_status", 201.0, "create_status must be 200 or 201"),
+        (Switches, "verbex", 5, "verbex must be a VerbexSwitches"),
+        (Sandbox, "faults", 2, "share must be a number from 0 to 1"),
+        (Sandbox, "latency", 0.1, "latency must be a pair"),
+        (Sandbox, "port", -1, "port must be from 0"),
+        (Sandbox, "faults", Faults(only=["buy"]), "no platform has an operation 'buy'"),
+        (Sandbox, "rate_limit", RateLimit(lanes={"buy": RateLimit()}), "operation 'buy'"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(
+    kind: Callable[..., object], name: str, value: object, problem: str
+) -> None:
+    """Before a request meets it, or silently never does."""
+    with pytest.raises(ValueError, match=problem):
+        kind(**{name: value})
+
+
+def test_a_setting_is_checked_where_it_is_changed() -> None:
+    box = Sandbox(faults=0.2)
+    for name, value in [("faults", Faults(only={"buy"})), ("list_lag", -1), ("latency", (1, 0, 1))]:
+        with pytest.raises(ValueError, match=r"buy|list_lag|latency"):
+            setattr(box, name, value)
+
+    assert (box.faults, box.list_lag, box.latency) == (Faults(share=0.2), 0.0, (0.0, 0.0))

@@ -81,7 +81,7 @@ def test_a_recorded_answer_is_one_that_the_document_gives(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("sigmamind create_phone_number", {"countryCode": "usa"}),
+        ("sigmamind create_phone_number", {"outboundPhoneNumber": "4155552671"}),
         ("verbex create_sip_phone_number", {"provider": 1}),
         ("dialnexa update_phone_number", {"nickname": "x" * 256}),
     ],

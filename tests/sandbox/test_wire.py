@@ -347,8 +347,10 @@ async def test_a_script_for_an_unknown_operation_is_an_error(
 ) -> None:
     with pytest.raises(ValueError, match=f"{vendor.name} has no operation 'craete'"):
         box.script("craete", [Fault.REFUSE], platform=vendor.name)
-    with pytest.raises(ValueError, match="no platform"):
+    with pytest.raises(ValueError, match="no platform 'other'"):
         box.script("create", [Fault.REFUSE], platform="other")
+    with pytest.raises(ValueError, match="no platform has an operation 'craete'"):
+        box.script("craete", [Fault.REFUSE])
 
 
 async def test_the_same_seed_gives_the_same_run(vendor: Vendor) -> None:

@@ -233,6 +233,9 @@ class _Disk:
     async def in_states(self, account: str, states: Collection[State]) -> list[Row]:
         return await (await self._read()).in_states(account, states)
 
+    async def unsettled(self, account: str) -> list[Row]:
+        return await (await self._read()).unsettled(account)
+
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return await (await self._read()).with_tokens(account, tokens)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any, assert_type
 
 from tenacity import stop_after_attempt, wait_random_exponential
@@ -12,10 +12,13 @@ from sigmamind_async import (
     BulkResult,
     DialNexa,
     Gate,
+    Listing,
     Outcome,
     OutcomeUnknownError,
+    Page,
     Progress,
     RateLimitError,
+    RawResponse,
     RetryPolicy,
     Secret,
     SigmaMind,
@@ -25,9 +28,7 @@ from sigmamind_async import (
     fleet,
 )
 from sigmamind_async.bulk import BulkRun
-from sigmamind_async.client import RawResponse
 from sigmamind_async.convert import RequestValue
-from sigmamind_async.paging import Page
 from sigmamind_async.platforms import dialnexa, verbex
 from sigmamind_async.platforms.sigmamind import (
     Agent,
@@ -38,7 +39,6 @@ from sigmamind_async.platforms.sigmamind import (
     ImportPhoneNumber,
     ListPhoneNumbers,
     PhoneNumber,
-    UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.sigmamind.verification import VerificationResult, verify_numbers
 from sigmamind_async.provisioning import PostgresJournal, Provisioner, SqliteJournal, Status
@@ -71,7 +71,7 @@ async def phone_numbers(client: SigmaMind) -> None:
     assert_type(await numbers.update("+1", friendly_name=UNSET, trunk_password=UNSET), PhoneNumber)
     assert_type(await numbers.get("+14155550100"), PhoneNumber)
     await numbers.delete("+14155550100")
-    assert_type(numbers.list(page_size=10), AsyncGenerator[PhoneNumber, None])
+    assert_type(numbers.list(page_size=10), Listing[PhoneNumber])
     assert_type(await numbers.test_call(bought), Call)
     assert_type(bought.sip_phone_number, str)
     assert_type(bought.active, bool | None)
@@ -92,7 +92,7 @@ async def other_platforms(verbex_client: Verbex, dialnexa_client: DialNexa) -> N
     assert_type(made, verbex.PhoneNumber)
     assert_type(made.id, str)
     assert_type(await held.update(made.id, sip_trunk_password=None), verbex.PhoneNumber)
-    assert_type(held.list(), AsyncGenerator[verbex.PhoneNumber, None])
+    assert_type(held.list(), Listing[verbex.PhoneNumber])
     await held.create(provider="sim")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     numbers = dialnexa_client.phone_numbers
@@ -104,6 +104,21 @@ async def other_platforms(verbex_client: Verbex, dialnexa_client: DialNexa) -> N
     assert_type(await numbers.purchase("+14155550100"), dialnexa.PhoneNumber)
     assert_type(await numbers.update("phn_1", agent_id=None), dialnexa.PhoneNumber)
     assert_type(await dialnexa_client.run(dialnexa.GetAgent(id="agt_1")), dialnexa.Agent)
+
+
+async def raw_responses(client: SigmaMind, nexa: DialNexa) -> None:
+    numbers = client.with_options(headers={"x-tenant": "a"}).with_raw_response.phone_numbers
+    answer = assert_type(await numbers.get("+14155550100"), RawResponse[PhoneNumber])
+    assert_type(answer.parse(), PhoneNumber)
+    assert_type(answer.request_id, str | None)
+    assert_type(await numbers.create(country_code="US", area_code=415), RawResponse[PhoneNumber])
+    assert_type(await numbers.delete("+14155550100"), RawResponse[None])
+    assert_type(await nexa.with_raw_response.agents.get("agt_1"), RawResponse[dialnexa.Agent])
+    await numbers.get()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await numbers.create(area_code="415")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(await client.request("PUT", "/v1/x", json={"a": 1}), RawResponse[Any])
+    async for page in client.phone_numbers.list().pages():
+        assert_type(page, Page[PhoneNumber])
 
 
 async def wrong_arguments(client: SigmaMind) -> None:
@@ -118,7 +133,7 @@ async def wrong_arguments(client: SigmaMind) -> None:
 
 async def agents_and_calls(client: SigmaMind) -> None:
     assert_type(await client.agents.get("agent_1"), Agent)
-    assert_type(client.agents.list(), AsyncGenerator[Agent, None])
+    assert_type(client.agents.list(), Listing[Agent])
     call = await client.calls.create(from_phone_number="+1", to_phone_number="+1")
     assert_type(call, Call)
     assert_type(call.phone_number, PhoneNumber | str | None)
@@ -156,7 +171,7 @@ async def many(client: SigmaMind, later: AsyncIterator[GetPhoneNumber]) -> None:
         BulkResult[ImportPhoneNumber, PhoneNumber],
     )
     changed = await numbers.update_many(["+1"], inbound_agent_id=None)
-    assert_type(changed, BulkResult[UpdatePhoneNumber | str, PhoneNumber])
+    assert_type(changed, BulkResult[str, PhoneNumber])
     await numbers.update_many(["+1"], phone_number="+1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

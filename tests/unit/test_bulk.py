@@ -36,6 +36,7 @@ class Row:
     attempts: int = 0
     may_have_acted: bool = False
     ignored: tuple[str, ...] = ()
+    request_id: str | None = None
     waits: bool = False
 
     def ending(self) -> SigmaMindError | None:

@@ -288,7 +288,7 @@ async def test_run_raw_gives_the_answer_as_it_came_and_reads_it_later() -> None:
     made, _ = client([reply(200, {"sipPhoneNumber": NUMBER, "x": 1}, {"X-Request-Id": "r-1"})])
     raw = await made.run_raw(GET)
 
-    assert (raw.status, raw.headers["x-request-id"]) == (200, "r-1")
+    assert (raw.status, raw.headers["x-request-id"], raw.request_id) == (200, "r-1", "r-1")
     assert raw.body == b'{"sipPhoneNumber":"+14155552671","x":1}'
     assert raw.parse() == PhoneNumber(sip_phone_number=NUMBER, extra={"x": 1})
 

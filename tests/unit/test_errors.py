@@ -224,6 +224,7 @@ def test_an_error_says_what_it_knows() -> None:
         "retryable": False,
         "not_from_api": False,
         "operation": None,
+        "op_id": None,
         "attempts": 0,
         "elapsed": 0.0,
         "notes": [],

@@ -7,13 +7,14 @@ import random
 import attrs
 import pytest
 
-from benchmarks.throttles import CASES, run
+from benchmarks.servers import BASE
+from benchmarks.simulator import run
 from sigmamind_async.limiter import kinds
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import AdaptiveRate
 
-APART = CASES["purchases at 2, updates at 20 a second"]
+APART = BASE["purchases at 2, updates at 20 a second"]
 
 
 def live(refuses: dict[str, float], cuts: int, **shares: int) -> RateByKind:
@@ -125,9 +126,9 @@ def test_a_parted_kind_slows_itself_alone() -> None:
 def test_where_nobody_is_ever_parted_purchases_hold_up_updates_for_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control to the rows in `benchmarks.throttles`."""
+    """The control to the rows in `benchmarks.servers`."""
     short = attrs.evolve(APART, kinds={"buy": 100, "update": 1_000}, ideal=49.0)
-    assert run(short, seed=1).slower < 1.35
+    assert run(short, seed=1).seconds < 1.35 * short.ideal
 
     monkeypatch.setattr(kinds, "CERTAIN", 1e9)
-    assert run(short, seed=1).slower > 1.7
+    assert run(short, seed=1).seconds > 1.7 * short.ideal

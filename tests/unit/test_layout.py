@@ -25,6 +25,7 @@ PACKAGE = "sigmamind_async"
 
 FLOORS = {
     "errors": 0,
+    "hints": 0,
     "values": 0,
     "compiled": 0,
     "convert": 1,
@@ -38,6 +39,7 @@ FLOORS = {
     "webhook_signatures": 1,
     "credentials": 2,
     "limiter": 2,
+    "request_options": 2,
     "retry": 2,
     "transport": 2,
     "engine": 3,
@@ -46,6 +48,7 @@ FLOORS = {
     "platforms": 6,
     "provisioning": 7,
     "fleet": 8,
+    "sync": 8,
     "workers": 8,
     "cli": 9,
     "__main__": 10,
@@ -70,7 +73,7 @@ MOST_ROOT_MODULES = 18
 HIGHEST = {"core": 18, "whole": 27}
 """Modules in the longest chain of imports: of the library without its towers on top, and of all."""
 
-SHARED = frozenset({"_", "__getattr__"})
+SHARED = frozenset({"_", "__dir__", "__getattr__"})
 """What any module may define: an arm of a single dispatch, a lazy import."""
 
 VISIBLE = {

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 
 from sigmamind_async.bulk import BulkResult, Outcome
 from sigmamind_async.convert import structure
+from sigmamind_async.convert.portable import json_default
 from sigmamind_async.errors import InvalidRequestError, NotFoundError
 from sigmamind_async.platforms import dialnexa, verbex
 from sigmamind_async.platforms.sigmamind.models import (
@@ -140,6 +142,30 @@ def test_what_a_mapping_cannot_say_is_named(fields: dict[str, Any], message: str
 def test_a_field_that_is_missing_is_named() -> None:
     with pytest.raises(InvalidRequestError, match="phone_number: is missing"):
         ImportPhoneNumber.from_dict({"friendly_name": "Desk"})
+
+
+def test_the_hook_of_a_json_library_writes_all_of_them() -> None:
+    number = structure(SIP, SipPhoneNumber)
+    value = ImportPhoneNumber(phone_number="+14155550100", trunk_password="hunter22")
+    held = {
+        "number": number,
+        "all": BulkResult(outcomes=[Outcome(0, "done", value, number)]),
+        "error": NotFoundError("404"),
+        "secret": Secret("hunter22"),
+    }
+    texts = [
+        json.dumps(held, default=json_default),
+        orjson.dumps(held, default=json_default).decode(),
+    ]
+
+    for text in texts:
+        back = json.loads(text)
+        assert "hunter22" not in text
+        assert back["number"] == number.to_dict()
+        assert back["all"]["outcomes"][0]["value"] == value.to_dict()
+        assert back["error"]["committed"] == "no"
+    with pytest.raises(TypeError, match="object has no JSON form"):
+        json.dumps(object(), default=json_default)
 
 
 # --- outcomes --------------------------------------------------------------------------------

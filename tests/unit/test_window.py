@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import attrs
 import pytest
 
-from benchmarks.throttles import Window, arrivals
+from benchmarks.servers import BASE
+from benchmarks.simulator import run
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.responses.headers import Remaining
+
+REPORTING = BASE["150 a minute, told with every answer"]
 
 
 def report(
@@ -52,7 +56,7 @@ def early(counts: list[float]) -> float:
 
 def test_no_window_begins_with_a_burst() -> None:
     """A tenth ahead of time, a tenth in its time; before the first answer a few more."""
-    came = arrivals(lambda: Window("seconds", always=True), rows=900)
+    came = run(attrs.evolve(REPORTING, rows=900), seed=1).arrivals
 
     assert early(came) <= 0.3
     assert early([at for at in came if at >= 60]) <= 0.2
@@ -62,9 +66,9 @@ def test_without_hints_the_first_window_begins_with_a_burst(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The control."""
-    monkeypatch.setattr("benchmarks.throttles.remaining", lambda *_: None)
+    monkeypatch.setattr("benchmarks.simulator.remaining", lambda *_: None)
 
-    assert early(arrivals(lambda: Window("seconds", always=True), rows=300)) > 0.9
+    assert early(run(attrs.evolve(REPORTING, rows=300), seed=1).arrivals) > 0.9
 
 
 # ---------------------------------------------------------------- believing

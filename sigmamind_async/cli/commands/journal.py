@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
-import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.errors import Exit
@@ -14,7 +13,6 @@ from sigmamind_async.cli.options import (
     SETTLE_TIME,
     JournalOptions,
     Json,
-    OutputOptions,
     PlatformName,
     RequestOptions,
     Seconds,
@@ -43,8 +41,11 @@ def status(
     settle_time: Annotated[
         Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
     ] = SETTLE_TIME,
+    rows: Annotated[
+        bool, Parameter(help="Show every row with its number, not only what is not settled.")
+    ] = False,
     journal: JournalOptions = JournalOptions(),  # noqa: B008 - frozen
-    output: OutputOptions = OutputOptions(),  # noqa: B008 - frozen
+    json: Json = False,
 ) -> int:
     """Show what the journal of *file*, or in a database, holds."""
     from sigmamind_async.cli.journal_location import find_journal
@@ -55,21 +56,22 @@ def status(
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
-    shown = Output.for_process(**attrs.asdict(output))
-    states = frozenset(State) if output.json or output.verbose else SHOWN
+    shown = Output.for_process(json=json)
+    states = frozenset(State) if json or rows else None
     accounts, now = read_journal(place, _accounts_of(platform), states)
     is_settled = True
-    for name, rows in used_accounts(accounts).items():
-        found = Status.from_rows(name, accounts[name][0], rows, settle_time)
+    for name, stored in used_accounts(accounts).items():
+        found = Status.from_rows(name, accounts[name][0], stored, settle_time)
         is_settled = is_settled and found.is_settled
         shown.show(journal_status_of(found, place, name, now))
-        settled = [row for row in rows if row.state not in SHOWN]
+        settled = [row for row in stored if row.state not in SHOWN]
         if settled:
             shown.show(
                 JournalRows(tuple(journal_row_of(row, settle_time, place) for row in settled))
             )
-    if shown.is_terminal and not (output.verbose or output.quiet):
-        shown.log(f"all rows: {place.command('status', platform, '--verbose')}")
+    if shown.is_terminal and not rows:
+        shown.log()
+        shown.log(f"every row: {place.command('status', platform, '--rows')}")
     return Exit.DONE if is_settled else Exit.UNKNOWN
 
 
@@ -88,9 +90,12 @@ def used_accounts(accounts: Accounts) -> dict[str, list[Row]]:
 
 
 def read_journal(
-    place: JournalLocation, names: Collection[str], states: Collection[State]
+    place: JournalLocation, names: Collection[str], states: Collection[State] | None
 ) -> tuple[Accounts, float]:
-    """Return the counts of each account, its rows in *states*, and the time by its clock."""
+    """Return the counts of each account, its rows in *states*, and the time by its clock.
+
+    Without *states* the rows are those that are not settled.
+    """
     from sigmamind_async.cli.journal_location import FileJournal
 
     if isinstance(place, FileJournal):
@@ -103,13 +108,18 @@ def read_journal(
 
 
 async def _read_database(
-    place: JournalLocation, names: Collection[str], states: Collection[State]
+    place: JournalLocation, names: Collection[str], states: Collection[State] | None
 ) -> tuple[Accounts, float]:
     from sigmamind_async.provisioning.journal.protocol import clock_for
 
     async with place.opened(read_only=True) as journal:
         accounts = {
-            name: (await journal.counts(name), await journal.in_states(name, states))
+            name: (
+                await journal.counts(name),
+                await journal.unsettled(name)
+                if states is None
+                else await journal.in_states(name, states),
+            )
             for name in names
         }
         return accounts, clock_for(journal, time.time)()
@@ -155,7 +165,7 @@ def reconcile(
     decision.check()
     if restored:
         run(accept_restored(place))
-    accounts, _ = read_journal(place, _accounts_of(platform), frozenset(State))
+    accounts, _ = read_journal(place, _accounts_of(platform), frozenset(State) if only else None)
     chosen = used_accounts(accounts)
     if only:
         chosen = decision.choose([row for _, rows in accounts.values() for row in rows], place.name)

@@ -245,6 +245,33 @@ def release(
     return account.release(number, request, yes=yes)
 
 
+def agents_list(
+    *,
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    json: Json = False,
+) -> int:
+    """List agents, and how many numbers each has."""
+    from sigmamind_async.cli.jobs.numbers import show_account_agents
+
+    return show_account_agents(request, json=json)
+
+
+def agents_get(
+    agent: Annotated[str, Parameter(help="Id of the agent.")],
+    /,
+    *,
+    platform: Annotated[
+        Literal["sigmamind", "dialnexa"], Parameter(help="Platform of the account.")
+    ] = "sigmamind",
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    json: Json = False,
+) -> int:
+    """Show one agent."""
+    from sigmamind_async.cli.jobs.numbers import show_one_agent
+
+    return show_one_agent(agent, platform, request, json=json)
+
+
 def verify(
     *numbers: Annotated[
         str, Parameter(help="Numbers, such as +14155550100. Default: all of the account.")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Final, cast
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -13,11 +19,20 @@ from sigmamind_async.cli.options import POSTGRES_OPTION, Json, WholeNumber
 
 if TYPE_CHECKING:  # they are imported when the command runs
     from sigmamind_async.cli.output.console import Output
-    from sigmamind_async.sandbox import Sandbox
+    from sigmamind_async.cli.output.events import SandboxEndpoint
+    from sigmamind_async.sandbox import Sandbox, SandboxSettings
+
+_PLATFORMS: Final = 3
 
 
 def sandbox(
-    *,
+    *command: Annotated[
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="Command to run with the environment set, after --; its exit code is returned.",
+        ),
+    ],
     port: Annotated[
         WholeNumber,
         Parameter(
@@ -30,6 +45,14 @@ def sandbox(
         Path | None,
         Parameter(group="Server", help="File that keeps numbers and ledger across restarts."),
     ] = None,
+    detach: Annotated[
+        bool,
+        Parameter(
+            group="Server",
+            help='Serve in the background: eval "$(sigmamind sandbox --detach)" sets the'
+            " environment; kill $SIGMAMIND_SANDBOX_PID ends it.",
+        ),
+    ] = False,
     faults: Annotated[
         float,
         Parameter(
@@ -49,20 +72,41 @@ def sandbox(
     seed: Annotated[WholeNumber, Parameter(group="Faults", help="Seed of the faults.")] = 0,
     json: Json = False,
 ) -> int:
-    """Run a copy of each platform on loopback until Ctrl-C."""
+    """Run a copy of each platform on loopback until Ctrl-C, or until a command has ended."""
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
-    from sigmamind_async.sandbox import Faults, RateLimit, Sandbox, StateFileError
-
-    limit = None if rate is None else RateLimit(per_second=rate, burst=max(1, round(rate)))
-    box = Sandbox(
-        seed=seed, faults=Faults(share=faults), rate_limit=limit, state_file=state, port=port
+    from sigmamind_async.sandbox import (
+        Faults,
+        RateLimit,
+        Sandbox,
+        SandboxThread,
+        StateFileError,
     )
+
+    if command and (detach or json):
+        raise CommandError(f"{'--detach' if detach else '--json'} does not apply with a command")
+    output = Output.for_process(json=json)
+    if detach:
+        words = [f"--port={port}", f"--faults={faults}", f"--seed={seed}"]
+        words += [] if state is None else [f"--state={state}"]
+        words += [] if rate is None else [f"--rate={rate}"]
+        return _detach(words, output)
+    limit = None if rate is None else RateLimit(per_second=rate, burst=max(1, round(rate)))
+    settings: SandboxSettings = {
+        "seed": seed,
+        "faults": Faults(share=faults),
+        "rate_limit": limit,
+        "state_file": state,
+        "port": port,
+    }
     try:
-        run(_serve(box, Output.for_process(json=json)))
+        if not command:
+            run(_serve(Sandbox(**settings), output))
+            return Exit.DONE
+        with SandboxThread(**settings) as box:
+            return _run_command(command, box, output)
     except StateFileError as error:
         raise CommandError(str(error)) from None
-    return Exit.DONE
 
 
 async def _serve(box: Sandbox, output: Output) -> None:
@@ -70,29 +114,104 @@ async def _serve(box: Sandbox, output: Output) -> None:
     import asyncio  # a quarter of what --help costs
 
     from sigmamind_async.cli.loop import on_interrupt
-    from sigmamind_async.cli.output.events import SandboxEndpoint, SandboxStarted
+    from sigmamind_async.cli.output.events import SandboxEndpoint
 
     ended = asyncio.Event()
     with on_interrupt(ended.set):
         async with box:
-            output.log(f"{'platform':<9}  {'base URL':<22}  API key")
             endpoints = [
                 SandboxEndpoint(
                     platform=each.tower.name,
                     base_url=each.base_url,
                     api_key=each.api_key,
+                    openapi_url=f"{each.base_url}/openapi.json",
+                    pid=os.getpid(),
                     environment=each.environment,
                 )
                 for each in box.endpoints
             ]
-            for each in endpoints:
-                output.log(f"{each.platform:<9}  {each.base_url:<22}  {each.api_key}")
-            output.log()
-            output.show(SandboxStarted(tuple(endpoints)))
+            _show_endpoints(endpoints, output)
             output.log("Running until Ctrl-C.")
             await ended.wait()
-        for finding in box.ledger.verdict().splitlines():
-            output.log(finding)
+        _log_verdict(box, output)
+
+
+def _show_endpoints(endpoints: Sequence[SandboxEndpoint], output: Output) -> None:
+    from sigmamind_async.cli.output.events import SandboxStarted
+
+    output.log(f"{'platform':<9}  {'base URL':<22}  API key")
+    for each in endpoints:
+        output.log(f"{each.platform:<9}  {each.base_url:<22}  {each.api_key}")
+    output.log("Each serves its OpenAPI document at /openapi.json.")
+    output.log()
+    output.show(SandboxStarted(tuple(endpoints)))
+
+
+def _log_verdict(box: Sandbox, output: Output) -> None:
+    for finding in box.ledger.verdict().splitlines():
+        output.log(finding)
+
+
+def _do_nothing(*_: object) -> None:
+    pass
+
+
+def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
+    """Run *command* against *box* to its end, and return its exit code as a shell does."""
+    process: subprocess.Popen[bytes] | None = None
+    is_ended = False
+
+    def end(*_: object) -> None:
+        nonlocal is_ended
+        is_ended = True
+        if process is not None:
+            process.terminate()
+
+    # Ctrl-C reaches the command as well: it decides what that means.
+    signal.signal(signal.SIGINT, _do_nothing)
+    signal.signal(signal.SIGTERM, end)
+    environment = {key: text for each in box.endpoints for key, text in each.environment.items()}
+    try:
+        process = subprocess.Popen(command, env=os.environ | environment)  # noqa: S603 - the user's
+    except OSError as error:
+        print(f"sigmamind: {command[0]}: {error.strerror}", file=sys.stderr)
+        return 127 if isinstance(error, FileNotFoundError) else 126
+    if is_ended:  # before the command had begun
+        process.terminate()
+    code = process.wait()
+    _log_verdict(box, output)
+    return 128 - code if code < 0 else code
+
+
+def _detach(words: Sequence[str], output: Output) -> int:
+    """Start a sandbox in a session of its own, and show where it listens once it does."""
+    import json
+
+    from sigmamind_async.cli.output.events import SandboxEndpoint
+
+    folders = filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")])
+    process = subprocess.Popen(  # noqa: S603 - this program
+        # -P: a module of the current folder must not take the place of Python's.
+        [sys.executable, "-P", "-m", "sigmamind_async", "sandbox", "--json", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(folders)},
+        start_new_session=True,
+    )
+    try:
+        with cast("IO[bytes]", process.stdout) as lines:
+            found = [json.loads(line) for line in itertools.islice(lines, _PLATFORMS)]
+    except BaseException:  # Ctrl-C does not reach another session
+        process.kill()
+        raise
+    if len(found) < _PLATFORMS:
+        raise CommandError(found[-1]["message"] if found else "the sandbox did not start")
+    for each in found:
+        del each["type"], each["version"]
+    _show_endpoints([SandboxEndpoint(**each) for each in found], output)
+    output.log(f"Running as process {process.pid} until: kill {process.pid}")
+    return Exit.DONE
 
 
 # ---------------------------------------------------------------- demo

@@ -51,7 +51,7 @@ def show_workers(stage: Stage, count: int, postgres: str | None) -> AuditResult:
     try:
         import sigmamind_async.workers  # noqa: F401 # pyright: ignore[reportUnusedImport]
     except ImportError as error:
-        raise missing(error) from None
+        raise missing(error, "--workers") from None
     with _new_database(postgres) as database, new_loop() as loop, ExitStack() as stack:
         loop.run(database.queue().prepare())
         journal = database.opened(read_only=True)

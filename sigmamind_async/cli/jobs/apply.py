@@ -20,7 +20,6 @@ from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, last_applied
 from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.journal_location import (
-    SUFFIX,
     Database,
     FileJournal,
     missing,
@@ -37,14 +36,14 @@ from sigmamind_async.cli.options import (
     given_options,
 )
 from sigmamind_async.cli.other_journals import (
+    announce_purchases,
     check_other_journals,
     is_chosen,
     is_gone,
-    remember_journal,
 )
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, ProblemList
-from sigmamind_async.cli.output.text import count_of, one_line_summary, plain, render
+from sigmamind_async.cli.output.text import count_line, count_of, plain, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
@@ -169,6 +168,11 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     with page_file(options.report) as page, new_loop() as loop:
         job = Application(given=given, options=options, output=output, page=page)
         job.check_problems(given.fleet)
+        if given.plan is None and not given.fleet.rows:  # no row is sound, or there is none
+            if not given.fleet.problems:
+                return Exit.DONE
+            output.show(ProblemList(tuple(given.fleet.problems)))
+            return Exit.FAILED
         try:
             loop.run(job.prepare())
             job.approve()
@@ -247,7 +251,8 @@ class Application:
         self.is_new = not any(each.rows for each in counts.values())
         self.bought = {name: each.purchase_count for name, each in counts.items()}
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
-        if sum(self.to_buy.values()):
+        # Where nothing is asked, that is looked at once, when it is announced what is bought.
+        if sum(self.to_buy.values()) and (gone or not options.spending.yes):
             await check_other_journals(given, self.plan, self.state, journal)
         if gone:
             name = given.place.name
@@ -288,7 +293,7 @@ class Application:
     def _show_plan(self, *, whole: bool) -> None:
         """Show what is done, *whole*, row by row, above a question; then where it is done."""
         name, plan = self.given.name, self.plan
-        lines = [f"{name}: {one_line_summary(plan)}"]
+        lines = [f"{name}: {count_line(plan)}"]
         if whole:
             view, width = PlanView(file=name, plan=plan), get_terminal_size().columns
             lines = [*(plain(line).rstrip() for line in render(view, width)), ""]
@@ -312,13 +317,15 @@ class Application:
         """Carry out the plan, show how each step ended, and return the exit code."""
         given, options, problems = self.given, self.options, self.plan.problems
         plan = self.plan.skip_problems()
+        if sum(self.to_buy.values()):
+            # The key's end tells accounts apart as well as the prompt does.
+            accounts = {name: describe_account(client) for name, client in self.clients.items()}
+            rows = fleet.purchase_identities(plan, self.state)
+            self.stack.enter_context(announce_purchases(given, rows, accounts))
         if self.asked:
             plan = await self._check_again(plan)
         if sum(self.to_buy.values()):
-            # Databases are remembered too: applied without one, the file would start a new journal.
-            beside = Path(f"{given.name}{SUFFIX}")
-            place = given.place
-            remember_journal(place.path if isinstance(place, FileJournal) else beside)
+            await check_other_journals(given, plan, self.state, self.journal)
         runner = PlanRunner(
             plan=plan,
             output=self.output,
@@ -354,8 +361,6 @@ class Application:
         """
         await self._reconcile()
         left, self.state = await fleet.recheck(agreed, self.clients, self.journal)
-        if sum((await fleet.count_new_purchases(left, self.journal)).values()):
-            await check_other_journals(self.given, left, self.state, self.journal)
         return left
 
     async def _reconcile(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 
@@ -19,9 +20,19 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.loop import run
 from sigmamind_async.cli.options import PlatformName, RequestOptions, option_of
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
+from sigmamind_async.cli.output.events import (
+    AgentList,
+    AgentRecord,
+    NumberList,
+    NumberRecord,
+    NumberReleased,
+    Side,
+)
 from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.errors import NotFoundError
 from sigmamind_async.fleet.spec import SECRETS, Cell
+from sigmamind_async.platforms.dialnexa.client import DialNexa
+from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 
 T = TypeVar("T")
@@ -88,6 +99,50 @@ async def _show(
         output.show(NumberList(tuple(together)))
 
 
+# ---------------------------------------------------------------- agents
+
+
+def show_account_agents(request: RequestOptions, *, json: bool) -> int:
+    """Show the agents of the SigmaMind account: no other platform lists them."""
+    client = cast("SigmaMind", client_of("sigmamind", request))
+
+    async def read() -> list[AgentRecord]:
+        async with client:
+            numbers = Counter[str | None]()
+            async for number in client.phone_numbers.list():
+                numbers.update({number.inbound_agent_id, number.outbound_agent_id})
+            return [
+                AgentRecord(
+                    platform="sigmamind",
+                    agent_id=agent.agent_id,
+                    name=agent.agent_name,
+                    numbers=numbers[agent.agent_id],
+                )
+                async for agent in client.agents.list()
+            ]
+
+    Output.for_process(json=json).show(AgentList(tuple(run(read()))))
+    return Exit.DONE
+
+
+def show_one_agent(
+    agent_id: str, platform: PlatformName, request: RequestOptions, *, json: bool
+) -> int:
+    """Show one agent."""
+    client = client_of(platform, request)
+
+    async def read() -> AgentRecord:
+        async with client:
+            if isinstance(client, DialNexa):
+                found = await client.agents.get(agent_id)
+                return AgentRecord(platform=platform, agent_id=found.id, name=found.name)
+            agent = await cast("SigmaMind", client).agents.get(agent_id)
+            return AgentRecord(platform=platform, agent_id=agent.agent_id, name=agent.agent_name)
+
+    Output.for_process(json=json).show(run(read()))
+    return Exit.DONE
+
+
 # ---------------------------------------------------------------- one
 
 
@@ -141,7 +196,15 @@ class AccountNumbers:
 
         async def main() -> T:
             async with self.client:
-                return await call
+                try:
+                    return await call
+                except NotFoundError as error:
+                    # A wrong base URL answers 404 to everything: a listing tells the two apart.
+                    if ".list_" not in (error.operation or ""):
+                        listing = self.platform.schema.adapter.list_numbers(self.client)
+                        async for _ in listing:
+                            break
+                    raise
 
         return run(main())
 

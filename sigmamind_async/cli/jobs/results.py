@@ -135,9 +135,9 @@ class NextSteps:
         elif result.status in {"skipped", "unconfirmed"}:
             self._rows.setdefault(result.status, []).append(row_id)
         if advice == NEEDS_DECISION:
-            return (self._command("status"),)
+            return (self.command("status"),)
         if result.status == "unconfirmed":
-            return (self._command("reconcile", "--wait"), self._command("status"))
+            return (self.command("reconcile", "--wait"), self.command("status"))
         return ()
 
     def print(self, say: Callable[[str], None], stopped: StopReason | None) -> None:
@@ -146,19 +146,21 @@ class NextSteps:
             say(f"left out: {ids_text(ids)}: {reason}")
         if ids := self._rows.get(WITH_WORKERS, []):
             say(f"still with the workers, who carry on: {ids_text(ids)}")
-            say(f"  how far they are: {self._command('status')}")
+            say(f"  how far they are: {self.command('status')}")
         if ids := self._rows.get("skipped", []):
             say(f"not sent: {ids_text(ids)}")
         if ids := self._rows.get("unconfirmed", []):
             say(f"unconfirmed, may have been carried out: {ids_text(ids)}")
-            say(f"  what is known of them:  {self._command('status')}")
-            say(f"  look until it is known: {self._command('reconcile', '--wait')}")
+            say(f"  what is known of them:  {self.command('status')}")
+            say(f"  look until it is known: {self.command('reconcile', '--wait')}")
         if ids := self._rows.get(NEEDS_DECISION, []):
             say(f"needs a decision: {ids_text(ids)}")
-            say(f"  {self._command('status')}")
+            say(f"  {self.command('status')}")
         if self.resume and (stopped or self._rows.keys() & {"skipped", "unconfirmed"}):
-            say("to go on, run the same command again; what is done is not sent again:")
+            password = ", with the password in place of ***" if "***" in self.resume else ""
+            say(f"to go on, run the same command again{password}; what is done is not sent again:")
             say(f"  {self.resume}")
 
-    def _command(self, name: str, *words: str) -> str:
+    def command(self, name: str, *words: str) -> str:
+        """Return the command *name* about the journal of the job."""
         return self.place.command(name, None, *words)

@@ -225,6 +225,8 @@ class PlanRunner(JobRunner):
         """
         plan = self.plan
         self.progress.total = len(plan.steps)
+        if self.next_steps is not None:
+            self.output.status_command = self.next_steps.command("status", "--rows")
         self.output.widths = Widths.of(
             plan.rows,
             {step.action.value for step in plan.steps},
@@ -295,9 +297,9 @@ class PlanRunner(JobRunner):
             rows=progress.finished + self.invalid,
             done=progress.done - self._unchanged,
             unchanged=self._unchanged,
-            failed=progress.failed + self.invalid,
+            failed=progress.failed,
             unconfirmed=progress.unconfirmed,
-            skipped=progress.skipped,
+            skipped=progress.skipped + self.invalid,
             abandoned=self._abandoned,
             already_done=self._already_done,
             requests=self.traffic.requests,

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
@@ -63,6 +63,8 @@ class Output:
     verbose: bool = False
     """Show all rows of a job."""
     widths: text.Widths = attrs.field(factory=text.Widths)
+    status_command: str = ""
+    """What shows all rows of a job."""
     closed: bool = False
     """True once standard output takes no more."""
     _bar: Console | None = None
@@ -90,11 +92,11 @@ class Output:
             if self.json:
                 for event in events.events_in(shown):
                     print(events.json_line(event))
-            elif not self.is_terminal:
+            elif not (self.is_terminal or os.environ.get("FORCE_COLOR")):
                 print("\n".join(map(text.plain, self._lines(shown, None))))
             else:
                 console = self._bar or _console()
-                for each in self._lines(shown, console.width):
+                for each in self._lines(shown, console.width if self.is_terminal else None):
                     console.print(_styled(each), soft_wrap=True)
             sys.stdout.flush()
         except OSError as error:
@@ -170,7 +172,8 @@ class Output:
         before: list[text.Line] = []
         if isinstance(shown, events.Summary) and self._new > MOST_NEW and self.is_terminal:
             hidden = text.count_of(self._new - MOST_NEW, "more row")
-            before = [text.line((f"and {hidden} done; --verbose shows all", "dim"))]
+            command = self.status_command or "--verbose"
+            before = [text.line((f"and {hidden} done; all of them: ", "dim"), command)]
         elif isinstance(shown, events.JournalStatus):
             before = [text.line()] if self._has_status else []
             self._has_status = True
@@ -203,7 +206,9 @@ def progress_line(
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    # Without colour there is no bold type either; rich would leave that.
+    system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, color_system=system)
 
 
 def _styled(shown: text.Line) -> Text:

@@ -312,6 +312,8 @@ class SandboxEndpoint(Event):
     platform: str
     base_url: str
     api_key: str
+    openapi_url: str
+    pid: int
     environment: Mapping[str, str]
 
 
@@ -374,6 +376,38 @@ class Exported(Event):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
+class FileCreated(Event):
+    file: str
+    next_command: str
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Diagnosis(Event):
+    name: str
+    verdict: Literal["ok", "warning", "failed", "skipped"]
+    message: str
+    fix: str = ""
+
+
+@attrs.frozen(eq=False, repr=False)
+class DiagnosisList(View):
+    events: tuple[Diagnosis, ...]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class AgentRecord(Event):
+    platform: str
+    agent_id: str | None
+    name: str | None
+    numbers: int | None = None
+
+
+@attrs.frozen(eq=False, repr=False)
+class AgentList(View):
+    events: tuple[AgentRecord, ...]
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class CommandFailed(Event):
     error: str
     message: str
@@ -387,8 +421,6 @@ class CommandFailed(Event):
 def events_in(shown: Event | View) -> Iterable[Event]:
     """Return the events of a view, or the event itself."""
     match shown:
-        case NumberList() | JournalRows() | VerificationList() | SandboxStarted():
-            return shown.events
         case ProblemList():
             return (_copy(FileProblem, problem) for problem in shown.problems)
         case PlanView():
@@ -397,8 +429,8 @@ def events_in(shown: Event | View) -> Iterable[Event]:
             return (shown, *shown.rows)
         case Event():
             return (shown,)
-        case _:
-            raise TypeError(type(shown).__name__)
+        case _:  # the others are lists of events
+            return cast("NumberList", shown).events
 
 
 def json_line(event: Event) -> str:

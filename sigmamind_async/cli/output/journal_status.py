@@ -12,6 +12,7 @@ from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.text import (
     Line,
     Span,
+    action_word,
     count_of,
     format_clock,
     format_timestamp,
@@ -175,7 +176,7 @@ def _(shown: events.JournalRows, width: int | None) -> Iterator[Line]:
             "row": row.row,
             "number": row.phone_number or "",
             "record id": row.record_id or "",
-            "action": row.action.replace("_", " "),
+            "action": action_word(row.action),
             "state": (state_name(row.state), row.state.value),
         }
         for row in shown.events

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import shlex
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -39,15 +39,14 @@ MOST_STEPS: Final = 200
 STYLES: Final = {
     word: style
     for style, words in {
-        "green": ("done", "passed"),
+        "green": ("done", "passed", "ok"),
         "red": ("failed",),
-        "yellow": ("unconfirmed", "sending", "drifted", "blocked"),
-        "cyan": ("planned", "import", "adopt", "update"),
+        "yellow": ("unconfirmed", "warning", "sending", "drifted", "blocked", "update"),
+        "cyan": ("planned", "import", "adopt"),
         "dim": ("dim", "skipped", "abandoned", "unchanged"),
         "bold": ("heading", "command"),
-        "bold yellow": ("purchase",),
         "bold red": ("needs_decision", "duplicate", "move", "release"),
-        "bold green": ("PASS",),
+        "bold green": ("PASS", "purchase"),
         "bold white on red": ("FAIL",),
     }.items()
     for word in words
@@ -232,6 +231,8 @@ def _sentence(shown: Event | View) -> str:
     match shown:
         case events.NumberReleased():
             return f"Released {shown.phone_number or shown.record_id or ''}"
+        case events.FileCreated():
+            return f"Wrote {shown.file}; edit it, then run: {shown.next_command}"
         case events.Exported():
             return f"Wrote {count_of(shown.rows, 'number')} to {shown.file}"
         case events.JobKilled():
@@ -263,8 +264,9 @@ def _(shown: events.OrderPlaced, width: int | None) -> Iterator[Line]:
 
 @render.register(events.SandboxStarted)
 def _(shown: events.SandboxStarted, _: int | None) -> Iterable[Line]:
-    variables = [pair for each in shown.events for pair in each.environment.items()]
-    return [line(f"export {name}={shlex.quote(value)}") for name, value in variables]
+    variables = {key: text for each in shown.events for key, text in each.environment.items()}
+    variables |= {"SIGMAMIND_SANDBOX_PID": str(shown.events[0].pid)}
+    return [line(f"export {name}={shlex.quote(text)}") for name, text in variables.items()]
 
 
 @render.register(events.AuditResult)
@@ -301,7 +303,7 @@ class Widths:
         """Return the widths for rows with these ids, actions and, if they differ, platforms."""
         several = {*platforms} if len({*platforms}) > 1 else set[str]()
         widest_id, action, platform = (
-            max(map(len, words), default=0) for words in (ids, actions, several)
+            max(map(len, words), default=0) for words in (ids, map(action_word, actions), several)
         )
         return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
@@ -312,7 +314,7 @@ def row_lines(result: events.RowResult, width: int | None, widths: Widths = Widt
     cells = [
         (result.status, STATUS_WIDTH, result.status),
         (result.platform or "" if widths.platform else "", widths.platform, ""),
-        (result.action, widths.action, ""),
+        (action_word(result.action), widths.action, ""),
         (result.id or "", widths.id, ""),
         (result.phone_number or result.record_id or "", NUMBER_WIDTH, ""),
     ]
@@ -346,7 +348,8 @@ def _(summary: events.Summary, width: int | None) -> Iterator[Line]:
         "unchanged": summary.unchanged or 0,
         "failed": summary.failed,
         "unconfirmed": summary.unconfirmed,
-        "skipped": summary.skipped,
+        "skipped": summary.skipped - summary.abandoned,
+        "abandoned": summary.abandoned,
     }
     parts = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
     took = format_duration(summary.elapsed_ms / 1000)
@@ -393,12 +396,39 @@ def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
 
 
 @render.register(events.NumberRecord)
-def _(number: events.NumberRecord, _: int | None) -> Iterator[Line]:
-    shown = {name: value for name, value in attrs.asdict(number).items() if value is not None}
-    width = max(map(len, shown), default=0)
-    for name, value in shown.items():
+@render.register(events.AgentRecord)
+def _(shown: events.NumberRecord | events.AgentRecord, _: int | None) -> Iterator[Line]:
+    fields = {name: value for name, value in attrs.asdict(shown).items() if value is not None}
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
         yield line((f"{name:<{width}}", "dim"), "  ", sanitize(text))
+
+
+@render.register(events.AgentList)
+def _(shown: events.AgentList, width: int | None) -> Iterator[Line]:
+    rows = [
+        {
+            "agent id": agent.agent_id or "",
+            "numbers": "" if agent.numbers is None else f"{agent.numbers:,}",
+            "name": agent.name or "",
+        }
+        for agent in shown.events
+    ]
+    if rows:
+        yield from table(rows, width, shrinks="name")
+        yield line()
+    yield line((count_of(len(rows), "agent"), "dim"))
+
+
+@render.register(events.DiagnosisList)
+def _(shown: events.DiagnosisList, width: int | None) -> Iterator[Line]:
+    columns = max(len(each.name) for each in shown.events)
+    for each in shown.events:
+        cells = [(each.verdict, len("skipped"), each.verdict), (each.name, columns, "")]
+        yield from aligned(cells, each.message, width)
+        if each.fix:
+            yield from prose(each.fix, width, "command", indent=4)
 
 
 # ---------------------------------------------------------------- test calls
@@ -449,33 +479,32 @@ def _(summary: events.VerificationSummary, width: int | None) -> Iterable[Line]:
 
 # ---------------------------------------------------------------- plans
 
-_SENTENCES: Final = {
-    "purchase": "buys {n}",
-    "move": "moves {n} to another platform and releases {them} permanently on the old one",
-    "release": "releases {n} permanently",
-    "import": "imports {n}",
-    "adopt": "adopts {n} that the account has already",
-    "update": "changes {n}",
-    "drifted": "keeps changes made outside this fleet on {n}",
-    "unchanged": "leaves {n} unchanged",
+
+def action_word(action: str) -> str:
+    """Return the verb for an action of a plan, or for the kind of an operation."""
+    return {"purchase": "buy", "exact_purchase": "buy", "update": "change"}.get(action, action)
+
+
+_SYMBOLS: Final = {"purchase": "+", "move": "-/+", "release": "-", "import": ">", "update": "~"}
+_COUNTED: Final = {
+    "purchase": "to buy",
+    "move": "to move to another platform",
+    "release": "to release permanently",
+    "import": "to import",
+    "adopt": "to adopt",
+    "update": "to change",
+    "drifted": "drifted and left as it is",
+    "unchanged": "unchanged",
 }
 """First what costs money and what is permanent."""
 
 
-def _plan_counts(plan: Plan) -> Iterator[Span]:
-    """Yield what the plan amounts to, each clause with the word of its action."""
+def count_line(plan: Plan) -> str:
+    """Return how many rows each action of the plan is for."""
     counts = {action.value: count for action, count in plan.counts.items()}
-    for action, sentence in _SENTENCES.items():
-        if count := counts.get(action, 0):
-            them = "it" if count == 1 else "them"
-            yield sentence.format(n=count_of(count, "number"), them=them), action
-    for reason, count in Counter(step.blocked for step in plan.steps if step.blocked).items():
-        yield f"leaves out {count_of(count, 'row')}: {reason}", "blocked"
-
-
-def one_line_summary(plan: Plan) -> str:
-    """Return what the plan amounts to as one sentence."""
-    return ", ".join(text for text, _ in _plan_counts(plan)) or "nothing to do"
+    parts = [f"{counts[action]:,} {word}" for action, word in _COUNTED.items() if action in counts]
+    blocked = sum(bool(step.blocked) for step in plan.steps)
+    return ", ".join(parts + ([f"{blocked:,} left out"] if blocked else [])) or "no changes"
 
 
 @render.register(events.PlanView)
@@ -485,12 +514,8 @@ def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
     if plan.problems:
         text, word = f"{count_of(len(plan.problems), 'problem')}; it cannot be applied", "failed"
     elif not plan.writes:
-        text, word = "nothing to do", "done"
+        text, word = "no changes", "done"
     yield from prose(f"{shown.file}: {text}", width, word)
-    for number, (text, word) in enumerate(_plan_counts(plan)):
-        if not number:
-            yield line()
-        yield from prose(text, width, word, indent=2)
     # The others are only counted.
     steps = [step for step in plan.steps if step.writes or step.blocked or step_notes(step)]
     if steps:
@@ -506,17 +531,25 @@ def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
         text = f"{count_of(count, 'number')} in the journal but in no row, left alone: "
         yield line()
         yield from prose(text + ids_text(plan.unlisted), width, "dim")
+    if plan.steps:
+        text = "Without them (apply --skip-bad)" if plan.problems else "Plan"
+        yield line()
+        yield from prose(f"{text}: {count_line(plan)}.", width, "heading")
 
 
 def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Line]:
-    widths = Widths.of((step.id for step in steps), {step.action.value for step in steps})
+    actions = {step.action.value for step in steps}
+    widths = Widths.of((step.id for step in steps), actions)
+    symbols = max(len(_SYMBOLS.get(action, "=")) for action in actions)
     platform = max(len(step.platform) for step in steps)
     for step in steps:
         action = step.action.value
+        symbol = _SYMBOLS.get(action, "~" if step.writes else "=")
+        word = "blocked" if step.blocked else action
         cells = [
+            (f"  {symbol:<{symbols}} {action_word(action):<{widths.action}}", 0, word),
             (step.id, widths.id, ""),
             (step.platform, platform, ""),
-            (action, widths.action, "blocked" if step.blocked else action),
             (step.phone_number or "(any)", NUMBER_WIDTH, ""),
         ]
         creates = action in {"purchase", "import"} or (action == "move" and not step.record)
@@ -535,7 +568,7 @@ def step_notes(step: Step) -> list[str]:
         shown, row = (_value(kept.field, each) for each in (kept.before, kept.after))
         notes.append(f"{kept.field} stays {shown}, changed outside this fleet; the row has {row}")
     if step.blocked:
-        notes.append("left out, see above")
+        notes.append(f"left out: {step.blocked}")
     return notes
 
 

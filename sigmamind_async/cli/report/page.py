@@ -24,6 +24,7 @@ from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.events import RowResult
 from sigmamind_async.cli.output.text import (
     STOP_TEXTS,
+    action_word,
     count_of,
     format_clock,
     format_duration,
@@ -72,7 +73,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     filters = cast("dict[str, object]", made.filters)
-    functions = (count_of, format_clock, format_duration, moment, number, table)
+    functions = (action_word, count_of, format_clock, format_duration, moment, number, table)
     filters |= {each.__name__: each for each in functions}
     return made
 
@@ -121,7 +122,7 @@ def table(group: Group) -> tuple[list[tuple[str, str]], list[tuple[ReportRow, li
     columns: list[tuple[str, str, Callable[[RowResult], str]]] = [
         ("Label", "text", lambda row: row.label),
         ("Platform", "text", lambda row: row.platform or ""),
-        ("Action", "text", lambda row: row.action),
+        ("Action", "text", lambda row: action_word(row.action)),
         ("Phone number", "whole", lambda row: row.phone_number or row.record_id or ""),
         ("Attempts", "number", lambda row: number(row.attempts) if row.attempts else ""),
         ("Took", "number", lambda row: _took(row.elapsed_ms) if row.attempts else ""),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from typing import ClassVar, Literal, TypedDict, Unpack
+from collections.abc import AsyncIterable, Iterable
+from typing import ClassVar, Literal, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
-from sigmamind_async.client import Client, Operations, Resource
+from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
-from sigmamind_async.paging import all_items
+from sigmamind_async.paging import Listing, all_items, single_page
 from sigmamind_async.platforms.dialnexa.models import (
     Agent,
     AvailableNumber,
@@ -28,6 +28,10 @@ from sigmamind_async.platforms.dialnexa.models import (
 )
 from sigmamind_async.platforms.dialnexa.operations import DIALNEXA, OPERATIONS
 from sigmamind_async.values import UNSET, Secret, Unset, as_secret
+
+NewNumber = TypeVar("NewNumber", bound="PurchasePhoneNumber | Row")
+ImportedNumber = TypeVar("ImportedNumber", bound="ImportSipTrunk | Row")
+ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePhoneNumber | Row | str")
 
 
 class DialNexa(Client):
@@ -49,6 +53,11 @@ class DialNexa(Client):
         self.phone_numbers = PhoneNumbers(self._runner)
         self.phone_number_pricing = PhoneNumberPricing(self._runner)
         self.agents = Agents(self._runner)
+
+    @property
+    def with_raw_response(self) -> DialNexaRaw:
+        """The same methods, each of which returns a `RawResponse`: status, headers, request id."""
+        return DialNexaRaw(self._runner)
 
 
 class PhoneNumberChange(TypedDict, total=False):
@@ -159,7 +168,7 @@ class PhoneNumbers(Resource):
         page_size: int = 100,
         country_code: str | Unset = UNSET,
         type: str | Unset = UNSET,  # noqa: A002 - the vendor's word
-    ) -> AsyncGenerator[PhoneNumber, None]:
+    ) -> Listing[PhoneNumber]:
         """Yield every number of the workspace once, reading *page_size* (1 to 100) at a time.
 
         A number that the workspace holds throughout is yielded, whatever is changed, released and
@@ -183,41 +192,44 @@ class PhoneNumbers(Resource):
 
     async def purchase_many(
         self,
-        values: Iterable[PurchasePhoneNumber] | AsyncIterable[PurchasePhoneNumber],
+        values: Iterable[NewNumber] | AsyncIterable[NewNumber],
         *,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
-    ) -> BulkResult[PurchasePhoneNumber, PhoneNumber]:
-        """Buy many numbers concurrently, each at most once."""
+    ) -> BulkResult[NewNumber, PhoneNumber]:
+        """Buy many numbers concurrently, each at most once.
+
+        A mapping of fields is built when its row begins: a wrong one is a failed outcome.
+        """
         return await self._runner.run_all(
             values, PurchasePhoneNumber, stop_on=stop_on, progress=progress
         )
 
     async def import_sip_trunk_many(
         self,
-        values: Iterable[ImportSipTrunk] | AsyncIterable[ImportSipTrunk],
+        values: Iterable[ImportedNumber] | AsyncIterable[ImportedNumber],
         *,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
-    ) -> BulkResult[ImportSipTrunk, PhoneNumber]:
-        """Import many numbers concurrently."""
+    ) -> BulkResult[ImportedNumber, PhoneNumber]:
+        """Import many numbers concurrently; *values* as in `purchase_many`."""
         return await self._runner.run_all(
             values, ImportSipTrunk, stop_on=stop_on, progress=progress
         )
 
     async def update_many(
         self,
-        values: Iterable[UpdatePhoneNumber | str] | AsyncIterable[UpdatePhoneNumber | str],
+        values: Iterable[ChangedNumber] | AsyncIterable[ChangedNumber],
         *,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
         **change: Unpack[PhoneNumberChange],
-    ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:
+    ) -> BulkResult[ChangedNumber, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are `UpdatePhoneNumber` values, each with its own change, or plain ids, which all
-        get the same *change*, given by keyword as in `update`. A *change* that no number can take
-        raises before anything is sent.
+        *values* are `UpdatePhoneNumber` values or mappings of its fields, each with its own change,
+        or plain ids, which all get the same *change*, given by keyword as in `update`. A *change*
+        that no number can take raises before anything is sent.
         """
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "id", change, stop_on=stop_on, progress=progress
@@ -227,10 +239,9 @@ class PhoneNumbers(Resource):
 class PhoneNumberPricing(Resource):
     """https://dialnexa.com/docs, "List Phone Number Pricing"."""
 
-    async def list(self) -> AsyncGenerator[PhoneNumberPrice, None]:
+    def list(self) -> Listing[PhoneNumberPrice]:
         """Yield the price of a number from each provider in each country, in credits."""
-        for price in await self._runner.run(ListPhoneNumberPricing()):
-            yield price
+        return single_page(lambda: self._runner.run(ListPhoneNumberPricing()))
 
 
 class Agents(Resource):
@@ -263,3 +274,32 @@ class Agents(Resource):
                 is_published=is_published,
             )
         )
+
+
+# --- raw responses ---------------------------------------------------------------------------
+
+
+class RawPhoneNumbers(RawResource):
+    """The methods of `PhoneNumbers`."""
+
+    search = raw(PhoneNumbers.search)
+    purchase = raw(PhoneNumbers.purchase)
+    import_sip_trunk = raw(PhoneNumbers.import_sip_trunk)
+    update = raw(PhoneNumbers.update)
+    get = raw(PhoneNumbers.get)
+    release = raw(PhoneNumbers.release)
+
+
+class RawAgents(RawResource):
+    """The methods of `Agents`."""
+
+    get = raw(Agents.get)
+    update = raw(Agents.update)
+
+
+class DialNexaRaw:
+    """What ``client.with_raw_response`` is; see `DialNexa.with_raw_response`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.phone_numbers = RawPhoneNumbers(runner)
+        self.agents = RawAgents(runner)

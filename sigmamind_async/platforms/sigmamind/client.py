@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import Any, ClassVar, TypedDict, Unpack
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import Any, ClassVar, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
-from sigmamind_async.client import Client, Operations, Resource
+from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
 from sigmamind_async.engine import Engine
 from sigmamind_async.errors import InvalidRequestError, OutcomeUnknownError
 from sigmamind_async.operation import Platform
-from sigmamind_async.paging import all_items
+from sigmamind_async.paging import Listing, all_items
 from sigmamind_async.platforms.sigmamind.models import (
     Agent,
     Call,
@@ -30,6 +30,10 @@ from sigmamind_async.platforms.sigmamind.models import (
 )
 from sigmamind_async.platforms.sigmamind.operations import OPERATIONS, SIGMAMIND
 from sigmamind_async.values import UNSET, Secret, Unset, as_secret
+
+NewNumber = TypeVar("NewNumber", bound="CreatePhoneNumber | Row")
+ImportedNumber = TypeVar("ImportedNumber", bound="ImportPhoneNumber | Row")
+ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePhoneNumber | Row | str")
 
 
 class SigmaMind(Client):
@@ -51,6 +55,11 @@ class SigmaMind(Client):
         self.phone_numbers = PhoneNumbers(self._runner)
         self.agents = Agents(self._runner)
         self.calls = Calls(self._runner)
+
+    @property
+    def with_raw_response(self) -> SigmaMindRaw:
+        """The same methods, each of which returns a `RawResponse`: status, headers, request id."""
+        return SigmaMindRaw(self._runner)
 
 
 class PhoneNumberChange(TypedDict, total=False):
@@ -166,7 +175,7 @@ class PhoneNumbers(Resource):
         """Look up a number; raises `NotFoundError` if the account does not hold it."""
         return await self._runner.run(GetPhoneNumber(phone_number=phone_number))
 
-    def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
+    def list(self, *, page_size: int = 100) -> Listing[PhoneNumber]:
         """Yield every number of the account once, reading *page_size* (1 to 1,000) at a time.
 
         A number that the account holds throughout is yielded, whatever is changed, deleted and
@@ -187,41 +196,44 @@ class PhoneNumbers(Resource):
 
     async def create_many(
         self,
-        values: Iterable[CreatePhoneNumber] | AsyncIterable[CreatePhoneNumber],
+        values: Iterable[NewNumber] | AsyncIterable[NewNumber],
         *,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
-    ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
-        """Buy many numbers concurrently, each at most once."""
+    ) -> BulkResult[NewNumber, PhoneNumber]:
+        """Buy many numbers concurrently, each at most once.
+
+        A mapping of fields is built when its row begins: a wrong one is a failed outcome.
+        """
         return await self._runner.run_all(
             values, CreatePhoneNumber, stop_on=stop_on, progress=progress
         )
 
     async def import_many(
         self,
-        values: Iterable[ImportPhoneNumber] | AsyncIterable[ImportPhoneNumber],
+        values: Iterable[ImportedNumber] | AsyncIterable[ImportedNumber],
         *,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
-    ) -> BulkResult[ImportPhoneNumber, PhoneNumber]:
-        """Import many numbers concurrently."""
+    ) -> BulkResult[ImportedNumber, PhoneNumber]:
+        """Import many numbers concurrently; *values* as in `create_many`."""
         return await self._runner.run_all(
             values, ImportPhoneNumber, stop_on=stop_on, progress=progress
         )
 
     async def update_many(
         self,
-        values: Iterable[UpdatePhoneNumber | str] | AsyncIterable[UpdatePhoneNumber | str],
+        values: Iterable[ChangedNumber] | AsyncIterable[ChangedNumber],
         *,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
         **change: Unpack[PhoneNumberChange],
-    ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:
+    ) -> BulkResult[ChangedNumber, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are `UpdatePhoneNumber` values, each with its own change, or plain numbers, which
-        all get the same *change*, given by keyword as in `update`. A *change* that no number can
-        take raises before anything is sent.
+        *values* are `UpdatePhoneNumber` values or mappings of its fields, each with its own change,
+        or plain numbers, which all get the same *change*, given by keyword as in `update`. A
+        *change* that no number can take raises before anything is sent.
         """
         if "trunk_password" in change:
             change["trunk_password"] = as_secret(change["trunk_password"])
@@ -272,7 +284,7 @@ class Agents(Resource):
         """Look up an agent."""
         return await self._runner.run(GetAgent(agent_id=agent_id))
 
-    def list(self, *, page_size: int = 100) -> AsyncGenerator[Agent, None]:
+    def list(self, *, page_size: int = 100) -> Listing[Agent]:
         """Yield every agent of the account once, as `PhoneNumbers.list` does numbers."""
         return all_items(
             lambda page: self._runner.run(ListAgents(page=page, size=page_size)),
@@ -309,9 +321,7 @@ class Calls(Resource):
         """Look up a call."""
         return await self._runner.run(GetCall(call_id=call_id))
 
-    def list(
-        self, *, status: str | Unset = UNSET, page_size: int = 100
-    ) -> AsyncGenerator[Call, None]:
+    def list(self, *, status: str | Unset = UNSET, page_size: int = 100) -> Listing[Call]:
         """Yield every call, or those with one *status*, as `PhoneNumbers.list` does numbers."""
         return all_items(
             lambda page: self._runner.run(ListCalls(status=status, page=page, size=page_size)),
@@ -353,3 +363,39 @@ def _still_running(call: Call, seconds: float) -> OutcomeUnknownError:
     error.committed = "yes"
     error.value = call
     return error
+
+
+# --- raw responses ---------------------------------------------------------------------------
+
+
+class RawPhoneNumbers(RawResource):
+    """The methods of `PhoneNumbers`."""
+
+    create = raw(PhoneNumbers.create)
+    import_ = raw(PhoneNumbers.import_)
+    update = raw(PhoneNumbers.update)
+    get = raw(PhoneNumbers.get)
+    delete = raw(PhoneNumbers.delete)
+
+
+class RawAgents(RawResource):
+    """The methods of `Agents`."""
+
+    get = raw(Agents.get)
+
+
+class RawCalls(RawResource):
+    """The methods of `Calls`."""
+
+    create = raw(Calls.create)
+    get = raw(Calls.get)
+    delete = raw(Calls.delete)
+
+
+class SigmaMindRaw:
+    """What ``client.with_raw_response`` is; see `SigmaMind.with_raw_response`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.phone_numbers = RawPhoneNumbers(runner)
+        self.agents = RawAgents(runner)
+        self.calls = RawCalls(runner)

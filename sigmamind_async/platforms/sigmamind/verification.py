@@ -270,6 +270,7 @@ class _TestCall:
     call: Call | None = None
     """As it was last seen, once it is known to have been placed."""
     ignored: tuple[str, ...] = ()
+    request_id: str | None = None
     _request: PreparedCall[Call] | None = None
     _over: bool = False
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from typing import ClassVar, TypedDict, Unpack
+from collections.abc import AsyncIterable, Iterable
+from typing import ClassVar, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
-from sigmamind_async.client import Client, Operations, Resource
+from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
-from sigmamind_async.paging import all_items_by_token
+from sigmamind_async.paging import Listing, all_items_by_token
 from sigmamind_async.platforms.verbex.models import (
     SIP,
     CreatePhoneNumber,
@@ -25,6 +25,9 @@ from sigmamind_async.platforms.verbex.models import (
 )
 from sigmamind_async.platforms.verbex.operations import OPERATIONS, VERBEX
 from sigmamind_async.values import UNSET, Secret, Unset, as_secret
+
+NewNumber = TypeVar("NewNumber", bound="CreatePhoneNumber | Row")
+ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePiaPhoneNumber | Row | str")
 
 
 class Verbex(Client):
@@ -42,6 +45,11 @@ class Verbex(Client):
     def _bind(self, engine: Engine) -> None:
         super()._bind(engine)
         self.phone_numbers = PhoneNumbers(self._runner)
+
+    @property
+    def with_raw_response(self) -> VerbexRaw:
+        """The same methods, each of which returns a `RawResponse`: status, headers, request id."""
+        return VerbexRaw(self._runner)
 
 
 class PhoneNumberChange(TypedDict, total=False):
@@ -141,7 +149,7 @@ class PhoneNumbers(Resource):
         """Look up a number by its record id."""
         return await self._runner.run(GetPhoneNumber(phone_number_id=phone_number_id))
 
-    def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
+    def list(self, *, page_size: int = 100) -> Listing[PhoneNumber]:
         """Yield every number of the account, reading *page_size* (1 to 100) at a time.
 
         Raises `ResponseDecodeError` rather than ending before the account does.
@@ -160,27 +168,36 @@ class PhoneNumbers(Resource):
 
     async def create_many(
         self,
-        values: Iterable[CreatePhoneNumber] | AsyncIterable[CreatePhoneNumber],
+        values: Iterable[NewNumber] | AsyncIterable[NewNumber],
         *,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
-    ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
-        """Register many numbers, of any kind, concurrently, each at most once."""
+    ) -> BulkResult[NewNumber, PhoneNumber]:
+        """Register many numbers, of any kind, concurrently, each at most once.
+
+        A mapping of fields, with a ``provider`` as in `create`, is built when its row begins: a
+        wrong one is a failed outcome.
+        """
         return await self._runner.run_all(
-            values, CreatePiaPhoneNumber, stop_on=stop_on, progress=progress
+            values,
+            CreatePiaPhoneNumber,
+            stop_on=stop_on,
+            progress=progress,
+            build=lambda row: create_value(**{"provider": SIP, **row}),
         )
 
     async def update_many(
         self,
-        values: Iterable[UpdatePiaPhoneNumber | str] | AsyncIterable[UpdatePiaPhoneNumber | str],
+        values: Iterable[ChangedNumber] | AsyncIterable[ChangedNumber],
         *,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
         **change: Unpack[PhoneNumberChange],
-    ) -> BulkResult[UpdatePiaPhoneNumber | str, PhoneNumber]:
+    ) -> BulkResult[ChangedNumber, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are update values of any kind, each with its own change, or plain record ids,
+        *values* are update values of any kind, or mappings of the fields of `UpdatePhoneNumber`,
+        each with its own change, or plain record ids,
         which all get the same *change*, given by keyword as in `update`. A *change* that no number
         can take raises before anything is sent.
         """
@@ -191,3 +208,22 @@ class PhoneNumbers(Resource):
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "phone_number_id", change, stop_on=stop_on, progress=progress
         )
+
+
+# --- raw responses ---------------------------------------------------------------------------
+
+
+class RawPhoneNumbers(RawResource):
+    """The methods of `PhoneNumbers`."""
+
+    create = raw(PhoneNumbers.create)
+    update = raw(PhoneNumbers.update)
+    get = raw(PhoneNumbers.get)
+    delete = raw(PhoneNumbers.delete)
+
+
+class VerbexRaw:
+    """What ``client.with_raw_response`` is; see `Verbex.with_raw_response`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.phone_numbers = RawPhoneNumbers(runner)

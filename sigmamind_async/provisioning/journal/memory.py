@@ -11,7 +11,7 @@ from typing import Self
 from uuid import uuid4
 
 from sigmamind_async.provisioning.journal.protocol import Counts, PutResult, check_put
-from sigmamind_async.provisioning.row import UNSETTLED, Row, State
+from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
 
 class MemoryJournal:
@@ -57,6 +57,9 @@ class MemoryJournal:
 
     async def in_states(self, account: str, states: Collection[State]) -> list[Row]:
         return [row for row in self._of(account) if row.state in states]
+
+    async def unsettled(self, account: str) -> list[Row]:
+        return [row for row in self._of(account) if row.is_open or row.state in NEED_DECISION]
 
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return [row for row in self._of(account) if row.token in tokens]

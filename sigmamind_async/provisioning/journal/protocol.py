@@ -10,9 +10,8 @@ import attrs
 
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
-_MAY_BE_OPEN: Final = UNSETTLED | {State.PLANNED}
-SHOWN: Final = _MAY_BE_OPEN | NEED_DECISION
-"""States of the rows that a `Status` is made from."""
+SHOWN: Final = UNSETTLED | NEED_DECISION | {State.PLANNED}
+"""States of the rows that a `Status` may list."""
 
 
 class PutResult(enum.Enum):
@@ -85,6 +84,13 @@ class Journal(Protocol):
 
     async def in_states(self, account: str, states: Collection[State]) -> list[Row]:
         """Return all rows in one of *states*, oldest first."""
+        ...
+
+    async def unsettled(self, account: str) -> list[Row]:
+        """Return the rows that a listing may still change or an operator must decide, oldest first.
+
+        There are few of them; of the rows that have not been sent there may be a million.
+        """
         ...
 
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
@@ -199,13 +205,13 @@ class Status:
     async def of(cls, journal: Journal, account: str, settle_time: float) -> Self:
         """Return the state of the operations of *account* in *journal*."""
         counts = await journal.counts(account)
-        return cls.from_rows(account, counts, await journal.in_states(account, SHOWN), settle_time)
+        return cls.from_rows(account, counts, await journal.unsettled(account), settle_time)
 
     @classmethod
     def from_rows(
         cls, account: str, counts: Counts, rows: Iterable[Row], settle_time: float
     ) -> Self:
-        """Return the state of an account that has *counts*, and *rows* in the states `SHOWN`."""
+        """Return the state of an account that has *counts*, and the unsettled ones of *rows*."""
         rows = list(rows)
         return cls(
             account=account,
@@ -215,9 +221,3 @@ class Status:
             need_decision=[row for row in rows if row.state in NEED_DECISION],
             settle_time=settle_time,
         )
-
-
-async def open_rows(journal: Journal, account: str) -> list[Row]:
-    """Return the rows of *account* that a listing may still change."""
-    rows = await journal.in_states(account, _MAY_BE_OPEN)
-    return [row for row in rows if row.is_open]

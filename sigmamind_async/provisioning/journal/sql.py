@@ -20,7 +20,7 @@ import orjson
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import Counts, Journal
-from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State, Step
+from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State, Step
 
 T = TypeVar("T")
 
@@ -155,6 +155,10 @@ def quote_states(states: Collection[State]) -> str:
 # A database uses a partial index only for a query that repeats the index's condition.
 HAS_KEY: Final = "key <> ''"
 IS_UNSETTLED: Final = f"state IN {quote_states(UNSETTLED)}"
+MAY_BE_UNSETTLED: Final = (
+    f"(state IN {quote_states(UNSETTLED | NEED_DECISION)}"
+    f" OR state = '{State.PLANNED.value}' AND unconfirmed_since > 0)"
+)
 HAS_TAG: Final = f"state = '{State.DONE.value}' AND tagged"
 
 
@@ -172,6 +176,7 @@ class Statements:
         self.rows = f"SELECT {NAMES} FROM {schema}operations WHERE account = {mark}"
         self.get = f"{self.rows} AND op_id = {mark}"
         self.in_states = f"{self.rows} AND state {any_of} ORDER BY {age}"
+        self.unsettled = f"{self.rows} AND {MAY_BE_UNSETTLED} ORDER BY {age}"
         self.with_tokens = f"{self.rows} AND token {any_of} ORDER BY {age}"
         self.with_key = (
             f"{self.rows} AND key = {mark} AND {HAS_KEY}"
@@ -179,7 +184,7 @@ class Statements:
         )
         self.tagged_before = f"{self.rows} AND {HAS_TAG} AND updated_at < {mark} ORDER BY {age}"
         self.counts = (
-            "SELECT state, count(*), (SELECT purchase_count"
+            "SELECT state, count(*), (SELECT sum(purchase_count)"
             f" FROM {schema}accounts AS a WHERE a.account = o.account)"
             f" FROM {schema}operations AS o WHERE account = {mark} GROUP BY account, state"
         )
@@ -265,6 +270,9 @@ class SqlJournal(Journal):
         words = self._as_value([state.value for state in states])
         return await self._rows(self._statements.in_states, account, words)
 
+    async def unsettled(self, account: str) -> list[Row]:
+        return await self._query(self._statements.unsettled, [account], read_unsettled)
+
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return await self._rows(self._statements.with_tokens, account, self._as_value(tokens))
 
@@ -337,7 +345,13 @@ def read_rows(found: list[Any]) -> list[Row]:
     return [from_columns(values) for values in found]
 
 
+def read_unsettled(found: list[Any]) -> list[Row]:
+    """Return those rows of a query for `MAY_BE_UNSETTLED` that are."""
+    rows = read_rows(found)
+    return [row for row in rows if row.is_open or row.state in NEED_DECISION]
+
+
 def read_counts(found: list[Any]) -> Counts:
     """Return the result of the query for `Statements.counts`."""
     purchases = found[0][2] if found else None
-    return Counts({State(state): count for state, count, _ in found}, purchases or 0)
+    return Counts({State(state): count for state, count, _ in found}, int(purchases or 0))

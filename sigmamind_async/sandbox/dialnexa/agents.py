@@ -13,14 +13,20 @@ from typing import cast
 import attrs
 
 from sigmamind_async.sandbox.account import changed
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.dialnexa import rules, views
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.records import Agent, PhoneNumber
 from sigmamind_async.sandbox.fields import read_body, text
 from sigmamind_async.sandbox.refusals import RefusedError
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 
 _NUMBER_FIELDS = ("inbound_phone_number_id", "outbound_phone_number_id")
+
+
+def show_agents(account: DialNexaAccount, call: ApiRequest) -> Outcome:
+    """List the agents. Nothing is paged."""
+    shown = [views.agent_view(agent, call.switches) for agent in account.agents.values()]
+    return Outcome(answer=views.record_answer(200, {"agents": shown}, call.switches))
 
 
 def show_agent(account: DialNexaAccount, call: ApiRequest) -> Outcome:

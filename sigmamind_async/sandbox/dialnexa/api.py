@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sigmamind_async.sandbox.api import Api
+from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.dialnexa import agents, numbers
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
@@ -10,7 +11,6 @@ from sigmamind_async.sandbox.dialnexa.views import refused
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, Moved, NoRoute, Route
 
 OPERATIONS = {
     "search": numbers.search_numbers,
@@ -21,6 +21,7 @@ OPERATIONS = {
     "get": numbers.get_number,
     "list": numbers.list_numbers,
     "release": numbers.release_number,
+    "agents.list": agents.show_agents,
     "agents.get": agents.show_agent,
     "agents.update": agents.update_agent,
 }
@@ -34,6 +35,7 @@ ROUTES = Routes(
         f"{_PHONE_NUMBERS}/plivo-numbers": {"GET": "search"},
         f"{_PHONE_NUMBERS}/sip-trunks": {"POST": "import"},
         "/v1/phone-number-pricing": {"GET": "pricing"},
+        "/v1/agents": {"GET": "agents.list"},
     },
     items={
         _PHONE_NUMBERS: {"GET": "get", "PATCH": "update", "DELETE": "release"},

@@ -10,6 +10,7 @@ import attrs
 
 from sigmamind_async.sandbox.account import changed, releasing
 from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.dialnexa import rules, views
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.paging import number_type, page_answer
@@ -17,7 +18,6 @@ from sigmamind_async.sandbox.dialnexa.records import CARRIER, TRUNK, PhoneNumber
 from sigmamind_async.sandbox.fields import COUNTRY_CODE, read_body, text, without_secrets
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
 from sigmamind_async.sandbox.stock import COUNTRIES, country_of, on_offer
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 
 FOUND = 20
 """Numbers a search finds."""
@@ -26,6 +26,8 @@ FOUND = 20
 def search_numbers(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Find numbers for sale. Nothing is reserved: who buys first has it."""
     country = call.query.get("country_iso", "")
+    if not country:
+        raise RefusedError(400, "country_iso is required")
     if not COUNTRY_CODE.fullmatch(country):
         said = f"must match ^{COUNTRY_CODE.pattern}$"
         problem = Problem(kind="pattern", name="country_iso", said=said, place="query")

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.backend import Answer, ApiRequest
 from sigmamind_async.sandbox.dialnexa.records import PhoneNumber
 from sigmamind_async.sandbox.queries import whole_number
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
-from sigmamind_async.sandbox.tower import Answer, ApiRequest
 
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100

@@ -7,8 +7,8 @@ https://dialnexa.com/docs (the purchase in camel case, the import and the agents
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
+from sigmamind_async.sandbox.backend import ApiRequest
 from sigmamind_async.sandbox.fields import (
     COUNTRY_CODE,
     E164,
@@ -22,8 +22,7 @@ from sigmamind_async.sandbox.fields import (
     read_body,
 )
 from sigmamind_async.sandbox.queries import INT32_MAX
-from sigmamind_async.sandbox.refusals import Problem, RefusedError
-from sigmamind_async.sandbox.tower import ApiRequest
+from sigmamind_async.sandbox.refusals import RefusedError
 
 # "host[:port]" without a scheme.
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?", re.ASCII)
@@ -79,16 +78,10 @@ def read_import(call: ApiRequest) -> dict[str, object]:
     Name and password are both required for ``userpass`` and both forbidden for ``ip``.
     """
     body = read_body(call, IMPORT)
-    if problems := [p for name in _CREDENTIALS if (p := _credential_problem(body, name))]:
-        raise RefusedError(400, "", *problems)
+    given = body.keys() & _CREDENTIALS
+    names = " and ".join(_CREDENTIALS)
+    if body.get("authMode") == "ip" and given:
+        raise RefusedError(400, f"{names} must be omitted when authMode=ip")
+    if body.get("authMode") != "ip" and len(given) < len(_CREDENTIALS):
+        raise RefusedError(400, f"{names} are required when authMode=userpass")
     return body
-
-
-def _credential_problem(body: Mapping[str, object], name: str) -> Problem | None:
-    by_address = body.get("authMode") == "ip"
-    if by_address and name in body:
-        return Problem(kind="unwanted", name=name, said="must not be given when authMode is ip")
-    if not by_address and name not in body:
-        said = "is required when authMode is userpass"
-        return Problem(kind="missing", name=name, said=said)
-    return None

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from sigmamind_async.sandbox.answers import Json, error_answer, finished, json_answer, timestamp
+from sigmamind_async.sandbox.backend import Answer, ApiRequest
 from sigmamind_async.sandbox.dialnexa.records import Agent, PhoneNumber
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, ApiRequest
 
 
 def number_status(number: PhoneNumber, now: float) -> str:
@@ -165,7 +165,7 @@ def offer_view(phone_number: str, country: str, switches: Switches) -> Json:
         "sms_enabled": False,
         "mms_enabled": False,
         "country_iso": country,
-        "number_format": "national",
+        "number_format": phone_number,
     }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sigmamind_async.sandbox.api import Api
+from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.sigmamind import calls, numbers
 from sigmamind_async.sandbox.sigmamind.account import SigmaMindAccount
 from sigmamind_async.sandbox.sigmamind.views import refused
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, Moved, NoRoute, Route
 
 OPERATIONS = {
     "create": numbers.create_number,

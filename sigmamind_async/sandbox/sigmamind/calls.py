@@ -11,6 +11,7 @@ from typing import cast
 import attrs
 
 from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.backend import ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.fields import read_body, text
 from sigmamind_async.sandbox.refusals import RefusedError
@@ -18,7 +19,6 @@ from sigmamind_async.sandbox.sigmamind import rules, views
 from sigmamind_async.sandbox.sigmamind.account import SigmaMindAccount
 from sigmamind_async.sandbox.sigmamind.paging import page_answer
 from sigmamind_async.sandbox.sigmamind.records import PhoneCall
-from sigmamind_async.sandbox.tower import ApiRequest, Change, Outcome
 
 
 def list_agents(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
@@ -99,7 +99,7 @@ def delete_call(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
 def _place_call(account: SigmaMindAccount, call: ApiRequest) -> PhoneCall:
     made = account.calls.get(call.route.key or "")
     if made is None:
-        raise RefusedError(404, "ApiRequest not found")
+        raise RefusedError(404, "Call not found")
     return made
 
 

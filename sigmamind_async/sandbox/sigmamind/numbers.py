@@ -12,6 +12,7 @@ import attrs
 
 from sigmamind_async.sandbox.account import changed, releasing
 from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.chance import draw_index
 from sigmamind_async.sandbox.fields import read_body, text, without_secrets
 from sigmamind_async.sandbox.refusals import RefusedError
@@ -23,14 +24,13 @@ from sigmamind_async.sandbox.sigmamind.records import (
     PROVISIONED_PROVIDERS,
     PhoneNumber,
 )
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 
 _NO_CONTENT = 204
 
 
 def create_number(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Buy a number: exactly the one named, or one the platform picks."""
-    body = read_body(call, rules.CREATE)
+    body = rules.read_creation(call)
     account.check_agents(call, text(body, "inboundAgentId"), text(body, "outboundAgentId"))
     wanted = text(body, "phoneNumber") or _pick(account, body)
     account.check_free(call, wanted)

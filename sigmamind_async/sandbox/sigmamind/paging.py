@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.backend import Answer, ApiRequest
 from sigmamind_async.sandbox.queries import whole_number
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, ApiRequest
 
 T = TypeVar("T")
 

@@ -7,7 +7,17 @@ https://docs.sigmamind.ai/api-reference/phone-numbers/update-phone-number
 
 from __future__ import annotations
 
-from sigmamind_async.sandbox.fields import COUNTRY_CODE, E164, Fields, Integer, Mapped, Text
+from sigmamind_async.sandbox.backend import ApiRequest
+from sigmamind_async.sandbox.fields import (
+    COUNTRY_CODE,
+    E164,
+    Fields,
+    Integer,
+    Mapped,
+    Text,
+    check_body,
+    parse_body,
+)
 
 _LABEL = Text(longest=128)
 _AGENT = Text(longest=64)
@@ -49,3 +59,14 @@ CREATE_CALL: Fields = {
     "agentId": _AGENT,
     "dynamicVariables": Mapped(),
 }
+
+
+def read_creation(call: ApiRequest) -> dict[str, object]:
+    """Return the fields of a purchase; raises :class:`RefusedError`."""
+    parsed = parse_body(call)
+    if "phoneNumber" in parsed:
+        # "Ignored when phoneNumber is explicitly specified": also one that breaks its rule.
+        parsed = {
+            key: value for key, value in parsed.items() if key not in {"countryCode", "areaCode"}
+        }
+    return check_body(call, parsed, CREATE)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import attrs
+
 from sigmamind_async.sandbox.account import Account
 from sigmamind_async.sandbox.api import Api
+from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.verbex import numbers
 from sigmamind_async.sandbox.verbex.records import PhoneNumber
 from sigmamind_async.sandbox.verbex.views import refused
@@ -25,6 +27,7 @@ _PHONE_NUMBERS = "/v1/phone-numbers"
 ROUTES = Routes(
     collections={_PHONE_NUMBERS: {"POST": "create", "GET": "list"}},
     items={_PHONE_NUMBERS: {"GET": "get", "PATCH": "update", "DELETE": "delete"}},
+    serves_head=False,  # FastAPI answers 405; Spring and NestJS, of the other two, as to a GET
 )
 
 
@@ -39,11 +42,16 @@ class VerbexApi(Api[Account[PhoneNumber]]):
         """Return what a request line means; only one of two spellings of a path is served."""
         bare = path.removesuffix("/")
         found = super().find(method, bare, switches)
-        served = _served(bare, switches)
-        if path == served or (isinstance(found, NoRoute) and not found.allowed):
-            return found
-        status = switches.verbex.slash_redirect
-        return NoRoute(path=path) if status is None else Moved(path=served, status=status)
+        served, status = _served(bare, switches), switches.verbex.slash_redirect
+        is_known = not isinstance(found, NoRoute) or found.allowed
+        if path != served and is_known:
+            if status is not None:
+                return Moved(path=served, status=status)
+            found = NoRoute(path=path)
+        if isinstance(found, NoRoute):  # the words of Starlette, below FastAPI
+            said = "Method Not Allowed" if found.allowed else "Not Found"
+            return attrs.evolve(found, message=said)
+        return found
 
     def refuse(self, refusal: Refusal, *, path: str, now: float, switches: Switches) -> Answer:
         """Return an error body as FastAPI words it, or the form switched to."""

@@ -12,8 +12,8 @@ import attrs
 
 from sigmamind_async.sandbox.account import Account, changed, releasing
 from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.fields import text, without_secrets
-from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.verbex import rules, views
 from sigmamind_async.sandbox.verbex.paging import page_answer
 from sigmamind_async.sandbox.verbex.records import (

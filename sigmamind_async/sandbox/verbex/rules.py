@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sigmamind_async.sandbox.backend import ApiRequest
 from sigmamind_async.sandbox.fields import E164, Fields, Text, check_body, fits, parse_body
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
-from sigmamind_async.sandbox.tower import ApiRequest
 from sigmamind_async.sandbox.verbex.records import Variant
 
 _OPTIONAL = Text(nullable=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sigmamind_async.sandbox.answers import Json, error_answer, finished
+from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.refusals import Problem, ProblemKind, Refusal
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer
 from sigmamind_async.sandbox.verbex.records import OWN_FIELDS, SECRET_FIELDS, PhoneNumber
 
 MASK = "********"

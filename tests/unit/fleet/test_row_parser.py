@@ -432,7 +432,10 @@ numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
     ]
 
 
-@pytest.mark.parametrize("mark", ["//", "; ", "-- ", "/* ", "<!-- ", "\uff03", " \uff03 "])
+@pytest.mark.parametrize(
+    "mark",
+    ["//", "; ", "-- ", "/* ", "<!-- ", "\uff03", " \uff03 ", "REM ", "rem\t", "@rem ", "::"],
+)
 def test_a_row_that_is_commented_out_is_no_row(mark: str) -> None:
     """Each of these was bought as a row with that id. Negative control: the mark after the id."""
     row_of = "id,platform,source\n{},verbex,purchase\n".format

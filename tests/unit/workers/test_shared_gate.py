@@ -12,7 +12,8 @@ from functools import partial
 
 import pytest
 
-from benchmarks.throttles import Bucket, Job, Limit, Server, Window
+from benchmarks.limits import Bucket, Limit, Window, retry_after
+from benchmarks.simulator import Job, Server
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
 from sigmamind_async.limiter.rate import Admitted
@@ -271,8 +272,8 @@ async def jobs(limit: Limit, rows: int, gates: list[Gate]) -> tuple[Server, floa
 
 CASES = {
     "20 a second": (partial(Bucket, 20, 20), 1_500 / 20),
-    "20 a second, Retry-After": (partial(Bucket, 20, 20, tells=True), 1_500 / 20),
-    "150 a minute, Retry-After": (partial(Window, "Retry-After"), 600.0),
+    "20 a second, Retry-After": (partial(Bucket, 20, 20, report=retry_after), 1_500 / 20),
+    "150 a minute, Retry-After": (partial(Window, 150, 60, report=retry_after), 600.0),
 }
 
 

@@ -337,7 +337,7 @@ def _process(pid: int) -> tuple[bytes, int]:
 
 # --- the lock ------------------------------------------------------------------------------------
 
-if sys.platform == "win32":  # pragma: no cover - the tests run on POSIX systems
+if sys.platform == "win32":  # pragma: no cover - tests simulate it in processes of their own
     import msvcrt
 
     _BYTE: Final = 1 << 30

@@ -6,11 +6,17 @@ import sqlite3
 from typing import Final
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.sql import COLUMNS, HAS_KEY, HAS_TAG, IS_UNSETTLED
+from sigmamind_async.provisioning.journal.sql import (
+    COLUMNS,
+    HAS_KEY,
+    HAS_TAG,
+    IS_UNSETTLED,
+    MAY_BE_UNSETTLED,
+)
 
 APPLICATION_ID: Final = 0x534D4A4C
 """Marks an SQLite file as a journal: ``SMJL``."""
-VERSION: Final = 4
+VERSION: Final = 5
 """Version of `SCHEMA`. Increase it with any change of that or of a row's fields.
 
 A journal of another version is refused: its rows could not be read.
@@ -47,6 +53,7 @@ SCHEMA: Final = (
     # With a rowid, which orders the rows by age.
     f"CREATE TABLE operations ({_COLUMNS}, PRIMARY KEY (account, op_id))",
     "CREATE INDEX by_state ON operations (account, state)",
+    f"CREATE INDEX by_unsettled ON operations (account) WHERE {MAY_BE_UNSETTLED}",
     "CREATE INDEX by_token ON operations (account, token)",
     f"CREATE INDEX by_key ON operations (account, key) WHERE {HAS_KEY}",
     f"CREATE INDEX by_tag ON operations (account, updated_at) WHERE {HAS_TAG}",

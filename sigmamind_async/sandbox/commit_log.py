@@ -19,8 +19,8 @@ from typing import Any, Final, TypedDict, cast
 import attrs
 import orjson
 
+from sigmamind_async.sandbox.backend import Change
 from sigmamind_async.sandbox.ledger import Commit, Ledger, fingerprint
-from sigmamind_async.sandbox.tower import Change
 
 if sys.platform != "win32":
     import fcntl

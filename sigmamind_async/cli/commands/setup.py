@@ -1,0 +1,133 @@
+"""``sigmamind init``, ``doctor`` and ``completion``: what comes before the first apply."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.options import Json, PlatformName, RequestOptions
+
+_ROWS: Final = {
+    "sigmamind": ["country_code: US", "area_code: 415"],
+    "verbex": [],
+    "dialnexa": ["country_code: US", "telephony_provider_id: tp_12345678901"],
+}
+"""What a purchase on each platform needs, or may name."""
+_TEMPLATE: Final = """\
+# The phone numbers that there should be, one entry each. What a line may say: sigmamind explain
+# fleet-files. To begin with the numbers that an account has: sigmamind export --out FILE
+#
+#   sigmamind plan {file}     shows what would change, and changes nothing
+#   sigmamind apply {file}    shows it, asks, and does it; the same command goes on after a stop
+
+- id: desk-1                # your name for the row; never change it
+  platform: {platform}
+  source: purchase          # buys a number
+  label: Support
+{purchase}
+# - id: sales
+#   platform: {platform}
+#   source: existing        # a number that the account has already
+#   phone_number: "+14155550188"
+#   label: Sales
+#   inbound_agent_id: null  # an agent's id; null clears it
+
+# - id: own
+#   platform: {platform}
+#   source: import          # a number that you own, over a SIP trunk
+#   phone_number: "+14155550199"
+#   termination_uri: sip.example.com
+#   trunk_username: acme
+#   trunk_password: env:TRUNK_PASSWORD
+"""
+
+
+def init(
+    file: Annotated[Path, Parameter(help="File to write; its name ends in .yaml.")] = Path(
+        "fleet.yaml"
+    ),
+    /,
+    *,
+    platform: Annotated[
+        PlatformName | None,
+        Parameter(help="Platform of the example. Default: the first whose API key is set."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Write a fleet file with comments, to be edited."""
+    from sigmamind_async.cli.accounts import PLATFORMS, choose_platforms
+    from sigmamind_async.cli.fleet_input import new_file
+    from sigmamind_async.cli.output.console import Output
+    from sigmamind_async.cli.output.events import FileCreated
+
+    if file.suffix.lower() not in {".yaml", ".yml"}:
+        raise CommandError(f"{file}: the name must end in .yaml: other formats hold no comments")
+    if file.exists():
+        raise CommandError(f"{file} exists; name another file")
+    try:
+        name = platform or choose_platforms(())[0]
+    except CommandError:  # no key is set yet
+        name = next(iter(PLATFORMS))
+    purchase = "".join(f"  {line}\n" for line in _ROWS[name])
+    with new_file(file) as stream:
+        stream.write(_TEMPLATE.format(file=file, platform=name, purchase=purchase).encode())
+    Output.for_process(json=json).show(
+        FileCreated(file=str(file), next_command=f"sigmamind plan {file}")
+    )
+    return Exit.DONE
+
+
+def doctor(
+    file: Annotated[
+        str | None, Parameter(help="A fleet file: its journal is checked as well.")
+    ] = None,
+    /,
+    *,
+    postgres: Annotated[
+        str | None,
+        Parameter(
+            help="Database to check: a DSN, env:NAME or file:PATH. Default: SIGMAMIND_POSTGRES, if"
+            " it is set."
+        ),
+    ] = None,
+    request: RequestOptions = RequestOptions(deadline=10.0),  # noqa: B008 - frozen
+    json: Json = False,
+) -> int:
+    """Check keys, addresses, accounts, clock, packages, journals and database."""
+    from sigmamind_async.cli.jobs.doctor import check_everything
+    from sigmamind_async.cli.loop import run
+    from sigmamind_async.cli.output.console import Output
+
+    return run(check_everything(file, postgres, request, Output.for_process(json=json)))
+
+
+def completion(
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"], Parameter(help="The shell: bash, zsh or fish.")
+    ],
+    /,
+) -> int:
+    """Print the script that completes commands and options in a shell."""
+    from cyclopts import App
+
+    from sigmamind_async.cli.app import command_function
+    from sigmamind_async.cli.help import COMMANDS
+
+    flags = Parameter(negative="")
+    root = App(name="sigmamind", default_parameter=flags)
+    groups: dict[str, App] = {}
+    for name, command in COMMANDS.items():
+        group, _, word = name.rpartition(" ")
+        app = root
+        if group:
+            if group not in groups:
+                groups[group] = App(name=group, default_parameter=flags)
+                root.command(groups[group])
+            app = groups[group]
+        app.command(command_function(name), name=word, help=command.sentence)
+    sys.stdout.write(root.generate_completion(shell=shell))
+    return Exit.DONE

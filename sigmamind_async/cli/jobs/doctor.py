@@ -1,0 +1,225 @@
+"""``sigmamind doctor``: each thing that a command needs, with a verdict and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import attrs
+
+from sigmamind_async.cli.accounts import PLATFORMS, Platform, client_of, describe_account
+from sigmamind_async.cli.errors import CommandError, Exit, advice_for, message_of
+from sigmamind_async.cli.journal_location import FileJournal, database_of
+from sigmamind_async.cli.options import (
+    POSTGRES_DEFAULT,
+    POSTGRES_VARIABLE,
+    RequestOptions,
+)
+from sigmamind_async.cli.other_journals import known_journals, state_folder
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import Diagnosis, DiagnosisList
+from sigmamind_async.cli.output.text import count_of, format_duration
+from sigmamind_async.cli.settings import profile_words
+from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.provisioning.journal.protocol import Status
+
+EXTRAS: Final = {
+    "postgres": "procrastinate",
+    "xlsx": "openpyxl",
+    "speed": "aiodns",
+    "otel": "opentelemetry",
+}
+"""A package of each extra that a command may need."""
+MOST_DRIFT: Final = 60.0
+"""Seconds that the clock may be off: settle times of 15 minutes are measured with it."""
+
+
+async def check_everything(
+    file: str | None, postgres: str | None, request: RequestOptions, output: Output
+) -> int:
+    """Show the verdict of every check; return the exit code: 1 if one has failed."""
+    found = [_packages(), *([_profile()] if profile_words() else []), _state()]
+    accounts = [_Account(each, request) for each in PLATFORMS.values()]
+    dates: dict[str, float] = {}
+    found += await asyncio.gather(*(account.check(dates) for account in accounts))
+    if dates:
+        found.append(_clock(*max(dates.items(), key=lambda item: abs(item[1]))))
+    if not any(account.has_key for account in accounts):
+        *others, last = [each.key_variable for each in PLATFORMS.values()]
+        fix = f"set {', '.join(others)} or {last}; the platform's dashboard shows it"
+        found.append(Diagnosis(name="keys", verdict="failed", message="there is none", fix=fix))
+    if file is not None:
+        place = _journal_of(file)
+        found.append(
+            place
+            if isinstance(place, Diagnosis)
+            else await _guarded("journal", lambda: _journal(place))
+        )
+    if postgres or os.environ.get(POSTGRES_VARIABLE):
+        dsn = postgres or POSTGRES_DEFAULT
+        found.append(await _guarded("database", lambda: _database(dsn)))
+    output.show(DiagnosisList(tuple(found)))
+    return Exit.FAILED if any(each.verdict == "failed" for each in found) else Exit.DONE
+
+
+async def _guarded(name: str, check: Callable[[], Awaitable[Diagnosis]]) -> Diagnosis:
+    """Return the verdict of *check*, or the error that it raises."""
+    try:
+        return await check()
+    except SigmaMindError as error:
+        advice = advice_for(error)
+        return Diagnosis(name=name, verdict="failed", message=message_of(error), fix=advice)
+    except CommandError as error:
+        return Diagnosis(name=name, verdict="failed", message=str(error))
+
+
+# ---------------------------------------------------------------- this machine
+
+
+def _packages() -> Diagnosis:
+    missing = [extra for extra, package in EXTRAS.items() if find_spec(package) is None]
+    python = ".".join(map(str, sys.version_info[:3]))
+    return Diagnosis(
+        name="packages",
+        verdict="ok",
+        message=f"sigmamind-async {version('sigmamind-async')}, Python {python}"
+        + (f"; extras not installed: {', '.join(missing)}" if missing else ""),
+    )
+
+
+def _profile() -> Diagnosis:
+    return Diagnosis(name="profile", verdict="ok", message=profile_words()[1])
+
+
+def _state() -> Diagnosis:
+    """Return whether the list of the user's journals can be kept."""
+    folder = state_folder()
+    count = count_of(len(known_journals()), "journal")
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        message = f"{folder} cannot be written: {error.strerror}"
+        fix = "name a folder in XDG_STATE_HOME, or copies of a fleet may be bought twice"
+        return Diagnosis(name="state", verdict="warning", message=message, fix=fix)
+    return Diagnosis(name="state", verdict="ok", message=f"{folder}: {count} in mind")
+
+
+# ---------------------------------------------------------------- accounts
+
+
+@attrs.frozen
+class _Account:
+    """One platform, as the environment says."""
+
+    platform: Platform
+    request: RequestOptions
+
+    @property
+    def has_key(self) -> bool:
+        return bool(os.environ.get(self.platform.key_variable))
+
+    async def check(self, ahead: dict[str, float]) -> Diagnosis:
+        """Return whether the account answers, and by which way.
+
+        *ahead* gets the seconds by which its clock is ahead of ours.
+        """
+        name = self.platform.name
+        if not self.has_key:
+            message = f"{self.platform.key_variable} is not set"
+            return Diagnosis(name=name, verdict="skipped", message=message)
+        found = await _guarded(name, lambda: self._look(ahead))
+        if found.verdict == "failed" and (proxy := self._proxy()):
+            found = attrs.evolve(found, message=f"{found.message} (through the proxy {proxy})")
+        return found
+
+    async def _look(self, ahead: dict[str, float]) -> Diagnosis:
+        """Read one page of the numbers."""
+        client = client_of(self.platform.name, self.request)
+        async with client:
+            response = await client.run_raw(self.platform.page())
+            if date := response.headers.get("date"):
+                with suppress(ValueError):
+                    there = parsedate_to_datetime(date).timestamp()
+                    ahead[self.platform.name] = there - time.time()
+            page = response.parse()
+        way = f" through the proxy {proxy}" if (proxy := self._proxy()) else ""
+        count = len(page.items) if page.total is None else page.total
+        more = " or more" if page.total is None and page.more is not False and count else ""
+        return Diagnosis(
+            name=self.platform.name,
+            verdict="ok",
+            message=f"{describe_account(client).partition(' at ')[2]}{way}:"
+            f" {count_of(count, 'number')}{more}",
+        )
+
+    def _proxy(self) -> str:
+        """Return host and port of the proxy that requests go through; empty without one."""
+        prefix = self.platform.client.platform.env_prefix
+        base = urlsplit(os.environ.get(f"{prefix}_BASE_URL") or "https://platform")
+        given = self.request.proxy or getproxies().get(base.scheme, "")
+        if not given or (not self.request.proxy and proxy_bypass(base.hostname or "")):
+            return ""
+        parts = urlsplit(given)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def _clock(platform: str, ahead: float) -> Diagnosis:
+    off = format_duration(max(math.ceil(abs(ahead)), 1))  # a header has whole seconds
+    if abs(ahead) <= MOST_DRIFT:
+        return Diagnosis(name="clock", verdict="ok", message=f"within {off} of {platform}'s")
+    way = "behind" if ahead > 0 else "ahead of"
+    return Diagnosis(
+        name="clock",
+        verdict="failed",
+        message=f"{off} {way} {platform}'s",
+        fix="set the clock of this machine: the settle time of purchases is measured with it",
+    )
+
+
+# ---------------------------------------------------------------- journal and database
+
+
+def _journal_of(file: str) -> FileJournal | Diagnosis:
+    """Return the journal of *file*, or why there is none."""
+    place = FileJournal.beside(file, None)
+    if place.exists():
+        return place
+    if Path(file).is_file():
+        message = f"{file}: nothing has been applied from it yet"
+        return Diagnosis(name="journal", verdict="skipped", message=message)
+    return Diagnosis(name="journal", verdict="failed", message=f"{file}: there is no such file")
+
+
+async def _journal(place: FileJournal) -> Diagnosis:
+    async with place.opened(read_only=True) as journal:
+        status = [await Status.of(journal, name, 0.0) for name in PLATFORMS]
+    open_rows = sum(len(each.unconfirmed) + len(each.need_decision) for each in status)
+    rows = count_of(sum(each.total for each in status), "row")
+    if open_rows:
+        return Diagnosis(
+            name="journal",
+            verdict="warning",
+            message=f"{place.name}: {rows}, {open_rows:,} not settled",
+            fix=place.command("status", None),
+        )
+    return Diagnosis(name="journal", verdict="ok", message=f"{place.name}: {rows}, all settled")
+
+
+async def _database(dsn: str) -> Diagnosis:
+    place = database_of(dsn)
+    async with place.opened(read_only=True) as journal:
+        counts = [await journal.counts(name) for name in PLATFORMS]
+    rows = count_of(sum(sum(each.rows.values()) for each in counts), "row")
+    return Diagnosis(name="database", verdict="ok", message=f"{place.name}: {rows}")

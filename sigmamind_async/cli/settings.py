@@ -1,0 +1,138 @@
+"""Options that every command takes, wherever they are: profile, colour, log file.
+
+They are settings of the process: environment variables, and a handler of the library's logger.
+Nothing here is imported before it is needed, as in `app`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.errors import suggest
+
+PLATFORM_PREFIXES: Final = ("SIGMAMIND", "VERBEX", "DIALNEXA")
+VARIABLES: Final = (
+    *(f"{prefix}_{name}" for prefix in PLATFORM_PREFIXES for name in ("API_KEY", "BASE_URL")),
+    "SIGMAMIND_POSTGRES",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+"""What a profile may set."""
+_REFERENCES: Final = ("_API_KEY", "_POSTGRES")
+"""Ends of the names of variables that hold a secret: a profile names where it is."""
+OPTIONS: Final = {"--profile": "NAME", "--color": "WHEN", "--log-file": "FILE"}
+COLORS: Final = ("auto", "always", "never")
+
+_chosen: dict[str, str] = {}
+
+
+def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return *words* without the options that are settings, and the values of those."""
+    rest: list[str] = []
+    found: dict[str, str] = {}
+    reading = iter(words)
+    for word in reading:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            rest += [word, *reading]
+        elif name not in OPTIONS:
+            rest.append(word)
+        else:
+            value = value if equals else next(reading, "")
+            if not value or (not equals and value.startswith("-")):
+                raise CommandError(f"{name} needs a value: {name} {OPTIONS[name]}")
+            found[name] = value
+    return rest, found
+
+
+def use_settings(found: Mapping[str, str]) -> None:
+    """Set up this process as the settings say."""
+    _chosen.clear()
+    _chosen.update(found)
+    if color := found.get("--color"):
+        if color not in COLORS:
+            raise CommandError(f"--color {color}: must be one of {', '.join(COLORS)}")
+        for name in ("NO_COLOR", "FORCE_COLOR"):
+            os.environ.pop(name, None)
+        if color != "auto":
+            os.environ["FORCE_COLOR" if color == "always" else "NO_COLOR"] = "1"
+    if name := found.get("--profile", ""):
+        _use_profile(name)
+    if file := found.get("--log-file"):
+        _log_to(file)
+
+
+def profile_words() -> tuple[str, ...]:
+    """Return the option that chose the profile, for a further command."""
+    return ("--profile", _chosen["--profile"]) if "--profile" in _chosen else ()
+
+
+def _log_to(file: str) -> None:
+    """Append to *file* what the library logs: every attempt of every call, and no secret."""
+    import logging
+
+    try:
+        handler = logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"--log-file {file}: {error.strerror}") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("sigmamind_async")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+
+
+# ---------------------------------------------------------------- profiles
+
+
+def profiles_file() -> str:
+    """Return the name of the file with the profiles of this user."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(  # noqa: PTH118 - see the module
+        os.path.expanduser("~"),  # noqa: PTH111
+        ".config",
+    )
+    return os.path.join(home, "sigmamind", "profiles.toml")  # noqa: PTH118
+
+
+def _use_profile(name: str) -> None:
+    """Set the variables of the profile *name*, and unset the accounts that it does not name."""
+    import tomllib
+
+    file = profiles_file()
+    try:
+        with open(file, "rb") as stream:  # noqa: PTH123
+            profiles = tomllib.load(stream)
+    except FileNotFoundError:
+        raise CommandError(
+            f"--profile {name}: there is no {file}; sigmamind explain environment shows one"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CommandError(f"{file}: {error}") from None
+    if not isinstance(profile := profiles.get(name), dict):
+        hint = suggest(name, dict.fromkeys(profiles))
+        raise CommandError(f"{file} has no profile {name!r}{hint}")
+    values = {
+        each: _checked_value(f"{file}: {name}", each, value) for each, value in profile.items()
+    }
+    # A command must not reach an account that the profile does not name.
+    for variable in VARIABLES[: 2 * len(PLATFORM_PREFIXES)]:
+        os.environ.pop(variable, None)
+    os.environ.update(values)
+
+
+def _checked_value(where: str, variable: str, value: object) -> str:
+    if variable not in VARIABLES:
+        hint = suggest(variable, dict.fromkeys(VARIABLES))
+        raise CommandError(f"{where}: unknown variable {variable!r}{hint}")
+    if not isinstance(value, str):
+        raise CommandError(f"{where}: {variable} must be a text, in quotes")
+    if not variable.endswith(_REFERENCES):
+        return value
+    from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
+
+    try:
+        return SecretResolver().resolve(value).reveal()
+    except SecretReferenceError as error:
+        raise CommandError(f"{where}: {variable}: {error}") from None
