@@ -184,7 +184,7 @@ def test_a_stale_page_is_seen(tmp_path: Path) -> None:
 
 PACKAGES = [
     "sigmamind_async",
-    *(f"sigmamind_async.{name}" for name in ("provisioning", "fleet", "workers")),
+    *(f"sigmamind_async.{name}" for name in ("provisioning", "fleet", "workers", "sync")),
     *(f"sigmamind_async.platforms.{name}" for name in ("sigmamind", "verbex", "dialnexa")),
     *(f"sigmamind_async.{name}" for name in ("sandbox", "testing")),
 ]

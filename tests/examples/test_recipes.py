@@ -142,6 +142,14 @@ for each in (number, "+14155550100"):
     print(answer.status_code, answer.json().get("inbound_agent_id"))
 """
 
+FLASK = f"""{BUY}
+web_client = app.test_client()
+print(len(web_client.get("/numbers").json))
+for each in (number, "+14155550100"):
+    answer = web_client.put(f"/numbers/{{each}}/agent", json={{"agent": "agent_1"}})
+    print(answer.status_code, answer.json.get("inbound_agent_id"))
+"""
+
 LAMBDA = f"""{BUY}
 for _ in range(2):
     print(handler({{"number": number, "agent": "agent_1"}}, None)["inbound_agent_id"])
@@ -162,6 +170,7 @@ RECIPES = {
         "200 agent_1\n404 None\n400 None\nevent: call_ended\n204\n400",
     ),
     "faststream": (["faststream.redis"], "", rf"(order-1042 {NUMBER})\n\1"),
+    "flask": (["flask"], FLASK, "1\n200 agent_1\n404 None"),
     "litestar": (["litestar"], LITESTAR, "1\n200 agent_1\n404 None"),
     "moving": ([], "", r"(Desk \d done\n?){10}"),
     "prometheus": (
