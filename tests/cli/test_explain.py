@@ -147,6 +147,14 @@ def test_every_link_and_every_topic_of_a_page_is_there(path: Path) -> None:
         assert topic == "PAGE" or main(["explain", *topic.split()]) == 0, topic
 
 
+def test_every_topic_that_a_message_names_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "\n".join(path.read_text("utf-8") for path in GUIDE.parent.rglob("*.py"))
+    topics = {word.strip("-.") for word in re.findall(r"sigmamind explain ([\w-]+)", code)}
+
+    assert len(topics) > 3
+    assert [each for each in topics - {"PAGE", "lists"} if main(["explain", each])] == []
+
+
 def test_a_link_to_another_page_is_a_command_in_the_terminal() -> None:
     assert "fleet file (`sigmamind explain fleet-files`)" in read_page("numbers")
 
