@@ -76,7 +76,7 @@ def test_the_first_example_runs_where_numbers_are_integers(tmp_path: Path) -> No
 def test_every_block_is_run_or_checked_somewhere() -> None:
     """By its language: what no test reads may be wrong."""
     checked = {"python", "python pytest", "sh", "csv", "jsonl", "yaml", "mermaid", "text"}
-    checked |= {"yaml manifest", "yaml workflow", "toml"}
+    checked |= {"yaml manifest", "yaml workflow", "toml", "bash script"}
     for page in [README, *GUIDE.rglob("*.md")]:
         fences = re.findall(r"^```(.*)$", page.read_text("utf-8"), re.MULTILINE)
         assert set(fences[::2]) <= checked, page
