@@ -173,6 +173,11 @@ RECIPES = {
     "flask": (["flask"], FLASK, "1\n200 agent_1\n404 None"),
     "litestar": (["litestar"], LITESTAR, "1\n200 agent_1\n404 None"),
     "moving": ([], "", r"(Desk \d done\n?){10}"),
+    "opentelemetry": (
+        ["opentelemetry.sdk", "sigmamind_async.integrations.opentelemetry"],
+        "",
+        r"POST.* child\nsigmamind.create_phone_number root",
+    ),
     "prometheus": (
         ["prometheus_client"],
         "",
