@@ -48,8 +48,9 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     "APIConnectionError": "Make the call again later. If `retryable` is False, first change what"
     " the message names: a certificate, a proxy, a host name.",
     "APITimeoutError": "Make the call again, or allow more time with `deadline`.",
-    "OutcomeUnknownError": "Look the number up before you make the call again, or make purchases"
-    " through a journal, which does that.",
+    "OutcomeUnknownError": "Look the number up before you make the call again: see [handle"
+    " errors](../how-to/handle-errors.md). A journal does that for you: see [buy exactly"
+    " once](../how-to/buy-once.md).",
     "APIStatusError": "Read `status`, `code` and the message. The platform did not accept the"
     " call.",
     "BadRequestError": "Correct the values; the message is the platform's.",
