@@ -60,7 +60,7 @@ def box() -> Iterator[Sandbox]:
 
 def test_every_page_has_a_test() -> None:
     """Pages without a program are read by `test_the_manifests_are_yaml`."""
-    alone = {"aiohttp", "procrastinate", "redis-streams", "notebooks"}
+    alone = {"aiohttp", "notebooks", "procrastinate", "procrastinate-app", "redis-streams"}
 
     assert {*NAMES} == {*RECIPES} | alone | {*MANIFESTS}
 
@@ -245,6 +245,17 @@ async def test_the_procrastinate_worker_buys_once(
 
     assert ast.literal_eval(output) == [("order-1042", number) for number in box.ledger.owned()]
     assert len(box.ledger.purchases) == 1
+
+
+async def test_the_procrastinate_app_carries_out_both_kinds_of_tasks(
+    box: Sandbox, postgres: Server, tmp_path: Path
+) -> None:
+    async with prepared(postgres) as base:
+        program = program_of("procrastinate-app")
+        output = output_of(program, tmp_path, box, DATABASE_URL=base.dsn)
+
+    [number] = box.ledger.owned()
+    assert output.splitlines() == ["welcome acme", f"order-1042 done {number}"]
 
 
 @contextmanager
