@@ -189,12 +189,9 @@ VARIABLES: Final[Mapping[str, str]] = {
     POSTGRES_VARIABLE: "DSN of the database that `--postgres` alone means.",
     "XDG_STATE_HOME": "Folder that holds the list of journals you have bought with, in place of"
     " `~/.local/state`.",
-    "XDG_CONFIG_HOME": "Folder of `sigmamind/profiles.toml`, in place of `~/.config`.",
-    "SIGMAMIND_LOG": "`info` or `debug` writes the log to standard error where the program sets up"
-    " no logging; see [logs and events](../how-to/logs.md).",
-    "NO_COLOR": "If it is set, output has no colors.",
-    "FORCE_COLOR": "If it is set, output has colors in a pipe too. `--color` says the same for one"
-    " command.",
+    "XDG_CONFIG_HOME": "Folder with `sigmamind/profiles.toml`, in place of `~/.config`.",
+    "SIGMAMIND_PROFILE": "Profile of a command that names none with `--profile`.",
+    "SIGMAMIND_LOG": "`info` or `debug`: the library logs to standard error.",
     "COLUMNS": "Width of tables and help texts, in place of the terminal's.",
     "PGHOST": "As everywhere with PostgreSQL, what a DSN leaves out is read from the environment.",
     "PGPORT": "See `PGHOST`.",
@@ -207,6 +204,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     " client in Python uses it only with `trust_env=True`.",
     "NO_PROXY": "Hosts that are reached without the proxy.",
     "SSL_CERT_FILE": "Certificates to trust, in PEM, in place of the system's.",
+    "NO_COLOR": "If it is set, output has no colors.",
+    "FORCE_COLOR": "If it is set, output has colors in a pipe too.",
 }
 """Variables that other packages read."""
 INTERNAL: Final = frozenset({"PYTHONPATH"})

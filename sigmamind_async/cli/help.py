@@ -35,9 +35,9 @@ class Command(NamedTuple):
 
 # fmt: off
 COMMANDS: Final[dict[str, Command]] = {
-    "init": Command("setup:init", "setup", "fleet.yaml",
+    "init": Command("setup:init", "fleet-files", "fleet.yaml",
         "Write a fleet file with comments, to be edited."),
-    "doctor": Command("setup:doctor", "setup", "fleet.csv",
+    "doctor": Command("setup:doctor", "profiles", "fleet.csv",
         "Check keys, addresses, accounts, clock, journals and database."),
     "plan": Command("fleet:plan", "plans", "fleet.csv",
         "Show what apply would change; send and write nothing."),
@@ -79,7 +79,7 @@ COMMANDS: Final[dict[str, Command]] = {
         "Run copies of the platforms on this machine until Ctrl-C."),
     "demo": Command("sandbox:demo", "sandbox", "--seed 7",
         "Kill a job while it buys, resume it, and audit what was bought."),
-    "completion": Command("setup:completion", "setup",
+    "completion": Command("setup:completion", "profiles",
         "bash > ~/.local/share/bash-completion/completions/sigmamind",
         "Print the script that completes commands in bash, zsh or fish."),
     "explain": Command("explain:explain", "", "fleet-files",

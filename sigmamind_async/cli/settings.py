@@ -106,7 +106,7 @@ def _use_profile(name: str) -> None:
             profiles = tomllib.load(stream)
     except FileNotFoundError:
         raise CommandError(
-            f"--profile {name}: there is no {file}; sigmamind explain setup shows one"
+            f"--profile {name}: there is no {file}; sigmamind explain profiles shows one"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CommandError(f"{file}: {error}") from None

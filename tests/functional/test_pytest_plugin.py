@@ -21,14 +21,10 @@ PLUGIN = (
     "no:cacheprovider",
 )
 
-ROOT = Path(__file__).parents[2]
-[GUIDE_TEST] = {  # the same on both pages
-    test
-    for page in ("README.md", "sigmamind_async/docs/how-to/test-your-code.md")
-    for test in re.findall(
-        r"^```python pytest\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL
-    )
-}
+PAGE = Path(__file__).parents[2] / "sigmamind_async/docs/how-to/test-your-code.md"
+[GUIDE_TEST] = re.findall(
+    r"^```python pytest\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
+)
 
 APPLICATION = """
 from sigmamind_async import SigmaMind
