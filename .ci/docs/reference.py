@@ -48,8 +48,9 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     "APIConnectionError": "Make the call again later. If `retryable` is False, first change what"
     " the message names: a certificate, a proxy, a host name.",
     "APITimeoutError": "Make the call again, or allow more time with `deadline`.",
-    "OutcomeUnknownError": "Look the number up before you make the call again, or make purchases"
-    " through a journal, which does that.",
+    "OutcomeUnknownError": "Look the number up before you make the call again: see [handle"
+    " errors](../how-to/handle-errors.md). A journal does that for you: see [buy exactly"
+    " once](../how-to/buy-once.md).",
     "APIStatusError": "Read `status`, `code` and the message. The platform did not accept the"
     " call.",
     "BadRequestError": "Correct the values; the message is the platform's.",
@@ -416,7 +417,7 @@ def environment() -> Iterator[str]:
 def client_options() -> Iterator[str]:
     yield "# Client options"
     yield "What `SigmaMind(...)`, `Verbex(...)` and `DialNexa(...)` take."
-    text = inspect.getdoc(Client) or ""
+    text = inspect.getdoc(Client.__init__) or ""
     arguments = text.partition("Args:\n")[2].partition("\n\n")[0]
     meanings = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", arguments, re.MULTILINE))
     parameters = inspect.signature(Client).parameters
