@@ -27,7 +27,6 @@ import psycopg
 
 from benchmarks.server import SIGMAMIND, answer, request_size
 from benchmarks.tables import table
-from harness.postgres import Server, running
 from sigmamind_async import RetryPolicy, SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import PostgresJournal, Provisioner, SqliteJournal
@@ -35,6 +34,7 @@ from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.sql import NAMES, to_columns
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.workers import Account, Queue, Worker
+from tests.harness.postgres import Server, running
 
 MIB = 1024  # the system counts in KiB
 ACCOUNT = "sigmamind"
