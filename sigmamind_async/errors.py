@@ -32,6 +32,7 @@ class that does not settle whether the platform acted has "unknown" for `committ
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -110,6 +111,10 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
         facts = {name: value for name, value in facts.items() if not name.startswith("_")}
         return {"type": type(self).__name__, **facts, "notes": [*getattr(self, "__notes__", ())]}
 
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
     def _restore(self, facts: dict[str, Any]) -> None:
         """Take over what `to_dict` returned for the error that this one is built from."""
         for note in facts["notes"]:
@@ -150,7 +155,7 @@ def _is_facts(value: object) -> TypeGuard[dict[str, Any]]:
 
 
 _ALWAYS = {"type", "committed", "retryable", "notes"}
-_NO_FACTS = {"type", "notes", "args", "with_traceback", "add_note", "to_dict"}
+_NO_FACTS = {"type", "notes", "args", "with_traceback", "add_note", "to_dict", "to_json"}
 
 
 def _as_json(value: object) -> object:

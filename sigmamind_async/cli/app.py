@@ -7,6 +7,7 @@ little more than Python does.
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import sys
@@ -53,6 +54,8 @@ _PLAIN_HYPHEN: Final = "./-"
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
+    if tokens is None:
+        gc.disable()  # modules live to the end; `new_loop` turns it on again
     options, others = split_at_dashes(sys.argv[1:] if tokens is None else tokens)
     words = [*(word for word in options if word != "--debug"), *others]
     _open_closed_streams()

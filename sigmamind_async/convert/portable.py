@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import attrs
 
@@ -22,6 +22,9 @@ from sigmamind_async.errors import (
     suggest,
 )
 from sigmamind_async.values import REDACTED, UNSET, Secret, SecretReference
+
+V = TypeVar("V")
+P = TypeVar("P", bound="Portable")
 
 _MASK: Final = str(REDACTED)
 _BOOKKEEPING: Final = ("extra", "nulls")
@@ -68,7 +71,7 @@ class Portable:
 
     def to_json(self, *, wire: bool = False) -> str:
         """Return `to_dict` as JSON text."""
-        return json.dumps(self.to_dict(wire=wire), ensure_ascii=False, separators=(",", ":"))
+        return json_text(self.to_dict(wire=wire))
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
@@ -103,6 +106,11 @@ def plain(held: object, *, wire: bool = False) -> Any:
     return convert() if callable(convert) else str(held)
 
 
+def json_text(held: object) -> str:
+    """Return JSON values as compact text."""
+    return json.dumps(held, ensure_ascii=False, separators=(",", ":"))
+
+
 def json_default(held: object) -> Any:
     """Return *held* as JSON values: the ``default`` of `json.dumps` and ``orjson.dumps``.
 
@@ -128,6 +136,38 @@ def build(cls: Any, fields: Mapping[str, Any], **kept: object) -> Any:
         if field.default is attrs.NOTHING and name not in fields:
             raise InvalidRequestError(field=name, rule="is missing")
     return cls(**{name: _read(value, hints[name]) for name, value in fields.items()}, **kept)
+
+
+def build_request(given: P | Mapping[str, Any], kind: type[P] | None) -> P:
+    """Return *given*, or what *kind* builds of a mapping; raise `InvalidRequestError`."""
+    if not isinstance(given, Mapping):
+        return given
+    if kind is None:
+        raise InvalidRequestError(field="kind", rule="is needed where rows are mappings")
+    return kind.from_dict(given)
+
+
+@cache
+def _secret_fields(cls: Hashable) -> frozenset[str]:
+    hints = typing.get_type_hints(cls).items()
+    return frozenset(
+        name
+        for name, hint in hints
+        for kind in (typing.get_args(hint) if _is_union(hint) else (hint,))
+        if isinstance(kind, type) and issubclass(kind, Secret)
+    )
+
+
+def hide_secrets(row: V, kinds: Iterable[type[Portable]]) -> V:
+    """Return *row*; of a mapping a copy in which the secrets of such *kinds* show as a mask."""
+    if not isinstance(row, Mapping):
+        return row
+    names = frozenset[str]().union(*(_secret_fields(cast("Hashable", kind)) for kind in kinds))
+    hidden: dict[str, Any] = {}
+    for name, value in cast("Mapping[str, Any]", row).items():
+        is_text = isinstance(value, str) and value != _MASK
+        hidden[name] = Secret(value) if is_text and name in names else value
+    return cast("V", hidden)
 
 
 def _read(value: object, hint: Any) -> object:

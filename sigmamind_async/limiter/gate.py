@@ -26,8 +26,9 @@ from typing import Literal, TypeAlias, cast
 import attrs
 
 from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
-from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
+from sigmamind_async.limiter.bucket import TokenBucketRate
+from sigmamind_async.limiter.kinds import Learner, RateByKind
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
@@ -104,7 +105,7 @@ class Admission:
             rate = min(rate or math.inf, 1.0 / spacing)
         return rate if self.known is None else min(rate or math.inf, self.known.rate)
 
-    def wait(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> float:
+    def wait(self, now: float, kind: str = "", limit: Learner | None = None) -> float:
         """Return the seconds until a request of *kind* may go, 0 for now. Reserves nothing.
 
         Its *limit* is looked up where the caller has not.
@@ -126,7 +127,7 @@ class Admission:
             ready = max(ready, now + self.probe_every)
         return ready - now if ready > now else 0.0
 
-    def take(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> None:
+    def take(self, now: float, kind: str = "", limit: Learner | None = None) -> None:
         """Count a request of *kind* that goes now."""
         limit = limit or self.rates.of(kind)
         limit.take(now)
@@ -366,6 +367,11 @@ class GateState:
 
     rate: float | None
     """Requests a second that it lets pass; `None` while no limit is known."""
+    burst: float | None
+    """Requests that the platform admits at once after a silence; `None` while that is not known."""
+    confidence: float | None
+    """Lower end of the rate that the platform may admit, as a share of the most likely one: 0.98 at
+    best; `None` where refusals report no wait, so that no interval is known."""
     under_way: int
     """Requests that hold a permit, in all event loops of this process."""
     queued: int
@@ -422,13 +428,13 @@ class Gate:
                 "refusal_statuses: must be a set of statuses from 400 to 599, such as {429, 503}"
             )
         self.max_wait = max_wait
-        self.admission = admission or Admission()
+        self.admission: Admission = admission or Admission()
         self.admission.max_pause = max_pause
         if max_rate is not None:
             self.admission.known = _known_limit(max_rate, burst)
         elif burst != 1.0:
             raise ConfigurationError("burst: needs max_rate as well")
-        self.refusal_statuses = REFUSAL_STATUSES.union(refusal_statuses)
+        self.refusal_statuses: frozenset[int] = REFUSAL_STATUSES.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
         self._queues = PerLoop(lambda: LoopQueues(width=100))
@@ -446,9 +452,13 @@ class Gate:
         loops = self._queues.values()
         ends = [admission.paused_until, admission.rates.common.paused_until]
         ends += [limit.paused_until for limit in admission.rates.separate.values()]
+        learned = admission.rates.common
+        bucket = learned if isinstance(learned, TokenBucketRate) and learned.center else None
         circuit: CircuitState = "closed" if admission.open_until is None else "open"
         return GateState(
             rate=admission.rate,
+            burst=bucket.burst if bucket else None,
+            confidence=math.exp(-bucket.doubt) if bucket else None,
             under_way=sum(each.under_way for each in loops),
             queued=sum(len(queue) for each in loops for queue in each.waiting.values()),
             pause=max(0.0, max(ends) - now),
@@ -526,6 +536,10 @@ class Gate:
         if not refused:
             self.admission.failed(now, request)
         return pause
+
+    def name_bucket(self, request: Admitted, bucket: str) -> None:
+        """Report the name of the bucket that the platform has counted a request in."""
+        self.admission.rates.name_bucket(request[2], bucket)
 
     def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable response; *overloaded* if it may be shed load."""

@@ -10,6 +10,9 @@ limited, and the kind is separated once that is fifty times likelier. If it was 
 share their limit as two clients would, and each learns of a pause separately, which costs little. A
 longer doubt costs more: while it lasts, a pause for purchases stops updates as well.
 
+Where a platform names the bucket that a request was counted in, the name decides and nothing is
+tested: kinds in one bucket share a rate, the others do not. The first name of a kind holds.
+
 Pure: every method is passed the time, in seconds.
 """
 
@@ -18,10 +21,15 @@ from __future__ import annotations
 import copy
 import math
 from collections import defaultdict
+from typing import TypeAlias
 
 import attrs
 
+from sigmamind_async.limiter.bucket import TokenBucketRate
 from sigmamind_async.limiter.rate import SLOWEST, AdaptiveRate, Admitted
+
+Learner: TypeAlias = AdaptiveRate | TokenBucketRate
+"""What learns one limit: the latter from the first refusal on that reports a wait."""
 
 CERTAIN = math.log(50.0)
 """Weight at which a kind is separated from the others."""
@@ -33,8 +41,8 @@ _OWN_SHARE = 0.95
 class RateByKind:
     """The rate of each kind of request."""
 
-    common: AdaptiveRate = attrs.field(factory=AdaptiveRate)
-    separate: dict[str, AdaptiveRate] = attrs.field(factory=dict[str, AdaptiveRate])
+    common: Learner = attrs.field(factory=AdaptiveRate)
+    separate: dict[str, Learner] = attrs.field(factory=dict[str, Learner])
     """Rates of the kinds that have a limit of their own."""
     sent: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict[str, int](int))
     """Requests sent of each kind, since a request at the common rate was last refused.
@@ -42,30 +50,57 @@ class RateByKind:
     Not those answered: the responses to the latest are still to come.
     """
     _weight: dict[str, float] = attrs.field(factory=dict[str, float])
+    _buckets: dict[str, str] = attrs.field(factory=dict[str, str])
+    """The bucket of each kind, where the platform names it."""
 
-    def of(self, kind: str) -> AdaptiveRate:
+    def of(self, kind: str) -> Learner:
         """Return the rate of requests of *kind*."""
         return self.separate.get(kind, self.common)
 
     def copy(self) -> RateByKind:
         """Return a copy that can be restored."""
-        separate = {kind: copy.copy(rate) for kind, rate in self.separate.items()}
-        common, sent, weight = copy.copy(self.common), self.sent.copy(), self._weight.copy()
-        return attrs.evolve(self, common=common, separate=separate, sent=sent, weight=weight)
+        return copy.deepcopy(self)
+
+    def name_bucket(self, kind: str, bucket: str) -> None:
+        """Record the name of the bucket that requests of *kind* are counted in."""
+        if kind in self._buckets:
+            return
+        same = next((each for each, name in self._buckets.items() if name == bucket), None)
+        is_first = not self._buckets
+        self._buckets[kind] = bucket
+        if same is not None and same not in self.separate:
+            self.separate.pop(kind, None)
+        elif same is not None:
+            self.separate[kind] = self.separate[same]
+        elif not is_first:
+            self.separate[kind] = AdaptiveRate()
 
     def refused(self, now: float, request: Admitted, pause: float, jitter: float = 1.0) -> float:
         """Record a refusal; see `AdaptiveRate.refused`."""
         began, kind = request[0], request[2]
         rate = self.of(kind)
+        if pause and isinstance(rate, AdaptiveRate):
+            rate = self._use_wait(now, kind, rate)
+        if isinstance(rate, TokenBucketRate):
+            rate.eager = any(weight > 0 for weight in self._weight.values())
         if began >= rate.cut and rate is self.common:
-            self._update_evidence(kind)
+            self._update_evidence(now, kind)
         return rate.refused(now, request, pause, jitter)
 
-    def _update_evidence(self, kind: str) -> None:
+    def _use_wait(self, now: float, kind: str, rate: AdaptiveRate) -> Learner:
+        """Go on from *rate* as a token bucket, because refusals report how long to wait."""
+        bucket = TokenBucketRate.after(now, rate)
+        if kind not in self.separate:
+            self.common = bucket
+        for each in [each for each, other in self.separate.items() if other is rate]:
+            self.separate[each] = bucket
+        return bucket
+
+    def _update_evidence(self, now: float, kind: str) -> None:
         """Weigh a refusal, and separate its kind from the others if that settles it."""
         sent, self.sent = self.sent, defaultdict(int)
         shared = {each: count for each, count in sent.items() if each not in self.separate}
-        if shared.keys() <= {kind}:
+        if shared.keys() <= {kind} or self._buckets:
             return
         total = sum(shared.values()) + 2
         for each in shared.keys() | self._weight.keys() | {kind}:
@@ -74,13 +109,15 @@ class RateByKind:
             weight = self._weight.get(each, 0.0) + math.log(odds)
             self._weight[each] = max(-2.0 * CERTAIN, weight)
         if self._weight[kind] > CERTAIN:
-            self._separate(kind, (shared.get(kind, 0) + 1) / total)
+            self._separate(now, kind, (shared.get(kind, 0) + 1) / total)
 
-    def _separate(self, kind: str, share: float) -> None:
-        before, rate = self.common, self.common.rate
-        self.separate[kind] = AdaptiveRate(
-            rate=None if rate is None else max(SLOWEST, rate * share), width=math.inf
-        )
+    def _separate(self, now: float, kind: str, share: float) -> None:
+        before = self.common
+        if isinstance(before, TokenBucketRate) and before.center:
+            self.separate[kind] = before.separate(now, share)
+        else:
+            rate = None if before.rate is None else max(SLOWEST, before.rate * share)
+            self.separate[kind] = AdaptiveRate(rate=rate, width=math.inf)
         self.common, self._weight = AdaptiveRate(), {}
         self.common.pause(before.paused_until)  # other kinds may have to pause as well
         self.common.capped = before.capped

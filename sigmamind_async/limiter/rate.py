@@ -13,11 +13,9 @@ of requests, chosen so that about one in fifty is refused; where a refusal pause
 stays for a number of seconds. Refusals rarer than one in fifty cut nothing: they cost less than a
 slower rate, and may be random. Where they do not become rarer at half the rate, more are tolerated.
 
-Where a refusal asks for a short wait it stops all requests, so few are worth having. A bucket that
-saves up nothing refuses at one same rate, however many passed before: the wall. It is accepted at
-first sight; the rate stays a little below it, and tries it again ever more rarely, after half of
-the time for which it has been known. If a request is refused below it, it is not a wall, and what
-was delivered counts again.
+Where refusals report how long to wait, `TokenBucketRate` learns instead, from the first one on.
+Only processes that share a rate keep to this one then: each refusal stops all of them, so they stay
+longer at a rate that was found.
 
 A platform that counts the requests under way refuses at one same number of them, whatever the
 rate. Four such refusals set the width instead. Where nothing passes at all, slower is no better:
@@ -31,7 +29,6 @@ Pure: every method is passed the time, in seconds.
 from __future__ import annotations
 
 import math
-from collections import deque
 
 import attrs
 
@@ -58,13 +55,74 @@ _LATE = 0.005
 """Seconds by which a timer may be late without slowing the rate."""
 _SETTLED = 1e9
 """A `_spell` that is bounded by what its rate allows."""
+_MOST_ENTRIES = 256
+"""Entries of a record; every stretch since an empty bucket is then known to half a percent."""
 _AT_ONE_NUMBER = 4
 """Refusals in a row that confirm a limit on requests under way."""
 
 
 @attrs.define
-class AdaptiveRate:
-    """Rate and width of one platform's requests."""
+class SendRecord:
+    """When requests were sent that are not known to be refused.
+
+    Exact for the latest, ever coarser for older ones, so that it never grows.
+    """
+
+    begins: float = math.inf
+    """When the first was sent."""
+    _entries: list[list[float]] = attrs.field(factory=list[list[float]])
+    """Time of the first of some requests, how many they are, and the rate that spaced them."""
+
+    def add(self, now: float, rate: float) -> None:
+        """Record a request that goes now, spaced by *rate*; infinite if it was not held back."""
+        entries = self._entries
+        if not entries:
+            self.begins = min(self.begins, now)
+        entries.append([now, 1, rate])
+        if len(entries) > _MOST_ENTRIES:
+            older = entries[: _MOST_ENTRIES // 2]
+            entries[: _MOST_ENTRIES // 2] = [
+                [one[0], one[1] + other[1], one[2]]
+                for one, other in zip(older[::2], older[1::2], strict=True)
+            ]
+
+    def strike(self, began: float) -> float:
+        """Take a request off again that was refused; return the rate that spaced it."""
+        entries = self._entries
+        for index in range(len(entries) - 1, -1, -1):
+            entry = entries[index]
+            if entry[0] <= began:
+                entry[1] -= 1
+                if not entry[1]:
+                    del entries[index]
+                return entry[2]
+        return math.inf
+
+    def stretches(self, start: float, end: float) -> list[tuple[float, int]]:
+        """Return the stretches up to *end* that begin after *start*: how long, and how many."""
+        found: list[tuple[float, int]] = []
+        count = 0
+        for at, more, _ in reversed(self._entries):
+            if at <= start:
+                break
+            if at <= end:
+                count += int(more)
+                found.append((end - at, count))
+        return found
+
+    def count(self, start: float, end: float) -> int:
+        """Return how many were sent after *start*, up to *end*."""
+        found = self.stretches(start, end)
+        return found[-1][1] if found else 0
+
+    def forget(self, until: float) -> None:
+        """Drop what was sent up to *until*."""
+        self._entries = [entry for entry in self._entries if entry[0] > until]
+
+
+@attrs.define
+class Pacing:
+    """When and how wide requests under one limit may go: what each learner sets."""
 
     rate: float | None = None
     """Requests a second; `None` until the platform has refused one."""
@@ -80,8 +138,132 @@ class AdaptiveRate:
     """True if that pause was cut short, so that one request tries before the others go."""
     tried_at: float | None = None
     """When that request was sent; `None` while it is not under way."""
+    latency: float = 0.0
+    """Smoothed, in seconds; 0 until a request has passed."""
+    record: SendRecord = attrs.field(factory=SendRecord, repr=False)
 
-    _latency: float = 0.0
+    def measure_latency(self, took: float) -> None:
+        """Smooth the latency as TCP does (RFC 6298)."""
+        self.latency += (took - self.latency) * (0.125 if self.latency else 1.0)
+
+
+@attrs.define
+class ConcurrencyLimit:
+    """How many requests a platform admits under way at once, whatever their rate."""
+
+    _most: float = 0.0
+    """The number under way at which requests were refused."""
+    _passed_above: int = 0
+    """Requests that passed all the same, since the latest refusal."""
+    _confirmed: int = 0
+    """Refusals at that number, less those at others."""
+
+    @property
+    def is_found(self) -> bool:
+        """True if refusals depend on nothing but the number under way."""
+        return self._confirmed >= _AT_ONE_NUMBER
+
+    def passed(self, level: int) -> None:
+        """Record a request that passed with *level* under way."""
+        if level >= self._most:
+            self._passed_above += 1
+
+    def refused(self, level: int, passed: int) -> bool:
+        """Weigh a refusal that *passed* requests came before; return whether it confirms one."""
+        few = passed < 8
+        if few and not self.is_found:
+            return False
+        alike = level + few >= self._most > 1 and 3 * self._passed_above <= passed + 8 * few
+        if not few:
+            self._confirmed = min(6, self._confirmed + 1) if alike else max(0, self._confirmed - 1)
+            self._most = min(level, self._most) if alike else level
+        elif not passed:
+            self._confirmed -= 1
+        self._passed_above = 0
+        return self.is_found
+
+    def scale(self, passed: int, of: int) -> None:
+        """Count as if *passed* requests had passed in place of *of*."""
+        self._passed_above = self._passed_above * passed // (of or 1)
+
+    def restart(self) -> None:
+        """Count from a cut that another gate has made."""
+        self._passed_above = 0
+
+
+@attrs.define
+class FixedWindow:
+    """A window that is used up, and then admits nothing until the next begins."""
+
+    is_closed: bool = False
+    """True if nothing passes at any rate."""
+    length: float = 0.0
+    """Seconds from one opening to the next, once it has repeated; 0 until then."""
+    _opened: float = math.inf
+    """When requests last began to pass again, or the first one went."""
+    _admitted: int = 0
+    """Requests that passed since then."""
+    _used_up: float = 0.0
+    """When the last refusal came that followed a success."""
+    _in_one_go: int = 0
+    """How many had passed before it."""
+    _latest: float = 0.0
+    """Seconds between the latest two openings."""
+    _refused: int = 0
+    """Cuts in a row between which nothing passed."""
+    _probes: int = 0
+    """Requests that were tried since it closed."""
+
+    def begin(self, at: float, admitted: int) -> None:
+        """Take *at* for the first opening, unless there has been one."""
+        if self._opened == math.inf:
+            self._opened, self._admitted = at, admitted
+
+    def passed(self, count: int = 1) -> None:
+        """Record requests that passed."""
+        self._admitted += count
+
+    def refused(self, now: float, passed: int, *, is_known: bool) -> bool:
+        """Record a cut after *passed* requests; return whether nothing passes, however slow.
+
+        Where no rate is known that passed, a slower one may still be all that it takes.
+        """
+        if passed:
+            self._refused, self._used_up, self._in_one_go = 0, now, passed
+            return False
+        self._refused += 1
+        enough = 3 if is_known or self._in_one_go > 7 else 12
+        self.is_closed = self._refused > (1 if self.length else enough)
+        return self.is_closed
+
+    def next_try(self, now: float, jitter: float) -> float:
+        """Return the seconds until one request should try: ever longer, or until it opens."""
+        pause = (0.5 + 0.5 * jitter) * min(10.0, 0.5 * 2.0 ** min(self._probes, 20))
+        if self.length and not self._probes:
+            pause = max(pause, self._opened + 0.96 * self.length - now)
+        self._probes += 1
+        return pause
+
+    def reopen(self, now: float) -> float | None:
+        """Record that a request passes again; return the window's rate if it was one's end."""
+        seconds, closed = max(0.001, now - self._opened), now - self._used_up
+        rate, again = (
+            0.99 * self._admitted / seconds,
+            0.5 * self._latest < seconds < 1.3 * self._latest,
+        )
+        is_window = again or (closed > 0.5 * seconds and self._in_one_go > 7)
+        if is_window:
+            self.length = min(seconds, 300.0) if again else 0.0
+            self._latest = seconds
+        self._opened, self._admitted = now, 0
+        self.is_closed, self._refused, self._probes = False, 0, 0
+        return rate if is_window else None
+
+
+@attrs.define
+class AdaptiveRate(Pacing):
+    """Rate and width of one platform's requests, where refusals report no wait."""
+
     _passed: int = 0
     """Those of the requests sent since the last cut that passed."""
     _sent: int = 0
@@ -101,46 +283,10 @@ class AdaptiveRate:
     """A rate that passed; 0 until one is found."""
     _best: float = 0.0
     """The fastest that passed, fading when refusals come at much less."""
-    _shut: bool = False
-    """True if nothing passes at any rate."""
-    _probes: int = 0
-    """Requests that were tried in that time."""
-    _opened: float = math.inf
-    """When requests last began to pass again after `_shut`, or the first one went."""
-    _since_open: int = 0
-    """Requests that passed since then."""
-    _emptied: float = 0.0
-    """When the last refusal came that followed a success."""
-    _in_one_go: int = 0
-    """How many had passed before it."""
-    _period: float = 0.0
-    """Seconds between the latest two times at which they began to pass again."""
-    _cycle: float = 0.0
-    """The same, once it has repeated."""
-    _empty: int = 0
-    """Cuts in a row between which nothing passed."""
     _usual: float = SLOWEST
-    """The rate before those."""
-    _full: float = 0.0
-    """The number under way at which requests were refused."""
-    _above: int = 0
-    """Requests that passed all the same."""
-    _crowded: int = 0
-    _wall: float = 0.0
-    """The rate at which a refusal last asked for a short wait."""
-    _wall_since: float = 0.0
-    _start: float = 0.0
-    """The rate after the last cut."""
-    _margin: float = 0.03
-    """Share of the rate by which to stay below a wall."""
-    _firm: bool = False
-    """True if the rate is kept just below a wall."""
-    _went: deque[tuple[float, float]] = attrs.field(
-        factory=lambda: deque[tuple[float, float]](maxlen=256), repr=False
-    )
-    """When the latest requests went, and the rate that spaced each from the one before."""
-    _spacing: float = 0.0
-    """The rate that spaces the next from the latest of them."""
+    """The rate before cuts that nothing passed between."""
+    _concurrency: ConcurrencyLimit = attrs.field(factory=ConcurrencyLimit)
+    _window: FixedWindow = attrs.field(factory=FixedWindow)
 
     def take(self, now: float) -> None:
         """Count a request that goes now."""
@@ -149,12 +295,11 @@ class AdaptiveRate:
             self._since, self._passed, self._sent = now, 0, 0
         self._sent += 1
         if self.rate is None:
+            self.record.add(now, math.inf)
             self.ready = now
             return
         spacing = 1.0 / self.rate
         self._held_back = late < spacing
-        self._went.append((now, self._spacing))
-        self._spacing = self.rate
         self.ready = spacing + (self.ready if late < _LATE else now - _LATE)
 
     def pause(self, until: float) -> None:
@@ -165,8 +310,7 @@ class AdaptiveRate:
 
     def passed(self, now: float, ticket: Admitted) -> None:
         """Record a request that was answered."""
-        took, latency = now - ticket[0], self._latency
-        self._latency = latency + (took - latency) * 0.125 if latency else took
+        self.measure_latency(now - ticket[0])
         if self.rate is None:  # all that there is to learn before the first cut
             self._passed += 1
             self.width += 1.0
@@ -177,17 +321,16 @@ class AdaptiveRate:
 
     def _climb(self, now: float, began: float, level: int) -> None:
         """Let rate and width rise for a request that passed."""
-        self._since_open += 1
+        self._window.passed()
         if began < self.cut:
             return
         self._passed += 1
-        if self._shut:
+        if self._window.is_closed:
             self._reopen(now)
-        if level >= self._full:
-            self._above += 1
+        self._concurrency.passed(level)
         if self._credit < 10.0:
             self._credit += self._tolerated
-        if self._crowded < _AT_ONE_NUMBER:
+        if not self._concurrency.is_found:
             self.width += 1.0
         elif level + 1 > self.width:
             self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
@@ -209,9 +352,6 @@ class AdaptiveRate:
             known_rate=self._known,
             best_rate=self._best,
             usual_rate=self._usual,
-            hard_limit=self._wall,
-            below_hard_limit=self._firm,
-            margin=self._margin,
             tolerated=self._tolerated,
         )
 
@@ -222,29 +362,24 @@ class AdaptiveRate:
             self._spell, self._goal = snapshot.probation, snapshot.target_rate
             self._known, self._best = snapshot.known_rate, snapshot.best_rate
             self._usual, self._tolerated = snapshot.usual_rate, snapshot.tolerated
-            self._wall, self._firm = snapshot.hard_limit, snapshot.below_hard_limit
-            self._margin = snapshot.margin
-        self._since, self.cut, self._start = now, now, rate
-        self._wall_since = self._wall_since or now
-        self._passed, self._above, self._sent, self._credit = 0, 0, 0, 0.0
+        self._since, self.cut = now, now
+        self._concurrency.restart()
+        self._passed, self._sent, self._credit = 0, 0, 0.0
 
     def agree(self, rate: float | None, since: float, sent: int, passed: int) -> None:
         """Take over what all gates of the account count together since the latest cut."""
         # How many are under way elsewhere is not known: as many as here, in proportion.
-        self._above = self._above * passed // (self._passed or 1)
-        self._since_open += max(0, passed - self._passed)
+        self._concurrency.scale(passed, of=self._passed)
+        self._window.passed(max(0, passed - self._passed))
         self.rate, self._since, self._sent, self._passed = rate, since, sent, passed
 
     def _growth(self, rate: float) -> float:
         """Return by how much one success raises the rate."""
         # Not faster than the responses under way can confirm.
-        spell = max(self._spell, 2.0 * rate * self._latency)
+        spell = max(self._spell, 2.0 * rate * self.latency)
         if rate < self._goal:
             return 4.0 * (self._goal - rate) / spell + 0.03 * rate / spell
         spells = self._passed / spell
-        if self._firm:
-            # Halves the distance to the wall in a spell, and goes on to try it.
-            return rate * (0.5 * self._margin + 3.0 * max(0.0, spells - 0.9) ** 2) / spell
         return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
 
     def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:
@@ -253,75 +388,43 @@ class AdaptiveRate:
         *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.
         """
         began, level = ticket[0], ticket[1]
+        if self.rate is None:
+            self.record.strike(began)
         if began < self.cut:  # sent before the last cut: it answers this one, too
             return pause
         if not pause and self._credit >= 1.0:
             self._credit -= 1.0
             return pause
-        if self._is_crowd(level) and (not pause or self._passed > 4 * level):
+        is_full = bool(self._known) and self._concurrency.refused(level, self._passed)
+        if is_full and (not pause or self._passed > 4 * level):
             self.width = level - 1.0
             self._speed_up(level)
-        elif not pause and self._is_shut(now):
+        elif not pause and self._window.refused(now, self._passed, is_known=bool(self._known)):
             self.rate = 1.0  # one request at a time, to see
-            pause = (0.5 + 0.5 * jitter) * min(10.0, 0.5 * 2.0 ** min(self._probes, 20))
-            if self._cycle and not self._probes:
-                pause = max(pause, self._opened + 0.96 * self._cycle - now)
-            self._probes += 1
+            pause = self._window.next_try(now, jitter)
         else:
             self._slow_down(now, level, now - began, pause)
         self._since, self.cut = now, now
         self._passed, self._sent, self._credit = 0, 0, 0.0
-        self._start = self.rate or 0.0
         return pause
-
-    def _is_crowd(self, level: int) -> bool:
-        """Return whether refusals depend on nothing but the number under way."""
-        few = self._passed < 8
-        if (few and self._crowded < _AT_ONE_NUMBER) or not self._known:
-            return False
-        alike = level + few >= self._full > 1 and 3 * self._above <= self._passed + 8 * few
-        if not few:
-            self._crowded = min(6, self._crowded + 1) if alike else max(0, self._crowded - 1)
-            self._full = min(level, self._full) if alike else level
-        elif not self._passed:
-            self._crowded -= 1
-        self._above = 0
-        return self._crowded >= _AT_ONE_NUMBER
 
     def _speed_up(self, level: int) -> None:
         """Let the width alone hold requests back, step by step."""
         rate = self.rate or SLOWEST
-        self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self._latency, 0.001)))
-
-    def _is_shut(self, now: float) -> bool:
-        """Return whether nothing passes, however slow it goes."""
-        if self._passed:
-            self._empty, self._emptied, self._in_one_go = 0, now, self._passed
-            return False
-        self._empty += 1
-        enough = 3 if self._known or self._in_one_go > 7 else 12
-        self._shut = self._empty > (1 if self._cycle else enough)
-        return self._shut
+        self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self.latency, 0.001)))
 
     def _reopen(self, now: float) -> None:
         """Continue after a time when nothing passed; if that was a window's end, at its rate."""
-        seconds, closed = max(0.001, now - self._opened), now - self._emptied
-        usual, rate = max(self._usual, self.rate or 0.0), 0.99 * self._since_open / seconds
-        again = 0.5 * self._period < seconds < 1.3 * self._period
-        if again or (closed > 0.5 * seconds and self._in_one_go > 7):
+        usual, rate = max(self._usual, self.rate or 0.0), self._window.reopen(now)
+        if rate is not None:
             usual = self._best = max(SLOWEST, min(usual, rate))
-            self._cycle = min(seconds, 300.0) if again else 0.0
-            self._period = seconds
-            self._spell = _spell(usual, 0.0, self._cycle)
+            self._spell = _spell(usual, 0.0, self._window.length)
         self.rate = self._usual = usual
         self._known, self._goal = self._known and usual, 0.0
-        self._opened, self._since_open = now, 0
-        self._shut, self._empty, self._probes = False, 0, 0
 
     def _slow_down(self, now: float, level: int, took: float, pause: float) -> None:
         """Set the rate to between what was delivered and what was attempted."""
-        if self._opened == math.inf:
-            self._opened, self._since_open = self._since, self._passed
+        self._window.begin(self._since, self._passed)
         asked = self._asked(level, took)
         delivered = self._delivered(now, pause)
         if self._is_lot(asked, delivered) and not pause:
@@ -330,67 +433,28 @@ class AdaptiveRate:
             return
         if pause >= LONG and self.rate is None:
             delivered = (self._passed + level) / (now - self._since + pause)
-        if 0 < pause < LONG and self._is_wall(now, self._spaced(now - took) or asked):
-            self._stay_below(now, pause)
-            return
-        disproved, self._firm = self._firm, False
-        if disproved:
-            self._spell = 4.0
         self.rate = max(SLOWEST, self._between(delivered, asked, pause))
         if self._passed:
             self._usual = self.rate
         self._goal = 0.985 * asked if self.rate > 0.9 * asked else 0.0
-        self._spell = min(self._spell, _spell(self.rate, pause, self._cycle))
+        self._spell = min(self._spell, _spell(self.rate, pause, self._window.length))
         if self.rate < 0.25 * self._best:
             self._spell = 4.0
-        elif disproved:
-            self._spell = max(4.0, min(64.0, 0.3 * self.rate))
 
     def _asked(self, level: int, took: float) -> float:
         """Return the rate at which a refused request was sent."""
         if self.rate is None:
-            return level / max(self._latency or took, 0.001)
+            return level / max(self.latency or took, 0.001)
         if not self._held_back:
             return self.rate
         return self.rate / (1.0 + self._growth(self.rate) * took)
-
-    def _spaced(self, began: float) -> float:
-        """Return the rate that spaced the request sent then from the one before, or 0.
-
-        While the rate climbs, what it has become since is a percent more, and `_asked` a guess.
-        """
-        return next((rate for went, rate in reversed(self._went) if went <= began + 1e-9), 0.0)
-
-    def _is_wall(self, now: float, asked: float) -> bool:
-        """Return whether requests are refused at one same rate, however many passed before."""
-        wall, held = self._wall, self._passed >= 0.5 * self._spell
-        climbed = self._passed >= 4 and (held or self._start < 0.93 * asked)
-        if self._firm:
-            self._margin = max(0.015, self._margin / 2) if held else min(0.2, 2 * self._margin)
-        if self._passed >= 4:
-            self._wall = asked
-        if climbed and wall and abs(asked - wall) <= 0.04 * wall:
-            self._wall = min(wall, asked)
-            return True
-        self._wall_since = now
-        return climbed and not wall and self.rate is not None
-
-    def _stay_below(self, now: float, pause: float) -> None:
-        """Keep the rate just below the wall, the longer the longer it has been there."""
-        rate = self.rate or SLOWEST
-        age = now - self._wall_since
-        margin = self._margin + self._growth(rate) / rate  # a step may have gone too far
-        self.rate = (1.0 - margin) * self._wall
-        self._spell = self.rate * max(30.0 * pause, 0.5 * age)
-        self._known = self._usual = self.rate
-        self._goal, self._firm = 0.0, True
 
     def _delivered(self, now: float, pause: float) -> float:
         """Return the requests that passed per second, 0 if too few did to measure it.
 
         Of those that were sent within the latency, the answers are not there yet.
         """
-        seconds = now - self._latency - self._since
+        seconds = now - self.latency - self._since
         if pause and seconds < 10.0 * pause:
             seconds += pause  # while all requests wait, the platform's allowance grows
         return self._passed / seconds if self._passed >= 4 and seconds > 0 else 0.0

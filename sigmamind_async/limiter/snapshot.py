@@ -12,7 +12,7 @@ VERSION: Final = 1
 
 _MOST: Final = 1e12
 # Beyond these a value would divide by zero, or make a rate negative.
-_BOUNDS: Final = {"probation": (1e-6, _MOST), "margin": (0.0, 0.2), "tolerated": (0.0, 0.1)}
+_BOUNDS: Final = {"probation": (1e-6, _MOST), "tolerated": (0.0, 0.1)}
 
 
 @attrs.frozen(kw_only=True)
@@ -29,11 +29,6 @@ class RateSnapshot:
     best_rate: float
     usual_rate: float
     """The rate before refusals that nothing passed between."""
-    hard_limit: float
-    """The rate at which every burst was refused; 0 for none."""
-    below_hard_limit: bool
-    margin: float
-    """Share of the rate by which to stay below a hard limit."""
     tolerated: float
     """Share of refusals that change nothing."""
 

@@ -7,6 +7,7 @@ No two platforms agree on the spelling. Seen in the field, and understood here:
     X-RateLimit-Reset      seconds to go, or a moment: Unix time in seconds or milliseconds, a date
     RateLimit-Reset        the same, of the IETF drafts up to 06; so with ``X-Rate-Limit-Reset``
     RateLimit              ``limit=100, remaining=0, reset=30`` (draft 07), ``"default";r=0;t=30``
+    X-RateLimit-Bucket     the name of the limit, beside ``X-RateLimit-Reset-After`` in seconds
 
 and durations such as ``6m0s`` or ``20ms`` in place of seconds. What cannot be read is ignored, and
 nothing here raises: a response that cost money would be lost with it.
@@ -36,6 +37,8 @@ platforms whose documentation names only one."""
 _MIN_MILLISECONDS: Final = 1e11
 """A moment above this is not in seconds: they would end in the year 5138."""
 
+BUCKET: Final = "x-ratelimit-bucket"
+"""Names the limit that a request was counted in."""
 _RESETS: Final = (
     "x-ratelimit-reset",
     "ratelimit-reset",

@@ -80,12 +80,12 @@ class Endpoint:
 
     def __init__(self, backend: Backend[Any], conditions: Conditions, log: CommitLog) -> None:
         """Take what is this platform's own and what it shares with the others."""
-        self.backend = backend
-        self.api_key = backend.first_key
+        self.backend: Backend[Any] = backend
+        self.api_key: str = backend.first_key
         """May be changed while it runs: requests with the old key are answered 401."""
-        self.base_url = f"https://{backend.name}.sandbox.invalid"
+        self.base_url: str = f"https://{backend.name}.sandbox.invalid"
         """Where it listens; in memory, an address that leads nowhere."""
-        self.requests = Requests()
+        self.requests: Requests = Requests()
         self._conditions = conditions
         self._log = log
         self._scripts: defaultdict[str, deque[Fault | None]] = defaultdict(deque)

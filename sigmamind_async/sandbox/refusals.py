@@ -60,5 +60,5 @@ class RefusedError(Exception):
 
     def __init__(self, status: int, message: str = "", *problems: Problem) -> None:
         """Take the status and the sentence; without one, that of the first problem is used."""
-        self.refusal = Refusal(status, message or problems[0].sentence, problems)
+        self.refusal: Refusal = Refusal(status, message or problems[0].sentence, problems)
         super().__init__(self.refusal.message)

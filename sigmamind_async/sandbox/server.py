@@ -115,9 +115,9 @@ class Sandbox(Conditions):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._was_opened = False
         self._listeners: list[Listener] = []
-        self.sigmamind = Endpoint(SigmaMindApi(seed), self, self._log)
-        self.verbex = Endpoint(VerbexApi(seed), self, self._log)
-        self.dialnexa = Endpoint(DialNexaApi(seed), self, self._log)
+        self.sigmamind: Endpoint = Endpoint(SigmaMindApi(seed), self, self._log)
+        self.verbex: Endpoint = Endpoint(VerbexApi(seed), self, self._log)
+        self.dialnexa: Endpoint = Endpoint(DialNexaApi(seed), self, self._log)
 
     def __setattr__(self, name: str, value: object) -> None:
         _check_operations(value)

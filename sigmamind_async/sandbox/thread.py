@@ -19,7 +19,7 @@ class SandboxThread:
 
     def __init__(self, **settings: Unpack[SandboxSettings]) -> None:
         """Take what :class:`Sandbox` takes."""
-        self.box = Sandbox(**settings)
+        self.box: Sandbox = Sandbox(**settings)
         self._opened: Future[asyncio.AbstractEventLoop] = Future()
         self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._main, name="sandbox", daemon=True)

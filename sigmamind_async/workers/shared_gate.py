@@ -31,14 +31,14 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 from random import random
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.events import logger
 from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, LoopQueues, Permit
-from sigmamind_async.limiter.kinds import RateByKind
+from sigmamind_async.limiter.kinds import Learner, RateByKind
 from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
 from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
@@ -138,7 +138,15 @@ class SyncState:
 class SingleRate(RateByKind):
     """One rate for all kinds of requests."""
 
-    def _update_evidence(self, kind: str) -> None:
+    def _use_wait(self, now: float, kind: str, rate: AdaptiveRate) -> Learner:
+        """Keep to what several processes can learn together."""
+        del now, kind
+        return rate
+
+    def name_bucket(self, kind: str, bucket: str) -> None:
+        """Share one rate, whatever the platform counts it in."""
+
+    def _update_evidence(self, now: float, kind: str) -> None:
         """Split off no kind."""
 
 
@@ -162,7 +170,7 @@ class SharedAdmission(Admission):
     @property
     def limit(self) -> AdaptiveRate:
         """The learned rate."""
-        return self.rates.common
+        return cast("AdaptiveRate", self.rates.common)
 
     @property
     def server_paced(self) -> bool:
@@ -173,7 +181,7 @@ class SharedAdmission(Admission):
         """Return whether the latest reply is still to be believed."""
         return self.alone or now - self.replied_at < TTL
 
-    def wait(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> float:
+    def wait(self, now: float, kind: str = "", limit: Learner | None = None) -> float:
         """Return the seconds until a request may go, or until the row must have replied."""
         wait = super().wait(now, kind, limit)
         if wait > 0 or (self.is_fresh(now) and (self.grants or not self.server_paced)):
@@ -184,7 +192,7 @@ class SharedAdmission(Admission):
         """Return the seconds until a request may go, if the row agrees."""
         return super().wait(now)
 
-    def take(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> None:
+    def take(self, now: float, kind: str = "", limit: Learner | None = None) -> None:
         """Count a request that goes now."""
         super().take(now, kind, limit)
         while self.grants and self.grants[0] < now - SLACK:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.commands import write_journal
+from harness.journal import write_journal
 from sigmamind_async import fleet
 from sigmamind_async.cli import main
 from sigmamind_async.cli.app import bind, cyclopts_app

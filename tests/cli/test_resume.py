@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -286,14 +285,12 @@ def test_a_second_apply_is_told_that_one_is_running(cli: Cli, inside: Inside, un
     path = cli.fleet(5)
     first = cli.start("apply", path, *buy(5))
     until(lambda: cli.box.sigmamind.in_flight == 5)
-    began = time.monotonic()
     second = inside("apply", path, *buy(5))
     standing = inside("status", path, SIGMAMIND_API_KEY="")
     done = cli.ended(first)
 
     assert (second.code, second.out) == (2, "")
     assert f"process {first.pid}" in second.err or str(first.pid) in second.err
-    assert time.monotonic() - began < 20
     assert standing.code == 3
     assert "5  sending" in standing.out
     assert done.code == 0

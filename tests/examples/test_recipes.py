@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +16,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.ports import free_port
+from harness.postgres import Server
 from sigmamind_async.cli.app import bind
 from sigmamind_async.cli.help import find_command
 from sigmamind_async.sandbox import Sandbox, SandboxThread
-from tests.functional.postgres import Server
 from tests.functional.workers import prepared
 
 FOLDER = Path(__file__).parents[2] / "sigmamind_async/docs/recipes"
@@ -243,9 +243,7 @@ def redis_url() -> Iterator[str]:
     server = shutil.which("redis-server")
     if server is None:
         pytest.skip("needs redis-server, or a REDIS_URL")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([server, "--port", str(port), "--save", ""])
     try:
         yield f"redis://127.0.0.1:{port}"

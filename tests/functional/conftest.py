@@ -11,8 +11,8 @@ import attrs
 import pytest
 import trustme
 
+from harness.postgres import Server
 from sigmamind_async.workers import Queue
-from tests.functional.postgres import Server
 from tests.functional.support import LOOPS
 from tests.functional.workers import Database, prepared
 

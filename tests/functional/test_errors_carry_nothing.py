@@ -16,12 +16,12 @@ import pytest
 
 import sigmamind_async.transport as transport_module
 import sigmamind_async.transport.aiohttp_transport as sender_module
+from harness.ports import closed_port
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber, UpdatePhoneNumber
 from sigmamind_async.transport import AiohttpTransport, HttpRequest
-from sigmamind_async.transport.connections import Attempt
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,
@@ -36,7 +36,6 @@ from tests.functional.faultserver import (
     response,
 )
 from tests.functional.support import KEY, NUMBER, PASSWORD, client_of, error_of, leaks
-from tests.functional.test_fault_matrix import closed_port
 
 VALUES = {
     "import": ImportPhoneNumber(phone_number=NUMBER, trunk_password=PASSWORD),
@@ -182,8 +181,11 @@ async def test_an_exception_that_kept_its_origin_would_be_found(
     ) -> Response | Fault:
         session = transport._own.get()  # noqa: SLF001
         await session.open()
-        session.attempts[asyncio.current_task()] = Attempt(outgoing, mark)
-        await session.request(outgoing)
+        attempt = session.attempts.begin(outgoing, mark, seconds)
+        try:
+            await session.request(attempt)
+        finally:
+            session.attempts.end(attempt)
         raise AssertionError
 
     monkeypatch.setattr(transport_module.AiohttpTransport, "send", send)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.postgres import Server, schema_of
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import JournalError, OutcomeUnknownError
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
@@ -23,7 +24,6 @@ from sigmamind_async.provisioning.journal.postgres import connections
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.functional.journals import process
-from tests.functional.postgres import Server, schema_of
 from tests.functional.support import error_of
 
 ACCOUNT = "sigmamind"

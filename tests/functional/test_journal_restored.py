@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
+from harness.postgres import Server, schema_of
 from sigmamind_async import SigmaMind, Verbex
 from sigmamind_async.client import Client
 from sigmamind_async.errors import InvalidRequestError, ServerError
@@ -23,7 +24,6 @@ from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Fault, Sandbox, Switches
-from tests.functional.postgres import Server, schema_of
 from tests.functional.support import error_of
 
 

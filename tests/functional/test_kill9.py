@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from benchmarks.purchases import Plan, Verdict, judge, run
+from harness.purchases import Plan, Verdict, judge, run
 from sigmamind_async import SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Kind, Provisioner, Row, SqliteJournal

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from harness.postgres import Server, schema_of
 from sigmamind_async import OutcomeUnknownError, SigmaMind
 from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError
@@ -39,7 +40,6 @@ from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from tests.functional.conftest import Run
 from tests.functional.drawn import FIELDS
 from tests.functional.journals import ACCOUNT, a_row, after
-from tests.functional.postgres import Server, schema_of
 from tests.functional.support import error_of, run_script
 
 

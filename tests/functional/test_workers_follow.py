@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.postgres import running
 from sigmamind_async import DialNexa, SigmaMind, fleet
 from sigmamind_async.bulk import Outcome
 from sigmamind_async.errors import (
@@ -37,7 +38,6 @@ from sigmamind_async.workers import Account, FollowedRun, Queue, WorkerProvision
 from sigmamind_async.workers import follow as following
 from sigmamind_async.workers.enqueue import JournalTransaction
 from tests.functional.fleets import bought
-from tests.functional.postgres import running
 from tests.functional.support import FAST, NUMBER
 from tests.functional.workers import EVERY_SECOND, Database, purchase, until, worker, working
 

@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import attrs
 
+from harness.postgres import Server
 from sigmamind_async import SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.workers import Account, Queue, Worker
-from tests.functional.postgres import Server
 from tests.functional.support import FAST
 
 EVERY_SECOND = "* * * * * *"

@@ -19,6 +19,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from harness.ports import free_port
+from harness.postgres import PASSWORD, Server
 from sigmamind_async import SigmaMind
 from sigmamind_async.provisioning import PostgresJournal, Provisioner
 from sigmamind_async.provisioning.journal.postgres import connections
@@ -28,7 +30,6 @@ from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.workers import Queue
 from sigmamind_async.workers import connector as queue_connector
 from tests.functional.journals import ACCOUNT, a_row
-from tests.functional.postgres import PASSWORD, Server
 from tests.functional.workers import Database, prepared, purchase, settled, until, worker, working
 
 PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
@@ -51,12 +52,6 @@ server_reset_query = {reset}
 logfile = {place}/log
 pidfile = {place}/pid
 """
-
-
-def free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
 
 
 @contextmanager

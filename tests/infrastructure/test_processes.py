@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.functional.postgres import Server, running
+from harness.postgres import Server, running
 from tests.functional.workers import Database, database
 
 if TYPE_CHECKING:

@@ -181,7 +181,9 @@ async def test_after_a_pause_requests_leave_spaced_and_not_as_a_herd() -> None:
     gaps = [after - before for before, after in itertools.pairwise(left)]
 
     assert left[0] == pytest.approx(1.0)
-    assert min(gaps) == pytest.approx(1 / gate.admission.rates.common.rate)
+    rate = gate.admission.rates.common.rate
+    assert rate is not None
+    assert min(gaps) > 0.9 / rate
 
 
 async def test_a_client_that_was_never_throttled_leaves_as_a_herd() -> None:
@@ -766,8 +768,10 @@ async def test_another_tries_where_the_first_has_found_out_nothing(how: str) -> 
         gate.throttled(permits[0], 1.0)
     gate.release(permits[0])
     await asyncio.sleep(3.0)
+    assert len(permits) == 2
 
-    assert len(permits) == (10 if how == "told of a short wait" else 2)
+    await asyncio.sleep(60.0)  # nothing has passed yet, so they go one by one
+    assert (len(permits) > 2) is (how == "told of a short wait")
 
 
 async def test_an_earlier_request_that_ends_is_not_taken_for_the_try() -> None:

@@ -88,6 +88,16 @@ def test_a_method_of_a_client(client: object, path: str, ours: str) -> None:
     assert str(caught.value).endswith(f"{path.rpartition('.')[2]!r}. Use {ours}")
 
 
+def test_an_async_client_is_not_opened_by_a_plain_with() -> None:
+    client: Any = SigmaMind("key")
+
+    with (
+        pytest.raises(TypeError, match=r"'async with', or SigmaMind of sigmamind_async.sync"),
+        client,
+    ):
+        pass
+
+
 async def test_a_listing_is_not_awaited() -> None:
     listing: Any = SigmaMind("key").phone_numbers.list()
 

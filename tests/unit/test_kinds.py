@@ -7,8 +7,8 @@ import random
 import attrs
 import pytest
 
-from benchmarks.servers import BASE
-from benchmarks.simulator import run
+from harness.servers import BASE
+from harness.simulator import run
 from sigmamind_async.limiter import kinds
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.limiter.kinds import RateByKind
@@ -126,9 +126,39 @@ def test_a_parted_kind_slows_itself_alone() -> None:
 def test_where_nobody_is_ever_parted_purchases_hold_up_updates_for_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control to the rows in `benchmarks.servers`."""
+    """The control to the rows in `harness.servers`."""
     short = attrs.evolve(APART, kinds={"buy": 100, "update": 1_000}, ideal=49.0)
     assert run(short, seed=1).seconds < 1.35 * short.ideal
 
     monkeypatch.setattr(kinds, "CERTAIN", 1e9)
     assert run(short, seed=1).seconds > 1.7 * short.ideal
+
+
+# ---------------------------------------------------------------- buckets with a name
+
+
+def test_kinds_in_buckets_of_other_names_have_rates_of_their_own() -> None:
+    rates = RateByKind()
+    for kind, bucket in [("GET", "read"), ("POST", "write"), ("PATCH", "write")]:
+        rates.name_bucket(kind, bucket)
+
+    assert rates.of("GET") is rates.common
+    assert rates.of("POST") is rates.of("PATCH") is not rates.common
+
+
+def test_a_wait_in_a_named_bucket_holds_for_all_kinds_in_it() -> None:
+    admission = Admission()
+    for kind, bucket in [("GET", "read"), ("POST", "write"), ("PATCH", "write")]:
+        admission.rates.name_bucket(kind, bucket)
+    admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
+
+    assert admission.pause_ends("PATCH") == admission.pause_ends("POST") == pytest.approx(40.0)
+    assert admission.try_take(11.0, 1, "GET")
+
+
+def test_names_that_change_with_every_response_change_nothing() -> None:
+    rates = RateByKind()
+    for number in range(100):
+        rates.name_bucket("GET", f"bucket {number}")
+
+    assert rates.separate == {}

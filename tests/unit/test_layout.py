@@ -81,6 +81,7 @@ VISIBLE = {
     "LICENSE",
     "README.md",
     "benchmarks",
+    "harness",
     "pyproject.toml",
     PACKAGE,
     "tests",

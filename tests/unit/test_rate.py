@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
-from sigmamind_async.limiter.rate import FIRST, SLOWEST, TOLERATED, AdaptiveRate
+from sigmamind_async.limiter.rate import (
+    FIRST,
+    SLOWEST,
+    TOLERATED,
+    AdaptiveRate,
+    ConcurrencyLimit,
+    FixedWindow,
+)
 
 
 def answered(pace: AdaptiveRate, count: int, *, rate: float, begins: float = 0.0) -> float:
@@ -123,66 +128,6 @@ def test_no_cut_goes_below_the_slowest_rate() -> None:
     assert pace.rate == SLOWEST
 
 
-def climbed(pace: AdaptiveRate, wall: float, begins: float) -> float:
-    """Let the rate climb until it is at *wall*, and be refused there; return when that was."""
-    at = begins
-    while (pace.rate or 0.0) < wall:
-        at += 1 / (pace.rate or 1.0)
-        pace.take(at)
-        pace.passed(at, (at, 1, ""))
-    for _ in range(2):  # the first is still spaced as it was before
-        at += 1 / (pace.rate or 1.0)
-        pace.take(at)
-    pace.refused(at, (at, 1, ""), 1.0)
-    return at + 1.0
-
-
-def test_a_rate_at_which_every_climb_ends_is_a_wall_to_stay_just_below() -> None:
-    pace = AdaptiveRate(rate=5.0)
-    at = 0.0
-    for _ in range(4):
-        at = climbed(pace, 20.0, at)
-
-    assert pace.rate == pytest.approx(0.985 * 20.0, rel=0.005)
-
-
-def test_a_wall_stands_where_the_refused_request_was_sent() -> None:
-    """Fails if it is sought by the rate of now: that has grown by the answers to those before."""
-    pace = AdaptiveRate(rate=50.0)
-    for index in range(9):
-        pace.take(index / 50)
-    for index in range(8):
-        pace.passed(0.17, (index / 50, 1, ""))
-    grown = pace.rate
-    pace.refused(0.17, (0.16, 9, ""), 1.0)
-
-    assert grown is not None
-    assert grown > 52.0
-    assert pace._wall == 50.0  # noqa: SLF001 - how far below it the rate stays is another matter
-
-
-def test_a_wall_is_tried_again_ever_more_rarely() -> None:
-    pace = AdaptiveRate(rate=5.0)
-    ends = [0.0]
-    for _ in range(8):
-        ends.append(climbed(pace, 20.0, ends[-1]))
-    seconds = [after - before for before, after in itertools.pairwise(ends)]
-
-    assert min(seconds[3:]) > 25.0
-    assert seconds[-1] > 1.4 * seconds[-2] > 1.9 * seconds[-3]
-
-
-def test_a_refusal_below_the_wall_says_that_it_was_none() -> None:
-    """What was delivered counts again: 20 in two seconds, the pause included."""
-    pace = AdaptiveRate(rate=5.0)
-    at = climbed(pace, 20.0, 0.0)
-    at = answered(pace, 20, rate=20, begins=at)
-    pace.refused(at, (at, 1, ""), 1.0)
-
-    assert pace.rate is not None
-    assert 10.0 < pace.rate < 15.0
-
-
 def test_where_nothing_passes_at_any_rate_there_is_a_pause_that_grows() -> None:
     """And the rate is what it was as soon as something does: it is not what was wrong."""
     pace = AdaptiveRate(rate=20.0, known=20.0, usual=20.0, credit=0.0)
@@ -221,3 +166,59 @@ def test_refusals_at_one_number_under_way_set_the_width_and_not_the_rate() -> No
     assert pace.width == 5.0
     assert pace.rate is not None
     assert pace.rate > 45.0
+
+
+# ---------------------------------------------------------------- limits of other kinds
+
+
+def test_four_refusals_at_one_number_under_way_find_a_concurrency_limit() -> None:
+    limit = ConcurrencyLimit()
+    found = [limit.refused(6, passed=100) for _ in range(6)]
+
+    assert found == [False, False, False, False, True, True]
+
+
+def test_requests_that_pass_above_the_number_speak_against_a_concurrency_limit() -> None:
+    """Then refusals depend on the rate, and the number is an accident."""
+    limit = ConcurrencyLimit()
+    for _ in range(10):
+        for _ in range(50):
+            limit.passed(9)
+        assert not limit.refused(6, passed=100)
+
+
+def test_a_window_that_opens_again_gives_its_rate() -> None:
+    """150 pass at once, then nothing for the rest of a minute: 2.5 a second, less one percent."""
+    window = FixedWindow()
+    window.begin(0.0, 150)
+    refused = [window.refused(1.0, passed=150, is_known=False)]
+    refused += [window.refused(at, passed=0, is_known=False) for at in (1.5, 2.0, 2.5, 3.0)]
+    rate = window.reopen(60.0)
+
+    assert refused == [False, False, False, False, True]
+    assert rate == pytest.approx(0.99 * 150 / 60)
+    assert not window.is_closed
+
+
+def test_a_window_that_has_repeated_is_tried_when_it_opens() -> None:
+    window = FixedWindow()
+    window.begin(0.0, 150)
+    for opens in (60.0, 120.0):
+        window.refused(opens - 59.0, passed=150, is_known=True)
+        for _ in range(4):
+            window.refused(opens - 58.0, passed=0, is_known=True)
+        window.reopen(opens)
+    window.refused(121.0, passed=150, is_known=True)
+
+    assert window.length == pytest.approx(60.0)
+    assert 121.0 + window.next_try(121.0, jitter=0.0) == pytest.approx(120.0 + 0.96 * 60.0)
+
+
+def test_a_pause_of_a_second_after_a_few_requests_is_no_window() -> None:
+    """The control: a bucket that was empty for a moment."""
+    window = FixedWindow()
+    window.begin(0.0, 5)
+    for at in (10.0, 10.1, 10.2, 10.3):
+        window.refused(at, passed=5 if at == 10.0 else 0, is_known=True)
+
+    assert window.reopen(11.0) is None

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmarks.limits import EPOCH
+from harness.limits import EPOCH
 from sigmamind_async.responses import headers as response_headers
 from sigmamind_async.responses.headers import (
     MAX_WAIT,

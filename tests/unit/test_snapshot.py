@@ -46,12 +46,12 @@ def test_a_snapshot_survives_being_stored() -> None:
         changed(version=VERSION + 1, something_new=1.0),
         changed(something_new=1.0),
         changed(probation=0.0),
-        changed(margin=1.5),
+        changed(tolerated=1.5),
         changed(best_rate=math.nan),
         changed(target_rate=-1.0),
         changed(target_rate=math.inf),
         changed(usual_rate="fast"),
-        changed(hard_limit=None),
+        changed(best_rate=None),
     ],
 )
 def test_what_cannot_be_used_is_ignored(text: str) -> None:

@@ -8,8 +8,8 @@ from collections import Counter
 import attrs
 import pytest
 
-from benchmarks.servers import BASE
-from benchmarks.simulator import run
+from harness.servers import BASE
+from harness.simulator import run
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.responses.headers import Remaining
 
@@ -66,7 +66,7 @@ def test_without_hints_the_first_window_begins_with_a_burst(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The control."""
-    monkeypatch.setattr("benchmarks.simulator.remaining", lambda *_: None)
+    monkeypatch.setattr("harness.simulator.remaining", lambda *_: None)
 
     assert early(run(attrs.evolve(REPORTING, rows=300), seed=1).arrivals) > 0.9
 

@@ -9,14 +9,16 @@ import random
 from collections import deque
 from collections.abc import Awaitable
 from functools import partial
+from typing import cast
 
 import pytest
 
-from benchmarks.limits import Bucket, Limit, Window, retry_after
-from benchmarks.simulator import Job, Server
+from harness.limits import Bucket, Limit, Window, retry_after
+from harness.simulator import Job, Server
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
-from sigmamind_async.limiter.rate import Admitted
+from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
+from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.workers.shared_gate import (
     GRACE,
     POLL,
@@ -291,6 +293,10 @@ async def test_three_jobs_run_near_what_the_platform_admits(
     assert server.refused <= 0.10 * len(server.arrivals)
 
 
+def snapshot_of(gate: Gate) -> RateSnapshot:
+    return cast("AdaptiveRate", gate.admission.rates.common).snapshot()
+
+
 async def refused(gate: Gate, retry_after: float | None = None) -> float:
     """Have one request refused; return the pause."""
     return gate.throttled(await entered(gate), retry_after)
@@ -340,7 +346,7 @@ async def test_a_process_that_starts_later_knows_what_was_learned() -> None:
 
     row = meeting.rates["sigmamind"]
     assert new.admission.rate == row.rate == pytest.approx(20.0, rel=0.2)
-    assert new.admission.rates.common.snapshot() == old.admission.rates.common.snapshot()
+    assert snapshot_of(new) == snapshot_of(old)
 
 
 @pytest.mark.parametrize("learned", ["", '{"_spell": 0}', '{"version": 999}', "not JSON"])
@@ -355,8 +361,8 @@ async def test_what_another_version_has_learned_is_ignored(learned: str) -> None
     await entered(other)
 
     row = meeting.rates["sigmamind"]
-    assert (row.version, row.learned) == (4, one.admission.rates.common.snapshot().to_text())
-    assert other.admission.rates.common.snapshot() == one.admission.rates.common.snapshot()
+    assert (row.version, row.learned) == (4, snapshot_of(one).to_text())
+    assert snapshot_of(other) == snapshot_of(one)
 
 
 async def test_successes_raise_the_rate_for_all() -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from benchmarks.buyer import ATTEMPT, Unlearned
+from harness.buyer import ATTEMPT, Unlearned
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, SigmaMindError
 from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.provisioning import PostgresJournal, Row

@@ -82,7 +82,7 @@ class Server:
     def dsn(self, user: str = "postgres", database: str = "postgres") -> str:
         return f"postgresql://{user}:{PASSWORD}@/{database}?host={self.folder}"
 
-    def journal(self, folder: Path, **options: Any) -> PostgresJournal:
+    def journal(self, folder: Path, **options: Any) -> PostgresJournal:  # noqa: ANN401 - its own options
         """Return the journal that belongs to *folder*."""
         return PostgresJournal(self.dsn(), schema=schema_of(folder), **options)
 
@@ -117,7 +117,7 @@ class Server:
         schema = schema_of(folder)
         tables = self.asked(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}'")
         rows = [self.asked(f'SELECT t::text FROM "{schema}"."{name}" AS t') for (name,) in tables]
-        assert len(rows) == 6
+        assert len(rows) == 7
         return "\n".join(text for table in rows for (text,) in table)
 
     def _run(self, program: str, *arguments: object) -> None:

@@ -17,11 +17,11 @@ from typing import Any
 
 import attrs
 
-from benchmarks.limits import EPOCH, Answer, Limit
-from benchmarks.servers import Case
+from harness.limits import EPOCH, Answer, Limit
+from harness.servers import Case
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.limiter.rate import Admitted
-from sigmamind_async.responses.headers import Remaining, remaining, retry_after
+from sigmamind_async.responses.headers import BUCKET, Remaining, remaining, retry_after
 from sigmamind_async.retry import StandardWait
 
 WIDTH = 100
@@ -131,6 +131,8 @@ class Job:
             self.early += now() < self.told_until - 1e-6
             answer = await self.server.call(self.kind)
             wait = retry_after(answer.headers, EPOCH + now())
+            if BUCKET in answer.headers:
+                self.gate.name_bucket(ticket, answer.headers[BUCKET])
             said = remaining(answer.headers, lambda: EPOCH + now())
             if answer.status != 200 and wait is not None:
                 self.told_until = max(self.told_until, now() + wait)

@@ -6,9 +6,9 @@ import attrs
 import pytest
 
 from benchmarks.limiter import misses
-from benchmarks.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
-from benchmarks.simulator import run
 from benchmarks.timeline import timeline
+from harness.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
+from harness.simulator import run
 from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unmeasured")]  # the same many times
@@ -23,52 +23,29 @@ QUICK: dict[str, Case] = {name: case for name, case in BASE.items() if case.rows
 MISSED = {
     "shared by two such clients",
     "shared by two such clients, Retry-After",
-    "purchases at 2, updates at 20 a second, Retry-After",
-    "200/s b50 RA, 1500 rows",
-    "20/s b5 RA, 200 rows",
-    "20/s b5 RA, 1000 rows",
     "20/s b5, 200 rows",
-    "1/s b1 RA, 120 rows",
-    "10/s b10 RA constant 5, 600 rows",
-    "10/s b10 RA constant 30, 1200 rows",
-    "sliding 100 per 10 s RA, 1000 rows",
     "sliding 100 per 10 s, 1000 rows",
     "fixed 20 per 1 s RA, 600 rows",
     "fixed 20 per 1 s, 600 rows",
-    "fixed 100 per 10 s RA, 1000 rows",
-    "fixed 60 per 60 s RA, 300 rows",
     "punishing 20/s b20, 1000 rows",
     "5 under way and 10/s, 600 rows",
-    "200/s halves at 3 s, b50 RA",
-    "5/s to 1/s at 60 s, b5 RA",
     "4/s b20 RA constant 10, 400 rows",
     "0.5/s b10, 60 rows",
-    "10/s b1 RA constant 10, 300 rows",
     "fixed 5 per 1 s RA, 150 rows",
     "fixed 10 per 1 s RA in ms, 500 rows",
     "fixed 10 per 10 s, epoch, 120 rows",
     "fixed 50 per 5 s, silent, 1000 rows",
     "sliding 10 per 1 s RA in ms, 500 rows",
     "sliding 200 per 20 s RA constant 10, 1500 rows",
-    "sliding 100 per 10 s counts refusals, RA",
-    "punishing 50/s b10 RA, 1000 rows",
-    "20/s and 600 a minute RA, 1500 rows",
     "window of 10 s from 100 to 50 at 40 s RA",
     "0.1/s b1 RA, 20 rows",
-    "40/s b10 RA, 400 rows",
     "RateLimit-Policy 100 per 60 s, 500 rows",
-    "named buckets of 2 and 20/s RA",
-    "3/s b6 RA constant 20, 200 rows",
-    "fixed 50 per 5 s RA constant 5, 1000 rows",
     "fixed 3 per 1 s, silent, 150 rows",
-    "sliding 60 per 60 s RA, 300 rows",
     "sliding 5 per 1 s, silent, 300 rows",
     "punishing 5/s b5, 300 rows",
     "5/s and 100 a minute, silent, 400 rows",
     "10 to 30/s at 30 s, b10",
-    "greedy 5 of 20/s b5 RA",
     "0.1/s b5, 25 rows",
-    "15/s b30 RA in ms, 150 rows",
 }
 """Servers on which a job takes longer, or is refused more often, than it should."""
 

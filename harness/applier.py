@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import attrs
 
-from benchmarks.buyer import ATTEMPT, Unlearned
+from harness.buyer import ATTEMPT, Unlearned
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, fleet
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Outcome, Progress, StopOn
 from sigmamind_async.errors import ResponseDecodeError
