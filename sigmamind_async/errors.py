@@ -64,7 +64,10 @@ class _RestoringMeta(type):
 
 
 class SigmaMindError(Exception, metaclass=_RestoringMeta):
-    """Base of every exception this package raises on purpose."""
+    """Base of every exception this package raises on purpose.
+
+    ``sigmamind explain OutcomeUnknownError`` says what to do about a class, without the network.
+    """
 
     committed: Committed = "unknown"
     """Evidence that the platform acted on the call: "no", "yes" or "unknown"."""

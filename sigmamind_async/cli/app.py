@@ -28,6 +28,7 @@ from sigmamind_async.cli.help import (
     COMMANDS,
     asks_for_help,
     command_help,
+    fill,
     find_command,
     overview,
     split_at_dashes,
@@ -98,8 +99,9 @@ def _fail(
     name: str, message: str, code: Exit, words: Sequence[str], committed: Committed = "no"
 ) -> int:
     """Report an error on stderr, and on stdout as what a program or a shell reads there."""
+    text = f"sigmamind: {sanitize(message, longest=None)}"
     with suppress(OSError):
-        print(f"sigmamind: {sanitize(message, longest=None)}", file=sys.stderr)
+        print(fill(text) if sys.stderr.isatty() else text, file=sys.stderr)
     if "--json" in words:
         from sigmamind_async.cli.output.events import CommandFailed, json_line
 

@@ -106,7 +106,7 @@ class Sandbox(Conditions):
         names = ("faults", "rate_limit", "switches", "latency", "list_lag")
         self._settings = {name: getattr(self, name) for name in names}
         if not 0 <= port <= _LAST_PORT - 2:
-            message = f"port must be from 0 to {_LAST_PORT - 2}: each platform has one of its own"
+            message = f"port must be from 0 to {_LAST_PORT - 2}: each platform has its own"
             raise ValueError(message)
         self._log = CommitLog()
         self._state_file = state_file

@@ -77,7 +77,7 @@ def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
     assert done.code == 130
     assert "what is under way is settled; Ctrl-C again leaves it unconfirmed" in done.err
     assert "not sent: buy-" in done.err
-    assert "to go on, run the same command again; what is done is not sent again:" in done.err
+    assert "to go on, run the same command again; nothing is sent twice:" in done.err
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP] * 3])

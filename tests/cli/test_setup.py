@@ -13,8 +13,13 @@ import pytest
 from sigmamind_async import fleet
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.help import COMMANDS
-from sigmamind_async.cli.jobs.doctor import _clock  # pyright: ignore[reportPrivateUsage]
-from sigmamind_async.cli.settings import PLATFORM_PREFIXES, VARIABLES, take_settings
+from sigmamind_async.cli.jobs.doctor import _clock
+from sigmamind_async.cli.settings import (
+    PLATFORM_PREFIXES,
+    PROFILE_VARIABLE,
+    VARIABLES,
+    take_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +184,7 @@ def test_a_completion_script_knows_every_command(inside: Inside, shell: str) -> 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give back what a profile sets in this process."""
-    for name in (*VARIABLES, "NO_COLOR", "FORCE_COLOR"):
+    for name in (*VARIABLES, PROFILE_VARIABLE, "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.setenv(name, "")
     yield
     monkeypatch.undo()
@@ -274,6 +279,10 @@ def test_a_log_file_has_what_the_library_logs(cli: Cli, inside: Inside) -> None:
 
     assert "told to the file" in log.read_text()
     assert inside("numbers", "list", "--log-file", cli.folder).code == 2
+
+
+def test_a_common_option_can_be_explained(inside: Inside) -> None:
+    assert "Use the keys and addresses of a profile." in inside("explain", "--profile").out
 
 
 def test_words_after_a_double_hyphen_are_no_settings() -> None:
