@@ -6,6 +6,7 @@ refers to. pydantic is no dependency: it asks for a schema, and is imported only
 
 from __future__ import annotations
 
+import inspect
 import json
 import types
 import typing
@@ -33,7 +34,7 @@ class Portable:
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name not in _ELSEWHERE or hasattr(self, name)]
+        return [name for name in super().__dir__() if not _is_elsewhere(self, name)]
 
     @classmethod
     def _wire_names(cls) -> Mapping[str, str]:
@@ -104,6 +105,10 @@ _ELSEWHERE: Final = frozenset(
 """What other SDKs call an attribute of a record; a class that has one itself overrides it."""
 for _name in _ELSEWHERE:
     setattr(Portable, _name, ElsewhereName(_name))
+
+
+def _is_elsewhere(thing: Portable, name: str) -> bool:
+    return name in _ELSEWHERE and isinstance(inspect.getattr_static(thing, name), ElsewhereName)
 
 
 def plain(held: object, *, wire: bool = False) -> Any:
