@@ -18,7 +18,7 @@ import sigmamind_async
 
 ROOT = Path(__file__).parents[2]
 BUILT = ["sigmamind_async", "tests", ".ci", "CHANGELOG.md", "LICENSE", "README.md"]
-WORKFLOWS = [ROOT / f".github/workflows/{name}.yml" for name in ("checks", "release")]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 def copy_to(folder: Path) -> Path:
