@@ -14,11 +14,12 @@ from types import ModuleType
 
 import attrs
 
-from benchmarks import commands, limiter, paths, publish, purchases, regression, report, sdks
+from benchmarks import commands, limiter, paths, publish, regression, report, sdks
 from benchmarks.machine import machine
 from benchmarks.memory import MILLION
 from benchmarks.report import QUICK, Part, Scale
 from benchmarks.tables import GOALS_HEAD, goal_rows, table
+from tests.harness import purchases
 
 Figures = dict[str, object]
 Command = Callable[[argparse.Namespace, Figures], bool]
@@ -240,7 +241,8 @@ COMMANDS: dict[str, tuple[Command, ModuleType, Callable[[argparse.ArgumentParser
 """What is run only when named: how, the module that describes it, its options."""
 
 try:
-    from benchmarks import scale, shared_rate, workers
+    from benchmarks import scale, shared_rate
+    from tests.harness import workers
 except ImportError:  # they need a PostgreSQL server, and the extra to speak to it
     pass
 else:

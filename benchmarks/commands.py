@@ -19,7 +19,7 @@ from benchmarks.imports import cpu_ms
 from benchmarks.measure import turns
 from benchmarks.tables import table
 from sigmamind_async.cli.help import COMMANDS
-from sigmamind_async.provisioning import Kind, Row, SqliteJournal, State
+from tests.harness.journal import write_journal
 
 BARE = "pass"
 LIBRARIES = "import cyclopts, rich"
@@ -90,25 +90,6 @@ def show(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
         ],
     )
     return all(ratio <= case.limit for case, ratio in found.items())
-
-
-async def write_journal(path: Path) -> None:
-    """Write a journal of 20 rows, of which one needs a decision."""
-    async with SqliteJournal(path) as journal:
-        for number in range(20):
-            await journal.put(
-                Row(
-                    op_id=f"desk-{number} #1",
-                    account="sigmamind",
-                    kind=Kind.PURCHASE,
-                    request_type="CreatePhoneNumber",
-                    request_fields={"country_code": "US"},
-                    token=f"TOKEN{number}",
-                    state=State.DONE if number else State.NEEDS_DECISION,
-                    phone_number=f"+1415555{number:04}" if number else "",
-                    version=1,
-                )
-            )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

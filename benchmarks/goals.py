@@ -57,9 +57,7 @@ GOALS = {
     "installed": Goal(
         what="speed of Stainless and Fern clients as installed = 1", unit="x", least=12, reach=20
     ),
-    "parts": Goal(
-        what="gate, retry and observer of a call that succeeds", unit="us", least=3, reach=1
-    ),
+    "parts": Goal(what="gate and retry of a call that succeeds", unit="us", least=3, reach=1),
     "signal": Goal(what="seeing whether a connection was used", unit="us", least=2, reach=0.5),
     "bulk": Goal(what="a job's row above a bare loop of workers", unit="us", least=3, reach=1),
     "growth": Goal(what="memory growth over streamed updates", unit="MiB", least=4, reach=1),

@@ -1,7 +1,7 @@
 """How near a job comes to what simulated platforms admit, and how much of it is refused.
 
-Each server of `benchmarks.servers` is run with several seeds, in virtual time, through a real gate.
-The worst of them counts. ``--picture FILE`` draws one run of the first server that is chosen.
+Each server of `tests.harness.servers` is run with several seeds, in virtual time, through a real
+gate. The worst of them counts. ``--picture FILE`` draws one run of the first server that is chosen.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks.servers import SERVERS, Case
-from benchmarks.simulator import Run, run
 from benchmarks.tables import table
 from benchmarks.timeline import timeline
+from tests.harness.servers import SERVERS, Case
+from tests.harness.simulator import Run, run
 
 MOST_UNEVEN = 1.6
 """Rows that the first of several clients may have done, for one row of the last."""

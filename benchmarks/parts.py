@@ -15,9 +15,8 @@ mark that it sets, and by aiohttp's own.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import attrs
@@ -38,15 +37,26 @@ from benchmarks.measure import (
 )
 from sigmamind_async import Gate, SigmaMind
 from sigmamind_async.errors import SigmaMindError
-from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
+from sigmamind_async.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallFinished,
+    CallStarted,
+    Event,
+    Observer,
+    next_call_id,
+    notify,
+)
 from sigmamind_async.limiter.gate import Permit
 from sigmamind_async.operation import ConnectionFlag, Verdict
 from sigmamind_async.responses.headers import Remaining, remaining
 from sigmamind_async.retry import Retry, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import AiohttpOptions, HttpRequest
-from sigmamind_async.transport.connections import Attempt, Connector
+from sigmamind_async.transport.attempts import AttemptTracker
+from sigmamind_async.transport.connections import Connector
 
+URL = f"https://api.sigmamind.ai/v1/phone-numbers/{NUMBER}"
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
 HEADERS = CIMultiDictProxy(
     CIMultiDict(
@@ -73,6 +83,8 @@ class Success:
     """How many functions, of Python and of C, each calls for one call."""
     in_a_call: Quartiles
     """All three, in a whole call."""
+    traced: Quartiles
+    """What OpenTelemetry's observer adds to a whole call, its SDK included, nothing exported."""
 
 
 async def success_path(*, calls: int = 2_000, rounds: int = 30) -> tuple[Success, Figure]:
@@ -80,17 +92,18 @@ async def success_path(*, calls: int = 2_000, rounds: int = 30) -> tuple[Success
     with on_first_core():
         alone, functions = await by_themselves(calls=10 * calls, rounds=rounds)
         in_a_call = await inside(calls=calls, rounds=rounds)
+        traced = await tracing(calls=calls, rounds=rounds)
     note = (
-        f"by themselves; {alone[UNSEEN][1]:.2g} without an observer,"
-        f" {in_a_call[1]:.2g} within a scripted call"
+        f"by themselves; an observer adds {alone[OBSERVER][1]:.2g},"
+        f" traces and metrics of OpenTelemetry {traced[1]:.0f}"
     )
-    success = Success(alone=alone, functions=functions, in_a_call=in_a_call)
-    return success, figure("parts", alone[ALL], note)
+    success = Success(alone=alone, functions=functions, in_a_call=in_a_call, traced=traced)
+    return success, figure("parts", alone[UNSEEN], note)
 
 
 # --- by themselves ---------------------------------------------------------------------------
 
-ALL, UNSEEN = "gate, retry and observer", "gate and retry, no observer"
+ALL, UNSEEN, OBSERVER = "gate, retry and observer", "gate and retry, no observer", "observer"
 
 
 async def by_themselves(*, calls: int, rounds: int) -> tuple[dict[str, Quartiles], dict[str, int]]:
@@ -100,7 +113,7 @@ async def by_themselves(*, calls: int, rounds: int) -> tuple[dict[str, Quartiles
         UNSEEN: succeeding(None),
         "gate": passing,
         "retry": looking_back,
-        "observer": telling,
+        OBSERVER: telling,
     }
     functions = {name: await functions_of(block) for name, block in cases.items()}
     samples = await alternate({**cases, "nothing": nothing}, calls=calls, rounds=rounds)
@@ -118,16 +131,15 @@ def succeeding(observer: Observer | None) -> Block:
 
     async def block(calls: int) -> None:
         for _ in range(calls):
-            place = gate.try_acquire(100, "PATCH") or await gate.acquire(width=100, deadline=0.0)
-            began = place[0]
-            gate.complete(place, remaining(HEADERS, wall_clock))
+            began = clock()
             if observer is not None:
-                elapsed = clock() - began
-                notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
+                tell_start(observer)
+            place = gate.try_acquire(100, "PATCH") or await gate.acquire(width=100, deadline=0.0)
+            gate.complete(place, remaining(HEADERS, wall_clock))
             if isinstance(end, (Retry, SigmaMindError)):
                 raise TypeError(end)
             if observer is not None:
-                notify(observer, CallFinished("update", 1, clock() - began, None))
+                tell_end(observer, clock() - began)
             quota.refund(None)
 
     return block
@@ -153,13 +165,24 @@ async def looking_back(calls: int) -> None:
 async def telling(calls: int) -> None:
     """Do what calls do for an observer."""
     clock, observer = time.monotonic, cast("Observer | None", observe)
-    began = clock()
     for _ in range(calls):
+        began = clock()
         if observer is not None:
-            elapsed = clock() - began
-            notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
+            tell_start(observer)
         if observer is not None:
-            notify(observer, CallFinished("update", 1, clock() - began, None))
+            tell_end(observer, clock() - began)
+
+
+def tell_start(observer: Observer) -> None:
+    about: dict[str, Any] = {"call": next_call_id(), "subject": NUMBER, "op_id": None}
+    notify(observer, CallStarted("update", **about))
+    notify(observer, AttemptStarted("update", 1, "PATCH", URL, 0.0, None, **about))
+
+
+def tell_end(observer: Observer, elapsed: float) -> None:
+    about: dict[str, Any] = {"call": 1, "subject": NUMBER, "op_id": None}
+    notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed, None, **about))
+    notify(observer, CallFinished("update", 1, elapsed, None, **about))
 
 
 async def nothing(calls: int) -> None:
@@ -215,6 +238,25 @@ async def inside(*, calls: int, rounds: int) -> Quartiles:
     return quartiles(times(1e6, map(sum, more)))
 
 
+async def tracing(*, calls: int, rounds: int) -> Quartiles:
+    """Return the microseconds that spans and metrics take of a whole call."""
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from sigmamind_async.integrations.opentelemetry import OpenTelemetryObserver
+
+    transport = ScriptedTransport(lambda _: reply(200, RECORD), remember=1)
+    observer = OpenTelemetryObserver(
+        tracer_provider=TracerProvider(), meter_provider=MeterProvider()
+    )
+    cases = {
+        "with": updates(SigmaMind("key", transport=transport, observer=observer)),
+        "without": updates(SigmaMind("key", transport=transport)),
+    }
+    samples = await alternate(cases, calls=calls, rounds=rounds)
+    return quartiles(times(1e6, differences(samples["with"], samples["without"])))
+
+
 def updates(client: SigmaMind) -> Block:
     async def block(calls: int) -> None:
         for _ in range(calls):
@@ -229,20 +271,21 @@ def updates(client: SigmaMind) -> Block:
 async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
     """Measure taking a connection from the pool with and without the mark."""
     with server_process() as base_url, on_first_core():
-        marking, bare = Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
+        attempts = AttemptTracker()
+        marking, bare = Connector(AiohttpOptions(), attempts), aiohttp.TCPConnector(limit=100)
         outgoing = HttpRequest("GET", base_url, {}, 0)
         async with marking, bare:
-            marking.attempts[asyncio.current_task()] = Attempt(outgoing, ConnectionFlag())
+            first = attempts.begin(outgoing, ConnectionFlag(), 60.0)
             request = await prepared(base_url, marking)
+            attempts.end(first)
             await prepared(base_url, bare)
             timeout = aiohttp.ClientTimeout()
 
             async def marked(count: int) -> None:
-                task = asyncio.current_task()
                 for _ in range(count):
-                    marking.attempts[task] = Attempt(outgoing, ConnectionFlag())
+                    attempt = attempts.begin(outgoing, ConnectionFlag(), 60.0)
                     (await marking.connect(request, [], timeout)).release()
-                    del marking.attempts[task]
+                    attempts.end(attempt)
 
             async def unmarked(count: int) -> None:
                 for _ in range(count):

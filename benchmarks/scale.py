@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.sql import NAMES, to_columns
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.workers import Account, Queue, Worker
-from tests.functional.postgres import Server, running
+from tests.harness.postgres import Server, running
 
 MIB = 1024  # the system counts in KiB
 ACCOUNT = "sigmamind"
@@ -45,7 +45,8 @@ SMALL = 20_000
 COUNTED = 200
 """Purchases of which each statement is counted."""
 SAMPLE_EVERY = 0.02
-STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): ")
+STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (?!SELECT wait_event|SELECT 1 FROM)")
+"""In the server's log; not those of this module."""
 
 Figures = dict[str, float]
 
@@ -60,7 +61,7 @@ async def waiting(dsn: str, rows: str) -> Figures:
         provisioner = Provisioner(made, journal)
         await journal.put(row_of(-1, State.UNCONFIRMED, journal.journal_id))
         await provisioner.accept_key()
-        before = peak_mib()
+        before = reset_peak()
         status = await timed(provisioner.status(), beside=journal)
         reconcile = await timed(provisioner.reconcile(), beside=journal)
     return {
@@ -76,8 +77,8 @@ async def enqueue(dsn: str, rows: str) -> Figures:
     queue = Queue(dsn)
     await queue.prepare()
     values = ((f"row-{n}", purchase(n)) for n in range(int(rows)))
-    before, began = peak_mib(), time.perf_counter()
-    await queue.enqueue(values)
+    before, began = reset_peak(), time.perf_counter()
+    await queue.enqueue_many(values)
     seconds = time.perf_counter() - began
     return {"operations a second": int(rows) / seconds, "memory, MiB": peak_mib() - before}
 
@@ -93,7 +94,7 @@ async def rotated_key(path: str, rows: str) -> Figures:
             async with client(url, "sk_old") as made:
                 await Provisioner(made, journal).accept_key()
             async with client(url, "sk_new") as made:
-                before, began = peak_mib(), time.process_time()
+                before, began = reset_peak(), time.process_time()
                 await Provisioner(made, journal).reconcile()
                 seconds = time.process_time() - began
     return {"seconds": seconds, "memory, MiB": peak_mib() - before}
@@ -114,7 +115,7 @@ async def sell(listed: str) -> Figures:
     return {}
 
 
-PARTS: dict[str, Callable[..., Awaitable[Figures]]] = {
+PARTS: dict[str, Callable[..., Coroutine[Any, Any, Figures]]] = {
     made.__name__: made for made in (waiting, enqueue, rotated_key, work, sell)
 }
 
@@ -236,8 +237,16 @@ class platform:  # noqa: N801 - used as a function
 # --- measuring -------------------------------------------------------------------------------
 
 
+def reset_peak() -> float:
+    """Forget the highest resident memory so far; return what it is now, in MiB."""
+    # That of the process's start is its parent's.
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_mib()
+
+
 def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / MIB
 
 
 async def timed(work: Awaitable[object], *, beside: PostgresJournal) -> tuple[float, float]:
@@ -322,7 +331,7 @@ def _bought(server: Server, workers: int, width: int) -> tuple[list[float], floa
 
 
 @contextmanager
-def sampling(server: Server, waits: Counter[str]) -> Iterator[None]:
+def sampling(server: Server, waits: Counter[str]) -> Generator[None]:
     """Count in *waits* what busy connections of the server wait for, client and timeouts aside."""
     ended = threading.Event()
 
@@ -392,4 +401,4 @@ def _parts(rows: int, purchases: int) -> dict[str, Callable[[], Figures]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(PARTS[sys.argv[1]](*sys.argv[2:]))))  # type: ignore[arg-type]
+    print(json.dumps(asyncio.run(PARTS[sys.argv[1]](*sys.argv[2:]))))

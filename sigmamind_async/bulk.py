@@ -21,7 +21,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 import attrs
 
 from sigmamind_async.compiled import quick
-from sigmamind_async.convert.portable import plain
+from sigmamind_async.convert.portable import json_text, plain
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -64,10 +64,14 @@ class Outcome(Generic[V, T]):
     request_id: str | None = None
     """The platform's id of the latest request, where it gives one."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values; secrets are masked."""
+    def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
+        """Return it as JSON values, secrets masked; with *wire* value and result by wire names."""
         names = (field.name for field in attrs.fields(type(self)))
-        return {name: plain(getattr(self, name)) for name in names}
+        return {name: plain(getattr(self, name), wire=wire) for name in names}
+
+    def to_json(self, *, wire: bool = False) -> str:
+        """Return `to_dict` as JSON text."""
+        return json_text(self.to_dict(wire=wire))
 
 
 @attrs.define
@@ -265,7 +269,7 @@ class BulkRun(Generic[V, T]):
     ) -> None:
         _check_type("stop_on", stop_on, StopOn)
         _check_type("progress", progress, Progress)
-        self.progress = progress or Progress()
+        self.progress: Progress = progress or Progress()
         self.stopped: str = ""
         """Why it starts no more rows, as a sentence; empty while it does."""
         self.stopped_by: SigmaMindError | None = None
@@ -528,6 +532,20 @@ def _one_line(error: SigmaMindError) -> str:
     return " ".join(str(error).split())
 
 
+def map_rows(
+    change: Callable[[V], T], values: Iterable[V] | AsyncIterable[V]
+) -> Iterable[T] | AsyncIterable[T]:
+    """Return what *change* makes of each of *values*, read as lazily."""
+    if not isinstance(values, AsyncIterable):
+        return map(change, values)
+
+    async def changed(values: AsyncIterable[V]) -> AsyncGenerator[T, None]:
+        async for value in values:
+            yield change(value)
+
+    return changed(values)
+
+
 class _End(enum.Enum):
     END = enum.auto()
 
@@ -595,12 +613,14 @@ class BulkResult(Generic[V, T]):
         parts += [f"stopped={self.stopped!r}"] if self.stopped else []
         return f"BulkResult({', '.join(parts)})"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
         """Return it as JSON values, each outcome as `Outcome.to_dict` has it."""
-        return {
-            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
-            "stopped": self.stopped,
-        }
+        outcomes = [outcome.to_dict(wire=wire) for outcome in self.outcomes]
+        return {"outcomes": outcomes, "stopped": self.stopped}
+
+    def to_json(self, *, wire: bool = False) -> str:
+        """Return `to_dict` as JSON text."""
+        return json_text(self.to_dict(wire=wire))
 
     @property
     def done(self) -> list[Outcome[V, T]]:

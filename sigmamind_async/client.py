@@ -10,7 +10,14 @@ import inspect
 import ipaddress
 import os
 import ssl as tls
-from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+)
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
@@ -25,8 +32,10 @@ from sigmamind_async.bulk import (
     Progress,
     StopOn,
     collect,
+    map_rows,
 )
 from sigmamind_async.convert import RequestValue, dump_json
+from sigmamind_async.convert.portable import hide_secrets
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Engine, Limits, RawResponse
 from sigmamind_async.errors import (
@@ -147,9 +156,16 @@ class Runner:
         if isinstance(values, (str, bytes)):
             raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
         rows = self.run_rows(
-            values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
+            map_rows(self._hide, values),
+            lambda value: self.row(make(value)),
+            stop_on=stop_on,
+            progress=progress,
         )
         return await collect(rows)
+
+    def _hide(self, value: V) -> V:
+        """Return *value*; no outcome shows a secret of one that is a mapping."""
+        return hide_secrets(value, self.operations)
 
     def _require_kind(
         self,
@@ -248,41 +264,7 @@ def raw(
 
 
 class Client:
-    """Base of the platforms' clients.
-
-    Args:
-        api_key: The key, or an async callable that returns it and is asked again, once, after a
-            401. By default ``<PLATFORM>_API_KEY`` of the environment.
-        base_url: Origin with an optional path prefix; https, or http on loopback. By default
-            ``<PLATFORM>_BASE_URL`` of the environment, or the platform's own address.
-        deadline: Seconds for a whole call: all attempts, pauses and queueing.
-        attempt_timeout: Seconds for one attempt.
-        connect_timeout: Seconds for making a connection.
-        retry: How often and how fast failed attempts are repeated; by default ``RetryPolicy()``.
-        gate: Admits all calls of this client; pass one to share it, or to fail fast. By default a
-            new one.
-        max_connections: Most connections, and calls running at once, in one event loop.
-        session: An aiohttp session to use and leave open. It works in its own loop only, and its
-            middlewares do not run, because ours take their place. It keeps its own connections, so
-            a purchase may go over one that was idle, unless its connector closes them
-            (``TCPConnector(keepalive_timeout=0.1)``). Where it does not show its connections to
-            aiohttp's traces, a request without an answer counts as sent.
-        ssl: A context that verifies certificates and host names; by default aiohttp's.
-        proxy: URL of an HTTP proxy, ``http://user:password@host:port``; special characters in user
-            name and password are percent-encoded. The proxy never sees the key.
-        trust_env: Without a *proxy*, use the one that ``HTTPS_PROXY`` names, except for the hosts
-            in ``NO_PROXY``. Nothing else is read: no ``.netrc``.
-        strict: Raise `FieldsIgnoredError` when a 200 shows a field with another value than was
-            sent; otherwise that is an event, and part of the bulk outcome.
-        headers: Sent with every request, in addition to the client's own; a value may be a
-            `Secret`.
-        user_agent_suffix: Added to the ``User-Agent``, such as ``my-app/1.2``.
-        observer: Called with what happens, one function or several; see `sigmamind_async.events`.
-        transport: Carries the requests in place of aiohttp, in tests for instance.
-
-    Raises:
-        ConfigurationError: A setting cannot be used.
-    """
+    """Base of the platforms' clients."""
 
     platform: ClassVar[Platform]
     operations: ClassVar[Operations]
@@ -309,6 +291,43 @@ class Client:
         observer: Observers = None,
         transport: Transport | None = None,
     ) -> None:
+        """Check the settings; nothing is opened before the first call.
+
+        Args:
+            api_key: The key, or an async callable that returns it and is asked again, once, after a
+                401. By default ``<PLATFORM>_API_KEY`` of the environment.
+            base_url: Origin with an optional path prefix; https, or http on loopback. By default
+                ``<PLATFORM>_BASE_URL`` of the environment, or the platform's own address.
+            deadline: Seconds for a whole call: all attempts, pauses and queueing.
+            attempt_timeout: Seconds for one attempt.
+            connect_timeout: Seconds for making a connection.
+            retry: How often and how fast failed attempts are repeated; by default
+                ``RetryPolicy()``.
+            gate: Admits all calls of this client; pass one to share it, or to fail fast. By default
+                a new one.
+            max_connections: Most connections, and calls running at once, in one event loop.
+            session: An aiohttp session to use and leave open. It works in its own loop only, and
+                its middlewares do not run, because ours take their place. It keeps its own
+                connections, so a purchase may go over one that was idle, unless its connector
+                closes them (``TCPConnector(keepalive_timeout=0.1)``). Where it does not show its
+                connections to aiohttp's traces, a request without an answer counts as sent.
+            ssl: A context that verifies certificates and host names; by default aiohttp's.
+            proxy: URL of an HTTP proxy, ``http://user:password@host:port``; special characters in
+                user name and password are percent-encoded. The proxy never sees the key.
+            trust_env: Without a *proxy*, use the one that ``HTTPS_PROXY`` names, except for the
+                hosts in ``NO_PROXY``. Nothing else is read: no ``.netrc``.
+            strict: Raise `FieldsIgnoredError` when a 200 shows a field with another value than was
+                sent; otherwise that is an event, and part of the bulk outcome.
+            headers: Sent with every request, in addition to the client's own; a value may be a
+                `Secret`.
+            user_agent_suffix: Added to the ``User-Agent``, such as ``my-app/1.2``.
+            observer: Called with what happens, one function or several; see
+                `sigmamind_async.events`.
+            transport: Carries the requests in place of aiohttp, in tests for instance.
+
+        Raises:
+            ConfigurationError: A setting cannot be used.
+        """
         api_key = _key_from_environment(self.platform) if api_key is None else api_key
         if isinstance(api_key, str):
             api_key = Secret(api_key)
@@ -510,6 +529,12 @@ class Client:
         await self.close(grace=None if error is None else _GRACE_AFTER_ERROR)
 
     if not TYPE_CHECKING:
+
+        def __enter__(self) -> Self:
+            name = type(self).__name__
+            raise TypeError(f"use 'async with', or {name} of sigmamind_async.sync without asyncio")
+
+        def __exit__(self, *_: object) -> None: ...
 
         def __getattr__(self, name: str) -> object:
             raise missing_attribute(self, name)

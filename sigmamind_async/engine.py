@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
+from logging import DEBUG, INFO, WARNING
 from random import random
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -40,6 +40,7 @@ from sigmamind_async.events import (
     FieldsIgnored,
     Observer,
     Throttled,
+    is_logged,
     logger,
     next_call_id,
     notify,
@@ -156,12 +157,8 @@ class Call(Generic[T_co]):
     """Those of the latest response."""
     op_id: str | None = None
     """The caller's key of the operation that this is a call of; set by the caller."""
-    is_observed: bool = False
-    """True if each step is reported, to an observer or the log."""
-    id: int = 0
-    """Its number in events; 0 before the first."""
-    subject: str | None = None
-    """The number or record that its events name."""
+    identity: dict[str, Any] | None = None
+    """What its events name it by; `None` before the first."""
     queued_at: float | None = None
     """When it began to wait for the gate, if it is observed and had to."""
     not_found: Response | None = None
@@ -198,6 +195,8 @@ class Call(Generic[T_co]):
         self.deadline = deadline
         """On the engine's clock; infinite while an unbounded call waits to be admitted."""
         self.unbounded = unbounded
+        self.is_observed = engine.observer is not None or is_logged(DEBUG)
+        """True if each step is reported, to an observer or the log."""
 
     @property
     def may_be_own_echo(self) -> bool:
@@ -313,8 +312,7 @@ class Engine:
 
     async def run(self, call: Call[T]) -> T:
         """Run *call* to its end and return what its answer decodes to."""
-        if self.observer is not None or logger.isEnabledFor(logging.DEBUG):
-            call.is_observed = True
+        if call.is_observed:
             notify(self.observer, CallStarted(call.operation.name, **_identity(call)))
         try:
             end = await self._attempt(call)
@@ -325,7 +323,7 @@ class Engine:
             raise
         if isinstance(end, Failed):
             error = _annotate(end.error, call, self.clock() - call.started)
-            if call.is_observed or logger.isEnabledFor(logging.INFO):
+            if call.is_observed or is_logged(INFO):
                 self._notify_finished(call, error, error.committed)
             raise error
         if call.is_observed:
@@ -396,7 +394,8 @@ class Engine:
 
     def _admit(self, call: Call[object], deadline: float) -> Awaitable[Permit]:
         if call.is_observed:
-            call.queued_at = self.clock()
+            if call.queued_at is None:
+                call.queued_at = self.clock()
             queued = CallQueued(call.operation.name, call.attempts + 1, **_identity(call))
             notify(self.observer, queued)
         return self.gate.acquire(
@@ -492,7 +491,7 @@ class Engine:
         if result.throttled:
             pause = self.gate.throttled(permit, result.retry_after, refused=result.rate_limited)
             self._log_pause(call, result, permit, pause)
-            rate = self.gate.admission.rate or 0.0
+            rate = self.gate.admission.rate
             notify(self.observer, Throttled(call.operation.name, pause, rate, **_identity(call)))
         elif result.is_definite and isinstance(result.answer, Response):
             self.gate.succeeded(permit, remaining(result.answer.headers, self.wall_clock))
@@ -508,7 +507,7 @@ class Engine:
         asked, capped = result.retry_after or 0.0, (result.retry_after or 0.0) > self.gate.max_pause
         own = permit[2] in self.gate.admission.rates.separate
         logger.log(
-            logging.WARNING if capped else logging.INFO,
+            WARNING if capped else INFO,
             "%s: %s pause for %.1f s, until %s UTC: %s was answered %s%s",
             self.platform.name,
             f"{permit[2]} requests" if own else "all requests",
@@ -533,9 +532,11 @@ class Engine:
         name = call.operation.name
         if call.may_have_acted:
             interruption.add_note(f"{name} was under way: it may have been carried out")
-        if call.is_observed or logger.isEnabledFor(logging.INFO):
+        if call.is_observed or is_logged(INFO):
             committed: Committed = "unknown" if call.may_have_acted else "no"
-            self._notify_finished(call, interruption, committed)
+            reason = getattr(interruption, "error", None)  # of what a `before_send` raises
+            known = isinstance(reason, SigmaMindError)
+            self._notify_finished(call, reason if known else interruption, committed)
 
     def _handle_ignored(self, call: Call[T], result: T) -> T | Failed:
         notify(self.observer, FieldsIgnored(call.operation.name, call.ignored, **_identity(call)))
@@ -580,7 +581,10 @@ class Engine:
             call.key_refreshed = True
             if await self.credentials.refresh(key, self._time_left(call)):
                 return True
-        if not call.redirected and is_alias_redirect(call.operation, result, self.base_url):
+        alias = call.operation.request.alias
+        if alias is not None and self._added is not None:
+            alias = self._added.path(alias)
+        if not call.redirected and is_alias_redirect(alias, result, self.base_url):
             call.redirected = True
             return True
         return False
@@ -655,7 +659,7 @@ class Engine:
     async def _prepare_pause(self, call: Call[object], state: RetryCallState) -> None:
         """Announce the next attempt, and hold no long answer until it is made."""
         retry = _retry_in(state)
-        if not retry.at_once and (call.is_observed or logger.isEnabledFor(logging.INFO)):
+        if not retry.at_once and (call.is_observed or is_logged(INFO)):
             scheduled = AttemptScheduled(
                 call.operation.name,
                 call.attempts + 1,
@@ -773,9 +777,10 @@ class Engine:
 
 def _identity(call: Call[object]) -> dict[str, Any]:
     """Return which call an event is about."""
-    if not call.id:
-        call.id, call.subject = next_call_id(), subject_of(call.operation.value)
-    return {"call": call.id, "subject": call.subject, "op_id": call.op_id}
+    if call.identity is None:
+        subject = subject_of(call.operation.value)
+        call.identity = {"call": next_call_id(), "subject": subject, "op_id": call.op_id}
+    return call.identity
 
 
 def _shows_own_removal(call: Call[object], result: AttemptResult) -> bool:

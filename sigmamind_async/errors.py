@@ -32,10 +32,12 @@ class that does not settle whether the platform acted has "unknown" for `committ
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar, cast, get_args
 
 Committed = Literal["no", "yes", "unknown"]
@@ -63,7 +65,10 @@ class _RestoringMeta(type):
 
 
 class SigmaMindError(Exception, metaclass=_RestoringMeta):
-    """Base of every exception this package raises on purpose."""
+    """Base of every exception this package raises on purpose.
+
+    ``sigmamind explain OutcomeUnknownError`` says what to do about a class, without the network.
+    """
 
     committed: Committed = "unknown"
     """Evidence that the platform acted on the call: "no", "yes" or "unknown"."""
@@ -110,6 +115,10 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
         facts = {name: value for name, value in facts.items() if not name.startswith("_")}
         return {"type": type(self).__name__, **facts, "notes": [*getattr(self, "__notes__", ())]}
 
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
     def _restore(self, facts: dict[str, Any]) -> None:
         """Take over what `to_dict` returned for the error that this one is built from."""
         for note in facts["notes"]:
@@ -150,7 +159,7 @@ def _is_facts(value: object) -> TypeGuard[dict[str, Any]]:
 
 
 _ALWAYS = {"type", "committed", "retryable", "notes"}
-_NO_FACTS = {"type", "notes", "args", "with_traceback", "add_note", "to_dict"}
+_NO_FACTS = {"type", "notes", "args", "with_traceback", "add_note", "to_dict", "to_json"}
 
 
 def _as_json(value: object) -> object:
@@ -373,11 +382,28 @@ def missing_attribute(thing: object, name: str) -> AttributeError:
     """Return the error for an unknown attribute; it says what another SDK's name is called here."""
     hint = ""
     if not name.startswith("_"):
-        from sigmamind_async.hints import attribute_hint  # needed only after a mistake
-
-        hint = attribute_hint(thing, name)
+        hint = _hints().attribute_hint(thing, name)
     message = f"{type(thing).__name__!r} object has no attribute {name!r}{hint}"
     return AttributeError(message) if hint else AttributeError(message, name=name, obj=thing)
+
+
+def _hints() -> Any:  # noqa: ANN401 - a module
+    # A table of words, loaded only after a mistake: whoever reads this module need not know it.
+    return import_module(f"{__package__}.hints")
+
+
+class ElsewhereName:
+    """What other SDKs call an attribute: to read it raises `missing_attribute`.
+
+    For classes of which every call reads many attributes: a ``__getattr__`` makes each of those
+    slower, 11,000 instructions of an update, 2 %.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, thing: object, owner: type) -> object:
+        raise missing_attribute(owner if thing is None else thing, self._name)
 
 
 def hint_at_arguments(function: F) -> F:
@@ -401,9 +427,7 @@ def add_argument_hint(error: TypeError) -> None:
     """Add to *error*, if it is about an unknown argument, what that is called here."""
     unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     if unknown:
-        from sigmamind_async.hints import argument_hint  # needed only after a mistake
-
-        error.args = (f"{error}{argument_hint(unknown[1])}",)
+        error.args = (f"{error}{_hints().argument_hint(unknown[1])}",)
 
 
 def normalize_word(name: str) -> str:

@@ -24,7 +24,8 @@ from sigmamind_async.compiled import quick
 from sigmamind_async.errors import Committed, ConfigurationError
 from sigmamind_async.operation import Verdict
 
-logger = logging.getLogger("sigmamind_async")
+logger: Final = logging.getLogger("sigmamind_async")
+is_logged: Final = logger.isEnabledFor
 
 next_call_id: Final = itertools.count(1).__next__
 """Returns the number of a call, which no other call of this process has."""
@@ -159,7 +160,7 @@ class CallFinished(CallEvent):
     message: str = ""
     """The error's text, without secrets."""
     status: int | None = None
-    """HTTP status of the latest answer, where one came."""
+    """HTTP status of the error, where one came."""
     request_id: str | None = None
     """The platform's id of the request, where it gives one."""
 
@@ -202,14 +203,12 @@ class Throttled(CallEvent):
 
     pause: float
     """Seconds for which the gate admits no request that shares the limit."""
-    rate: float
-    """Admitted requests a second from now on."""
+    rate: float | None
+    """Admitted requests a second from now on; `None` while that is not known."""
 
     def __str__(self) -> str:
-        return self._line(
-            f"rate-limited; the gate pauses for {self.pause:.3f} s and then admits"
-            f" {self.rate:.3g} requests a second"
-        )
+        then = "" if self.rate is None else f" and then admits {self.rate:.3g} requests a second"
+        return self._line(f"rate-limited; the gate pauses for {self.pause:.3f} s{then}")
 
 
 @attrs.frozen(kw_only=True)
@@ -267,17 +266,16 @@ Observers: TypeAlias = Observer | Iterable[Observer] | None
 
 def as_observer(given: Observers) -> Observer | None:
     """Return one observer for those given; raise `ConfigurationError` for what cannot be one."""
-    several: object = given
-    if given is None:
+    if given is None or given == []:
         return None
-    if isinstance(several, Iterable) and not isinstance(several, str | bytes | type):
-        observers: list[Any] = list(several)
-    else:
-        observers = [given]
+    several: Any = given
+    is_one = callable(given) or isinstance(several, str) or not hasattr(several, "__iter__")
+    observers: list[Any] = [several] if is_one else [*several]
     for each in observers:
         _check_observer(each)
-    if len(observers) < 2:
-        return observers[0] if observers else None
+    if len(observers) == 1:
+        one: Observer = observers[0]
+        return one
 
     def hand_to_each(event: Event) -> None:
         for each in observers:
@@ -297,9 +295,8 @@ def _check_observer(given: object) -> None:
 
 def notify(observer: Observer | None, event: Event) -> None:
     """Write *event* to the log and hand it to *observer*; log what it raises."""
-    level = event.level
-    if logger.isEnabledFor(level):
-        logger.log(level, "%s", event, extra={"event": event})
+    if is_logged(logging.INFO) and is_logged(event.level):
+        logger.log(event.level, "%s", event, extra={"event": event})
     if observer is not None:
         _hand(observer, event)
 

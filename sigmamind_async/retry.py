@@ -16,7 +16,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from random import random
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
@@ -30,7 +30,7 @@ Wait = Callable[["RetryCallState"], float]
 """A wait strategy of tenacity's, or any function like one; seconds."""
 Stop = Callable[["RetryCallState"], bool]
 
-logger = logging.getLogger("sigmamind_async")
+logger: Final = logging.getLogger("sigmamind_async")
 
 
 class NoResult:

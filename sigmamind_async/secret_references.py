@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
@@ -27,6 +27,12 @@ _BOM = "\ufeff"
 
 class SecretReferenceError(ValueError):
     """A secret cannot be read; the message names the reference and never a value."""
+
+
+_FLAGS: Final = os.O_RDONLY | sum(
+    getattr(os, name, 0)  # not every system has each of them
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
+)
 
 
 def _as_texts(several: str | Path | Iterable[str | Path] | None) -> tuple[str, ...] | None:
@@ -128,7 +134,7 @@ def _read_bytes(path: Path) -> bytes:
 
     A pipe would wait for a writer, and a terminal for input.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    handle = os.open(path, _FLAGS)
     with open(handle, "rb") as file:  # noqa: PTH123 - a handle, not a path
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):

@@ -12,7 +12,7 @@ import hmac
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, cast, overload
+from typing import Any, ClassVar, Final, cast, overload
 from urllib.parse import quote
 
 import attrs
@@ -45,7 +45,7 @@ class Secret:
 
     __slots__ = ("_text",)
     # A hash of a short password can be guessed back.
-    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
@@ -109,7 +109,7 @@ class SecretReference(Secret):
     """
 
     __slots__ = ("reference",)
-    __hash__ = None
+    __hash__: ClassVar[None] = None
 
     def __init__(self, reference: str) -> None:
         kind, _, name = str(reference).partition(":")
@@ -117,7 +117,7 @@ class SecretReference(Secret):
             # The text is not repeated: it may be the secret itself.
             raise InvalidRequestError(field="reference", rule="must be env:NAME or file:PATH")
         self._text = None
-        self.reference = reference
+        self.reference: str = reference
 
     def reveal(self) -> str:
         """Raise `InvalidRequestError`: only its place is known."""

@@ -15,7 +15,7 @@ import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from sigmamind_async.convert.conversion import structure
 from sigmamind_async.convert.fields import Record
@@ -35,7 +35,7 @@ class KeyBytes(Secret):
     """A key that was given as bytes, which need not be text."""
 
     __slots__ = ()
-    __hash__ = None
+    __hash__: ClassVar[None] = None
 
     def __init__(self, data: bytes | bytearray) -> None:
         super().__init__(bytes(data).decode("latin-1"))

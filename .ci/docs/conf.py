@@ -5,6 +5,7 @@
 
 import inspect
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -62,7 +63,7 @@ intersphinx_mapping = (
 )
 
 html_theme = "furo"
-html_title = f"sigmamind_async {release}"
+html_title = f"sigmamind-async {release}"
 html_copy_source = False
 
 
@@ -90,7 +91,13 @@ def shorten_signature(
 def hide_colons(
     _app: Sphinx, what: str, _name: str, _value: object, _options: object, lines: list[str]
 ) -> None:
-    """Keep napoleon from taking what is before a colon for the type of an attribute."""
+    """Keep napoleon from taking what is before a colon for the type of an attribute.
+
+    An indented paragraph of a module's docstring is code or a table.
+    """
+    if what == "module":
+        text = re.sub(r"(?m)(?<=\n\n)(?=    )", "::\n\n", "\n".join(lines))
+        lines[:] = text.splitlines()
     if what in {"attribute", "property"}:
         lines[:] = [line.replace(": ", COLON) for line in lines]
 

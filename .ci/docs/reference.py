@@ -24,7 +24,7 @@ from sigmamind_async import errors
 from sigmamind_async.cli.accounts import PLATFORMS
 from sigmamind_async.cli.app import cyclopts_app
 from sigmamind_async.cli.errors import Exit, exit_for
-from sigmamind_async.cli.help import COMMANDS, _entry, command_help
+from sigmamind_async.cli.help import COMMANDS, ROOT_OPTIONS, _entry, command_help
 from sigmamind_async.cli.options import POSTGRES_VARIABLE
 from sigmamind_async.client import Client
 from sigmamind_async.convert import wire_names
@@ -48,8 +48,9 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     "APIConnectionError": "Make the call again later. If `retryable` is False, first change what"
     " the message names: a certificate, a proxy, a host name.",
     "APITimeoutError": "Make the call again, or allow more time with `deadline`.",
-    "OutcomeUnknownError": "Look the number up before you make the call again, or make purchases"
-    " through a journal, which does that.",
+    "OutcomeUnknownError": "Look the number up before you make the call again: see [handle"
+    " errors](../how-to/handle-errors.md). A journal does that for you: see [buy exactly"
+    " once](../how-to/buy-once.md).",
     "APIStatusError": "Read `status`, `code` and the message. The platform did not accept the"
     " call.",
     "BadRequestError": "Correct the values; the message is the platform's.",
@@ -188,6 +189,9 @@ VARIABLES: Final[Mapping[str, str]] = {
     POSTGRES_VARIABLE: "DSN of the database that `--postgres` alone means.",
     "XDG_STATE_HOME": "Folder that holds the list of journals you have bought with, in place of"
     " `~/.local/state`.",
+    "XDG_CONFIG_HOME": "Folder with `sigmamind/profiles.toml`, in place of `~/.config`.",
+    "SIGMAMIND_PROFILE": "Profile of a command that names none with `--profile`.",
+    "SIGMAMIND_LOG": "`info` or `debug`: the library logs to standard error.",
     "COLUMNS": "Width of tables and help texts, in place of the terminal's.",
     "PGHOST": "As everywhere with PostgreSQL, what a DSN leaves out is read from the environment.",
     "PGPORT": "See `PGHOST`.",
@@ -201,6 +205,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "NO_PROXY": "Hosts that are reached without the proxy.",
     "SSL_CERT_FILE": "Certificates to trust, in PEM, in place of the system's.",
     "NO_COLOR": "If it is set, output has no colors.",
+    "FORCE_COLOR": "If it is set, output has colors in a pipe too.",
 }
 """Variables that other packages read."""
 INTERNAL: Final = frozenset({"PYTHONPATH"})
@@ -233,9 +238,10 @@ def options() -> Iterator[str]:
                 typed, text = _entry(argument)
                 meaning = (typed.removeprefix(", ".join(argument.names)).strip(), text)
                 found.setdefault(argument.names, {}).setdefault(meaning, []).append(command)
-    found[("--help", "-h")] = {("", "Show the help of a command, or of all."): [""]}
-    found[("--version",)] = {("", "Show the version."): [""]}
-    found[("--debug",)] = {("", "Show where an unexpected error happened."): [*COMMANDS]}
+    for typed, text in ROOT_OPTIONS:
+        option, _, value = typed.partition(" ") if "," not in typed else (typed, "", "")
+        takers = [""] if option == "--version" else [*COMMANDS]
+        found[tuple(option.split(", "))] = {(value, text): takers}
     for names, meanings in sorted(found.items()):
         yield f"## {_codes(names)}"
         for (value, text), commands in meanings.items():
@@ -411,7 +417,7 @@ def environment() -> Iterator[str]:
 def client_options() -> Iterator[str]:
     yield "# Client options"
     yield "What `SigmaMind(...)`, `Verbex(...)` and `DialNexa(...)` take."
-    text = inspect.getdoc(Client) or ""
+    text = inspect.getdoc(Client.__init__) or ""
     arguments = text.partition("Args:\n")[2].partition("\n\n")[0]
     meanings = dict(re.findall(r"^    (\w+): (.*(?:\n        .*)*)", arguments, re.MULTILINE))
     parameters = inspect.signature(Client).parameters

@@ -7,6 +7,7 @@ little more than Python does.
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import sys
@@ -27,6 +28,7 @@ from sigmamind_async.cli.help import (
     COMMANDS,
     asks_for_help,
     command_help,
+    fill,
     find_command,
     overview,
     split_at_dashes,
@@ -53,6 +55,8 @@ _PLAIN_HYPHEN: Final = "./-"
 
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
+    if tokens is None:
+        gc.disable()  # modules live to the end; `new_loop` turns it on again
     options, others = split_at_dashes(sys.argv[1:] if tokens is None else tokens)
     words = [*(word for word in options if word != "--debug"), *others]
     _open_closed_streams()
@@ -95,8 +99,9 @@ def _fail(
     name: str, message: str, code: Exit, words: Sequence[str], committed: Committed = "no"
 ) -> int:
     """Report an error on stderr, and on stdout as what a program or a shell reads there."""
+    text = f"sigmamind: {sanitize(message, longest=None)}"
     with suppress(OSError):
-        print(f"sigmamind: {sanitize(message, longest=None)}", file=sys.stderr)
+        print(fill(text) if sys.stderr.isatty() else text, file=sys.stderr)
     if "--json" in words:
         from sigmamind_async.cli.output.events import CommandFailed, json_line
 

@@ -37,7 +37,7 @@ class Command(NamedTuple):
 COMMANDS: Final[dict[str, Command]] = {
     "init": Command("setup:init", "fleet-files", "fleet.yaml",
         "Write a fleet file with comments, to be edited."),
-    "doctor": Command("setup:doctor", "environment", "fleet.csv",
+    "doctor": Command("setup:doctor", "profiles", "fleet.csv",
         "Check keys, addresses, accounts, clock, journals and database."),
     "plan": Command("fleet:plan", "plans", "fleet.csv",
         "Show what apply would change; send and write nothing."),
@@ -76,10 +76,10 @@ COMMANDS: Final[dict[str, Command]] = {
     "worker": Command("fleet:worker", "workers", "--postgres --concurrency 50",
         "Carry out the operations of a PostgreSQL queue until SIGTERM or Ctrl-C."),
     "sandbox": Command("sandbox:sandbox", "sandbox", "--faults 0.1 --rate 50",
-        "Run copies of the platforms on this machine until Ctrl-C."),
+        "Run copies of the platforms on this machine, for one command or until Ctrl-C."),
     "demo": Command("sandbox:demo", "sandbox", "--seed 7",
         "Kill a job while it buys, resume it, and audit what was bought."),
-    "completion": Command("setup:completion", "environment",
+    "completion": Command("setup:completion", "profiles",
         "bash > ~/.local/share/bash-completion/completions/sigmamind",
         "Print the script that completes commands in bash, zsh or fish."),
     "explain": Command("explain:explain", "", "fleet-files",
@@ -147,18 +147,18 @@ def overview(group: str = "") -> str:
     names = [name for name in COMMANDS if name.startswith(prefix)]
     rows = [(name.removeprefix(prefix), COMMANDS[name].sentence) for name in names]
     parts = [
-        _fill(GROUPS.get(group, _ROOT)),
+        fill(GROUPS.get(group, _ROOT)),
         f"Usage: {words} COMMAND",
         _section("Commands", rows),
     ]
     if not group:
-        parts.append(_section("Options of every command", _ROOT_OPTIONS))
+        parts.append(_section("Options of every command", ROOT_OPTIONS))
     first = COMMANDS[names[0]]
     parts.append(_ends(f"sigmamind {names[0]} {first.example}", first.page if group else ""))
     return "\n\n".join(parts)
 
 
-_ROOT_OPTIONS: Final = (
+ROOT_OPTIONS: Final = (
     ("--help, -h", "Show this help, or that of a command."),
     ("--version", "Show the version."),
     ("--profile NAME", "Use the keys and addresses of a profile."),
@@ -166,6 +166,7 @@ _ROOT_OPTIONS: Final = (
     ("--color WHEN", "auto, always or never. Default: auto, which heeds NO_COLOR."),
     ("--debug", "Show where an unexpected error happened."),
 )
+"""Those of every command."""
 
 
 def command_help(name: str, arguments: Iterable[Argument]) -> str:
@@ -178,7 +179,7 @@ def command_help(name: str, arguments: Iterable[Argument]) -> str:
         *(["[OPTIONS]"] if optional else []),
         *(_placeholder(argument) for argument in positional),
     ]
-    parts = [_fill(command.sentence), f"Usage: sigmamind {' '.join([name, *usage])}"]
+    parts = [fill(command.sentence), f"Usage: sigmamind {' '.join([name, *usage])}"]
     if positional:
         parts.append(_section("Arguments", map(_entry, positional)))
     parts += [_section(title, map(_entry, group)) for title, group in _groups(optional)]
@@ -200,7 +201,7 @@ def _groups(arguments: Sequence[Argument]) -> list[tuple[str, list[Argument]]]:
 
 
 def _placeholder(argument: Argument) -> str:
-    word = argument.name.lstrip("-").upper()
+    word = argument.parameter.metavar or argument.name.lstrip("-").upper()
     return word if argument.required else f"[{word}]"
 
 
@@ -240,7 +241,7 @@ def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
         if len(first) + 2 > indent:
             lines.append(first)
             first = ""
-        lines.append(_fill(meaning, first.ljust(indent), " " * indent))
+        lines.append(fill(meaning, first.ljust(indent), " " * indent))
     return "\n".join(lines)
 
 
@@ -248,7 +249,8 @@ def _ends(example: str, page: str) -> str:
     return f"Example: {example.rstrip()}\nGuide: {f'sigmamind explain {page}'.rstrip()}"
 
 
-def _fill(text: str, first: str = "", rest: str = "") -> str:
+def fill(text: str, first: str = "", rest: str = "") -> str:
+    """Return *text* in lines that fit the terminal; a long word stays in one piece."""
     return textwrap.fill(
         text,
         _width(),

@@ -49,7 +49,7 @@ class FileJournal:
     chosen: Path | None = None
     """What ``--journal`` named, if anything."""
 
-    sender: ClassVar = "the next apply"
+    sender: ClassVar[str] = "the next apply"
     """Who sends what is to be sent."""
 
     @classmethod
@@ -113,7 +113,7 @@ class Database:
     words: tuple[str, ...]
     """The option that names it in further commands."""
 
-    sender: ClassVar = "a worker"
+    sender: ClassVar[str] = "a worker"
 
     def exists(self) -> bool:
         """Return whether there may be a journal: only a look at the database tells."""

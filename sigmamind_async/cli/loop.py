@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
@@ -19,7 +20,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def new_loop() -> asyncio.Runner:
-    """Return a loop to run several things on, and to ask a person something in between."""
+    """Return a loop to run several things on, and to ask a person something in between.
+
+    From here on garbage is collected again: starting a command makes none, and takes a fifth longer
+    where it is looked for.
+    """
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     try:
         import uvloop
     except ImportError:

@@ -5,6 +5,7 @@ A command names a group; cyclopts flattens it.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -15,8 +16,6 @@ from typing import Annotated, Final, Literal, TypeAlias
 import attrs
 from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
-
-from sigmamind_async.cli.settings import profile_words
 
 PlatformName: TypeAlias = Literal["sigmamind", "verbex", "dialnexa"]
 
@@ -66,7 +65,7 @@ class RequestOptions:
         Parameter(
             negative=(),
             validator=Number(gte=400, lte=599),
-            help="Another status, beside 429, with which a rate limiter in front of the platform"
+            help="A status other than 429 with which a rate limiter in front of the platform"
             " refuses requests. May be repeated.",
         ),
     ] = ()
@@ -284,6 +283,12 @@ def resume_command() -> str:
     """Return the command that this run was started with, without passwords."""
     words = [*map(without_passwords, _WORDS.get()), *profile_words()]
     return shlex.join(["sigmamind", *words])
+
+
+def profile_words() -> tuple[str, ...]:
+    """Return the option that names the profile in use, for a further command."""
+    name = os.environ.get("SIGMAMIND_PROFILE")
+    return ("--profile", name) if name else ()
 
 
 def account_words(platform: str | None) -> tuple[str, ...]:

@@ -124,6 +124,8 @@ def _check_announcements(given: FleetInput, digests: Mapping[str, frozenset[str]
 def _live_announcement(path: Path) -> frozenset[str]:
     """Return what a run has announced at *path*; nothing if that run has ended."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return frozenset()
         with path.open("r+b") as stream:
             is_live = not lock(stream.fileno(), shared=False)
             return frozenset(stream.read().decode().split()) if is_live else frozenset()
@@ -135,14 +137,18 @@ def _live_announcement(path: Path) -> frozenset[str]:
 def _announced(journal: Path, digests: Mapping[str, frozenset[str]]) -> Generator[None]:
     """Have the announcement of *journal* there, locked, until the block ends."""
     path = Path(f"{journal}{ANNOUNCEMENT}")
-    with path.open("wb") as stream:
-        lock(stream.fileno(), shared=False)
-        stream.write("\n".join(sorted(frozenset[str]().union(*digests.values()))).encode())
-        stream.flush()
-        try:
+    # Never through a link: what it leads to would be written over.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            lock(stream.fileno(), shared=False)
+            stream.write("\n".join(sorted(frozenset[str]().union(*digests.values()))).encode())
+            stream.flush()
             yield
-        finally:
-            path.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError):
+            path.unlink()
 
 
 @contextmanager

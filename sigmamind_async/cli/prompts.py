@@ -21,7 +21,10 @@ def is_interactive() -> bool:
 
 def confirm(question: str, answer: str) -> None:
     """Ask *question*, and raise `CommandError` unless a person types *answer*."""
-    print(f"{question}, or press Enter to cancel: ", end="", file=sys.stderr, flush=True)
+    what, _, how = question.rpartition(". ")
+    if what:
+        print(f"{what}.", file=sys.stderr)
+    print(f"{how}, or press Enter to cancel: ", end="", file=sys.stderr, flush=True)
     try:
         given = sys.stdin.readline().strip()
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.errors import suggest
@@ -26,11 +26,14 @@ _REFERENCES: Final = ("_API_KEY", "_POSTGRES")
 OPTIONS: Final = {"--profile": "NAME", "--color": "WHEN", "--log-file": "FILE"}
 COLORS: Final = ("auto", "always", "never")
 
-_chosen: dict[str, str] = {}
+PROFILE_VARIABLE: Final = "SIGMAMIND_PROFILE"
+"""The profile of a command that names none."""
 
 
 def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return *words* without the options that are settings, and the values of those."""
+    if words[:1] == ["explain"]:  # what follows may be the name of any option
+        return [*words], {}
     rest: list[str] = []
     found: dict[str, str] = {}
     reading = iter(words)
@@ -50,8 +53,6 @@ def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 def use_settings(found: Mapping[str, str]) -> None:
     """Set up this process as the settings say."""
-    _chosen.clear()
-    _chosen.update(found)
     if color := found.get("--color"):
         if color not in COLORS:
             raise CommandError(f"--color {color}: must be one of {', '.join(COLORS)}")
@@ -59,15 +60,11 @@ def use_settings(found: Mapping[str, str]) -> None:
             os.environ.pop(name, None)
         if color != "auto":
             os.environ["FORCE_COLOR" if color == "always" else "NO_COLOR"] = "1"
-    if name := found.get("--profile", ""):
+    if name := found.get("--profile", os.environ.get(PROFILE_VARIABLE, "")):
         _use_profile(name)
+        os.environ[PROFILE_VARIABLE] = name  # commands that are suggested name it too
     if file := found.get("--log-file"):
         _log_to(file)
-
-
-def profile_words() -> tuple[str, ...]:
-    """Return the option that chose the profile, for a further command."""
-    return ("--profile", _chosen["--profile"]) if "--profile" in _chosen else ()
 
 
 def _log_to(file: str) -> None:
@@ -106,13 +103,14 @@ def _use_profile(name: str) -> None:
             profiles = tomllib.load(stream)
     except FileNotFoundError:
         raise CommandError(
-            f"--profile {name}: there is no {file}; sigmamind explain environment shows one"
+            f"--profile {name}: there is no {file}; sigmamind explain profiles shows one"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CommandError(f"{file}: {error}") from None
-    if not isinstance(profile := profiles.get(name), dict):
+    if not isinstance(profiles.get(name), dict):
         hint = suggest(name, dict.fromkeys(profiles))
         raise CommandError(f"{file} has no profile {name!r}{hint}")
+    profile = cast("dict[str, object]", profiles[name])
     values = {
         each: _checked_value(f"{file}: {name}", each, value) for each, value in profile.items()
     }

@@ -9,19 +9,17 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.errors import (
-    InvalidRequestError,
-    SigmaMindError,
-    missing_attribute,
-    suggest,
-)
+from sigmamind_async.errors import ElsewhereName, InvalidRequestError, SigmaMindError, suggest
 from sigmamind_async.values import REDACTED, UNSET, Secret, SecretReference
+
+V = TypeVar("V")
+P = TypeVar("P", bound="Portable")
 
 _MASK: Final = str(REDACTED)
 _BOOKKEEPING: Final = ("extra", "nulls")
@@ -34,10 +32,8 @@ class Portable:
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            raise missing_attribute(self, name)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _ELSEWHERE or hasattr(self, name)]
 
     @classmethod
     def _wire_names(cls) -> Mapping[str, str]:
@@ -68,7 +64,7 @@ class Portable:
 
     def to_json(self, *, wire: bool = False) -> str:
         """Return `to_dict` as JSON text."""
-        return json.dumps(self.to_dict(wire=wire), ensure_ascii=False, separators=(",", ":"))
+        return json_text(self.to_dict(wire=wire))
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
@@ -82,6 +78,32 @@ class Portable:
     @classmethod
     def __get_pydantic_core_schema__(cls, _: object, handler: Callable[[Any], Any]) -> Any:
         return _pydantic_schema(cls, handler)
+
+
+_ELSEWHERE: Final = frozenset(
+    [
+        "agent_id",
+        "as_dict",
+        "dict",
+        "friendly_name",
+        "id",
+        "json",
+        "label",
+        "model_dump",
+        "model_dump_json",
+        "model_extra",
+        "name",
+        "nickname",
+        "number",
+        "phone_number",
+        "phone_number_id",
+        "sid",
+        "sip_phone_number",
+    ]
+)
+"""What other SDKs call an attribute of a record; a class that has one itself overrides it."""
+for _name in _ELSEWHERE:
+    setattr(Portable, _name, ElsewhereName(_name))
 
 
 def plain(held: object, *, wire: bool = False) -> Any:
@@ -101,6 +123,11 @@ def plain(held: object, *, wire: bool = False) -> Any:
         return held
     convert = getattr(held, "to_dict", None)
     return convert() if callable(convert) else str(held)
+
+
+def json_text(held: object) -> str:
+    """Return JSON values as compact text."""
+    return json.dumps(held, ensure_ascii=False, separators=(",", ":"))
 
 
 def json_default(held: object) -> Any:
@@ -128,6 +155,38 @@ def build(cls: Any, fields: Mapping[str, Any], **kept: object) -> Any:
         if field.default is attrs.NOTHING and name not in fields:
             raise InvalidRequestError(field=name, rule="is missing")
     return cls(**{name: _read(value, hints[name]) for name, value in fields.items()}, **kept)
+
+
+def build_request(given: P | Mapping[str, Any], kind: type[P] | None) -> P:
+    """Return *given*, or what *kind* builds of a mapping; raise `InvalidRequestError`."""
+    if not isinstance(given, Mapping):
+        return given
+    if kind is None:
+        raise InvalidRequestError(field="kind", rule="is needed where rows are mappings")
+    return kind.from_dict(given)
+
+
+@cache
+def _secret_fields(cls: Hashable) -> frozenset[str]:
+    hints = typing.get_type_hints(cls).items()
+    return frozenset(
+        name
+        for name, hint in hints
+        for kind in (typing.get_args(hint) if _is_union(hint) else (hint,))
+        if isinstance(kind, type) and issubclass(kind, Secret)
+    )
+
+
+def hide_secrets(row: V, kinds: Iterable[type[Portable]]) -> V:
+    """Return *row*; of a mapping a copy in which the secrets of such *kinds* show as a mask."""
+    if not isinstance(row, Mapping):
+        return row
+    names = frozenset[str]().union(*(_secret_fields(cast("Hashable", kind)) for kind in kinds))
+    hidden: dict[str, Any] = {}
+    for name, value in cast("Mapping[str, Any]", row).items():
+        is_text = isinstance(value, str) and value != _MASK
+        hidden[name] = Secret(value) if is_text and name in names else value
+    return cast("V", hidden)
 
 
 def _read(value: object, hint: Any) -> object:

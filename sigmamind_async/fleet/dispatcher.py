@@ -7,7 +7,8 @@ caller's callback, stops the run; steps under way are settled first.
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+from collections import Counter, deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -19,7 +20,8 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from typing import Any, Protocol, TypeAlias
+from itertools import islice
+from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
 
@@ -32,6 +34,9 @@ from sigmamind_async.fleet.step import Change, Step
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.secret_references import SecretReferenceError
+
+READ_AHEAD: Final = 10
+"""Steps whose requests are made at once. What follows a step waits for those made before it."""
 
 # --- what a run needs of a provisioner -------------------------------------------------------
 
@@ -239,26 +244,15 @@ class Dispatcher:
         An error of the type *success* means that nothing was left to do.
         """
         under_way: dict[str, tuple[StepProgress, StepRequest]] = {}
-
-        async def operations() -> AsyncIterator[tuple[str, Any]]:
-            for progress in steps:
-                if self.stopped:
-                    self.report(progress, "skipped")
-                    return
-                try:
-                    request = await make_request(progress)
-                except (SigmaMindError, SecretReferenceError) as error:
-                    self.report(progress, "failed", error)
-                    continue
-                under_way[request.op_id] = progress, request
-                yield request.op_id, request.value
+        ahead: deque[StepProgress] = deque()
 
         async def end(outcome: Outcome[Any, Any]) -> None:
             progress, request = under_way[outcome.op_id or ""]
             await self._end(progress, request, outcome, on_answer, success)
             del under_way[outcome.op_id or ""]
 
-        batch: StepBatch = self.provisioners[platform].run_many(operations(), stop_on=self._stop_on)
+        operations = self._operations(steps, make_request, ahead, under_way)
+        batch: StepBatch = self.provisioners[platform].run_many(operations, stop_on=self._stop_on)
         self._batches.append(batch)
         unfinished: list[Outcome[Any, Any]] = []
         try:
@@ -271,6 +265,8 @@ class Dispatcher:
         finally:
             # After an early end: outcomes that are known and were not yielded, or not fully noted.
             unfinished += batch.undelivered
+            while ahead:
+                self.report(ahead.popleft(), "skipped")
             try:
                 for outcome in unfinished:
                     await end(outcome)
@@ -278,6 +274,33 @@ class Dispatcher:
                 for outcome in unfinished:
                     if outcome.op_id in under_way and outcome.status != "skipped":
                         self.report(under_way[outcome.op_id][0], "unconfirmed", outcome.error)
+
+    async def _operations(
+        self,
+        steps: Iterable[StepProgress],
+        make_request: MakeRequest,
+        ahead: deque[StepProgress],
+        under_way: dict[str, tuple[StepProgress, StepRequest]],
+    ) -> AsyncIterator[tuple[str, Any]]:
+        """Yield the operation of each of *steps*, which is in *ahead* before and then *under_way*.
+
+        Several requests are made at once: one after the other, each would wait for the journal, and
+        each write of the journal would wait for the disk alone.
+        """
+        left = iter(steps)
+        while some := [*islice(left, READ_AHEAD)]:
+            ahead.extend(some)
+            made = asyncio.gather(*map(make_request, some), return_exceptions=True)
+            for request in await made:
+                if self.stopped:
+                    return
+                if isinstance(request, (SigmaMindError, SecretReferenceError)):
+                    self.report(ahead.popleft(), "failed", request)
+                elif isinstance(request, BaseException):
+                    raise request
+                else:
+                    under_way[request.op_id] = ahead.popleft(), request
+                    yield request.op_id, request.value
 
     def _stop_with(self, batch: StepBatch) -> None:
         """Stop on all platforms once the responses of one of them have stopped *batch*."""

@@ -22,9 +22,10 @@ import pytest
 if TYPE_CHECKING:
     from sigmamind_async.client import Client
     from sigmamind_async.sandbox import Ledger, Sandbox
+    from sigmamind_async.sync.base import ClientBase
     from sigmamind_async.testing import FakeClock
 
-    C = TypeVar("C", bound=Client)
+    C = TypeVar("C", bound=Client | ClientBase)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,16 +52,16 @@ def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """The three platforms on loopback, fresh for this test, in a thread of their own.
 
     ``SIGMAMIND_API_KEY``, ``SIGMAMIND_BASE_URL`` and those of the other platforms lead there, so an
-    application that makes its clients from the environment needs no change. So do blocking test
-    clients: the sandbox does not live on the test's event loop.
+    application that makes its clients from the environment needs no change, unless it makes them
+    when it is imported: run its tests by ``sigmamind sandbox -- pytest``. Test clients that block
+    work too: the sandbox is not on the test's event loop.
     """
     from sigmamind_async.sandbox import SandboxThread
 
     with SandboxThread(**_options(request)) as box:
         for endpoint in box.endpoints:
-            prefix = endpoint.tower.name.upper()
-            monkeypatch.setenv(f"{prefix}_API_KEY", endpoint.api_key)
-            monkeypatch.setenv(f"{prefix}_BASE_URL", endpoint.base_url)
+            for name, text in endpoint.environment.items():
+                monkeypatch.setenv(name, text)
         yield box
 
 
@@ -90,13 +91,19 @@ class MemorySandbox:
         self.clock = clock
 
     def client(self, kind: type[C], **options: Any) -> C:  # noqa: ANN401 - those of the client
-        """Return a client of the class *kind*, such as `SigmaMind`, that ends in this sandbox."""
+        """Return a client of the class *kind*, such as `SigmaMind`, that ends in this sandbox.
+
+        It may be a blocking one, of `sigmamind_async.sync`.
+        """
         from sigmamind_async.testing import in_fake_time
 
-        name = kind.platform.name
-        [endpoint] = [each for each in self.box.endpoints if each.tower.name == name]
-        client = kind(endpoint.api_key, transport=self.box.transport(name), **options)
-        return in_fake_time(client, self.clock)
+        made: Any = kind
+        source: Any = getattr(kind, "_async_class", kind)
+        name = source.platform.name
+        [endpoint] = [each for each in self.box.endpoints if each.name == name]
+        client = source(endpoint.api_key, transport=self.box.transport(name), **options)
+        client = in_fake_time(client, self.clock)
+        return client if source is kind else made.wrap(client, None)  # type: ignore[no-any-return]
 
 
 @pytest.fixture

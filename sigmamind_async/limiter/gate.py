@@ -428,13 +428,13 @@ class Gate:
                 "refusal_statuses: must be a set of statuses from 400 to 599, such as {429, 503}"
             )
         self.max_wait = max_wait
-        self.admission = admission or Admission()
+        self.admission: Admission = admission or Admission()
         self.admission.max_pause = max_pause
         if max_rate is not None:
             self.admission.known = _known_limit(max_rate, burst)
         elif burst != 1.0:
             raise ConfigurationError("burst: needs max_rate as well")
-        self.refusal_statuses = REFUSAL_STATUSES.union(refusal_statuses)
+        self.refusal_statuses: frozenset[int] = REFUSAL_STATUSES.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
         self._queues = PerLoop(lambda: LoopQueues(width=100))

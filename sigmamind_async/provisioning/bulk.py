@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
@@ -15,9 +15,15 @@ from sigmamind_async.bulk import (
     PreparedCall,
     Progress,
     StopOn,
+    map_rows,
 )
 from sigmamind_async.convert import RequestValue
-from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
+from sigmamind_async.convert.portable import build_request, hide_secrets
+from sigmamind_async.errors import (
+    JournalError,
+    OutcomeUnknownError,
+    SigmaMindError,
+)
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
 from sigmamind_async.provisioning.messages import outcome_unknown
@@ -26,8 +32,9 @@ from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 T = TypeVar("T")
 
-_Operation: TypeAlias = tuple[str, RequestValue[T]]
-_Outcome: TypeAlias = Outcome[RequestValue[T], T]
+_Given: TypeAlias = RequestValue[T] | Mapping[str, Any]
+_Operation: TypeAlias = tuple[str, _Given[T]]
+_Outcome: TypeAlias = Outcome[_Given[T], T]
 
 _SENDABLE = frozenset({State.PLANNED, State.FAILED})
 """States from which the next run sends again."""
@@ -48,15 +55,17 @@ class ProvisioningRun(Generic[T]):
         prepare: Callable[[str, Value], PreparedCall[T]],
         operations: Iterable[_Operation[T]] | AsyncIterable[_Operation[T]],
         *,
+        kind: type[RequestValue[T]] | None = None,
         ordered: bool = False,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> None:
-        self.progress = progress or Progress()
+        self.progress: Progress = progress or Progress()
         self.undelivered: list[_Outcome[T]] = []
         """After an early end: each outcome that was known and not yielded."""
         self._context = context
         self._prepare = prepare
+        self._kind = kind
         self._ordered = ordered
         self._held: dict[int, _Outcome[T]] = {}
         """Unconfirmed outcomes, by index."""
@@ -72,14 +81,22 @@ class ProvisioningRun(Generic[T]):
     ) -> BulkRun[_Operation[T], T]:
         engine = self._context.runner.engine
         return BulkRun(
-            lambda operation: self._prepare(*operation),
-            operations,
+            lambda operation: self._prepare(operation[0], self._request(operation[1])),
+            map_rows(self._hide, operations),
             width=engine.limits.max_connections,
             ordered=self._ordered,
             stop_on=stop_on,
             progress=progress,
             gate=engine.gate,
         )
+
+    def _hide(self, operation: _Operation[T]) -> _Operation[T]:
+        """Return *operation*; no outcome shows a secret of one that is a mapping."""
+        op_id, value = operation
+        return op_id, hide_secrets(value, () if self._kind is None else (self._kind,))
+
+    def _request(self, value: _Given[T]) -> RequestValue[T]:
+        return build_request(value, self._kind)
 
     @property
     def stopped(self) -> str:
@@ -157,7 +174,9 @@ class ProvisioningRun(Generic[T]):
             elif row.state in _SENDABLE or row.record or row.state is State.DONE:
                 again.append(outcome)
             else:
-                yield attrs.evolve(outcome, error=outcome_unknown(row, outcome.value))
+                yield attrs.evolve(
+                    outcome, error=outcome_unknown(row, self._request(outcome.value))
+                )
         if self.stopped:
             again = [outcome for outcome in again if not _would_send(outcome, rows)]
         async for outcome in self._run_again(again):
@@ -166,7 +185,7 @@ class ProvisioningRun(Generic[T]):
     async def _rows_after_listing(self) -> dict[str, Row]:
         context = self._context
         listing = await context.listings.newer_than(context.now())
-        values = {outcome.op_id or "": outcome.value for outcome in self._held.values()}
+        values = {each.op_id or "": self._request(each.value) for each in self._held.values()}
 
         async def request_of(row: Row) -> Value:
             return values[row.op_id]
@@ -210,6 +229,7 @@ def _with_op_id(outcome: Outcome[_Operation[T], T]) -> _Outcome[T]:
         attempts=outcome.attempts,
         elapsed=outcome.elapsed,
         ignored=outcome.ignored,
+        request_id=outcome.request_id,
     )
 
 

@@ -41,10 +41,10 @@ class Claim:
 
         A row of a job has none.
         """
-        self.row = row
+        self.row: Row = row
         self.is_stored = False
         """True if the stored row says, or may say, that something was sent."""
-        self.late = False
+        self.late: bool = False
         """True if the journal may still store the row, although this has stopped waiting."""
         self._context = context
         self._ends_at = ends_at

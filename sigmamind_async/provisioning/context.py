@@ -7,12 +7,13 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from logging import INFO
 
 import attrs
 
 from sigmamind_async.client import Runner
 from sigmamind_async.errors import JournalError
-from sigmamind_async.events import Observer, OperationChanged, notify
+from sigmamind_async.events import Observer, is_logged, notify
 from sigmamind_async.operation import Verdict
 from sigmamind_async.per_loop import KeyedLock, PerLoop
 from sigmamind_async.provisioning.adapter import Adapter, OwnedNumber
@@ -25,7 +26,7 @@ from sigmamind_async.provisioning.events import (
 )
 from sigmamind_async.provisioning.fingerprint import key_fingerprint
 from sigmamind_async.provisioning.journal.protocol import Journal, PutResult
-from sigmamind_async.provisioning.messages import journal_error
+from sigmamind_async.provisioning.messages import change_of, journal_error
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.tags import find_tag
 from sigmamind_async.provisioning.transitions import (
@@ -44,7 +45,7 @@ CLOCK_TOLERANCE = 60.0
 """Seconds that the clock may be behind the journal's latest entry."""
 
 _OWNS_NUMBERS = frozenset({State.DONE, State.DUPLICATE})
-_MAY_HAVE_ACTED = frozenset(State) - {State.FAILED}
+_DID_NOTHING = frozenset({State.PLANNED, State.FAILED})
 
 
 def steady_clock(monotonic: Callable[[], float], wall: Callable[[], float]) -> Callable[[], float]:
@@ -95,6 +96,8 @@ class ListingCache:
                 if self._latest is None or self._latest.began <= moment:
                     # Later than *moment* even if the clock has not moved since.
                     began = max(self._now(), math.nextafter(moment, math.inf))
+                    # One at a time in memory: of a large account it takes a kibibyte for a number.
+                    self._latest = None
                     self._latest = await self._read(began)
 
     async def _read(self, began: float) -> Listing:
@@ -171,25 +174,10 @@ class AccountContext:
         result = await self.journal.put(transition.row, durable=durable)
         if result is not PutResult.STORED:
             return None
-        if transition.row.state is not row.state:
-            self._report(row, transition.row, event)
+        if transition.row.state is not row.state and (self.observer or is_logged(INFO)):
+            found = isinstance(event, Listed | RepairDone | AdoptApproved)
+            notify(self.observer, change_of(transition.row, row.state.value, found=found))
         return transition
-
-    def _report(self, before: Row, row: Row, event: Event) -> None:
-        """Tell the observer of a new state."""
-        found = isinstance(event, Listed | RepairDone | AdoptApproved)
-        changed = OperationChanged(
-            op_id=row.op_id,
-            account=row.account,
-            kind=row.kind.value,
-            state=row.state.value,
-            before=before.state.value,
-            adopted=found and row.state is State.DONE,
-            subject=row.phone_number or row.record or row.key or None,
-            attempts=row.attempt,
-            error=row.error if row.state is not State.DONE else "",
-        )
-        notify(self.observer, changed)
 
     async def apply_or_read(self, row: Row, event: Event) -> Row:
         """Store what *event* makes of *row*; return the stored row if another writer was faster."""
@@ -259,11 +247,19 @@ async def _fingerprint(context: AccountContext) -> str:
 
 
 async def _owns_a_number_of_the_journal(context: AccountContext) -> bool:
-    rows = await context.journal.in_states(context.account, _OWNS_NUMBERS)
-    numbers = {row.phone_number for row in rows if row.phone_number}
-    if not numbers:
-        # No number to recognize the account by, which matters only if an attempt may have acted.
-        rows = await context.journal.in_states(context.account, _MAY_HAVE_ACTED)
-        return not any(row.state is not State.PLANNED or row.unconfirmed_since for row in rows)
-    listing = await context.listings.newer_than(context.now())
-    return not numbers.isdisjoint(listing.numbers)
+    journal, account = context.journal, context.account
+    listing: Listing | None = None
+    # Usually one of the first is enough, so not all are read at once.
+    rows = await journal.next_rows(account, _OWNS_NUMBERS, "")
+    while rows:
+        numbers = {row.phone_number for row in rows if row.phone_number}
+        if numbers:
+            listing = listing or await context.listings.newer_than(context.now())
+            if not numbers.isdisjoint(listing.numbers):
+                return True
+        rows = await journal.next_rows(account, _OWNS_NUMBERS, rows[-1].op_id)
+    if listing is not None:
+        return False
+    # No number to recognize the account by, which matters only if an attempt may have acted.
+    counts = await journal.counts(account)
+    return counts.rows.keys() <= _DID_NOTHING and not await journal.unsettled(account)

@@ -1,4 +1,4 @@
-"""Messages for an operation that cannot continue: the reason, and what to do."""
+"""What is told of an operation: its new state, or why it cannot continue and what to do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sigmamind_async.errors import (
     OutcomeUnknownError,
     SigmaMindError,
 )
+from sigmamind_async.events import OperationChanged
 from sigmamind_async.provisioning.fingerprint import digests_differ
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import redacted
@@ -38,6 +39,22 @@ def outcome_unknown(row: Row, value: object) -> OutcomeUnknownError:
         error.committed = "yes"
     error.value = redacted(value)
     return error
+
+
+def change_of(row: Row, before: str = "", *, found: bool = False) -> OperationChanged:
+    """Return the event of the new state of *row*; *found* if a record of the account led to it."""
+    is_done = row.state is State.DONE
+    return OperationChanged(
+        op_id=row.op_id,
+        account=row.account,
+        kind=row.kind.value,
+        state=row.state.value,
+        before=before,
+        adopted=found and is_done,
+        subject=row.phone_number or row.record or row.key or None,
+        attempts=row.attempt,
+        error="" if is_done else row.error,
+    )
 
 
 def request_mismatch(stored: Row, requested: Row) -> JournalError | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+from uuid import uuid4
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
-from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.errors import ConfigurationError, JournalError, SigmaMindError
 from sigmamind_async.events import Observers, as_observer
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters.registry import adapter_of
@@ -47,8 +51,12 @@ from sigmamind_async.values import check_count, check_seconds
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 HORIZON: Final = 86_400.0
 """Seconds for which `Provisioner.sweep` leaves a tag in its label, if it removes tags."""
+LEASE_INTERVALS: Final = 2.5
+"""Intervals of `Provisioner.upkeep` for which its process holds the account's lease."""
 _CHUNK: Final = 500
 """Tags to look up in the journal at once."""
 
@@ -114,8 +122,8 @@ class Provisioner:
         engine = client.runner.engine
         self.client = client
         self.journal = journal
-        self.account = account_name(client.platform.name, account)
-        self.policy = Policy(
+        self.account: str = account_name(client.platform.name, account)
+        self.policy: Policy = Policy(
             settle_time=settle_time,
             exact_settle_time=min(settle_time, engine.limits.attempt_timeout),
             retry_unconfirmed=retry_unconfirmed,
@@ -180,9 +188,10 @@ class Provisioner:
 
     def run_many(
         self,
-        operations: Iterable[tuple[str, RequestValue[T]]]
-        | AsyncIterable[tuple[str, RequestValue[T]]],
+        operations: Iterable[tuple[str, RequestValue[T] | Mapping[str, Any]]]
+        | AsyncIterable[tuple[str, RequestValue[T] | Mapping[str, Any]]],
         *,
+        kind: type[RequestValue[T]] | None = None,
         ordered: bool = False,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
@@ -191,6 +200,8 @@ class Provisioner:
 
         Args:
             operations: Pairs of op_id and value; read lazily.
+            kind: The request that a value which is a mapping of fields builds, once its turn comes:
+                a wrong mapping is a failed outcome.
             ordered: Yield outcomes in the order of the operations, instead of as they end.
             stop_on: When to start no more of them and skip the rest, as in `Client.run_many`.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
@@ -205,6 +216,7 @@ class Provisioner:
             self._context,
             self._bulk_execution,
             operations,
+            kind=kind,
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
@@ -270,6 +282,60 @@ class Provisioner:
                 if row.record in listing.records:
                     await self._strip_tag(row, listing.records[row.record].label or "")
         return await self.status()
+
+    @asynccontextmanager
+    async def upkeep(
+        self, *, reconcile_every: float = 60.0, sweep_every: float = 3600.0
+    ) -> AsyncGenerator[None]:
+        """Reconcile and sweep at intervals, for as long as the block runs.
+
+            async with provisioner.upkeep():
+                await serve()  # a web application, say
+
+        Any number of processes may do this with one journal: one of them holds a lease for the
+        account and does the work, the others stand by. If it ends, another one takes over at its
+        next look; if it is killed, within three intervals. A failure, of the platform or the
+        journal, is logged and left to the next interval. Workers do all this themselves.
+
+        Args:
+            reconcile_every: Seconds between two calls of `reconcile`, and two looks at the lease.
+            sweep_every: Seconds between two calls of `sweep`.
+
+        Raises:
+            ConfigurationError: An interval is not a positive number.
+        """
+        check_seconds("reconcile_every", reconcile_every)
+        check_seconds("sweep_every", sweep_every)
+        holder = uuid4().hex
+        work = asyncio.create_task(self._look_after(holder, reconcile_every, sweep_every))
+        try:
+            yield
+        finally:
+            work.cancel()
+            await asyncio.wait({work})
+            with suppress(JournalError):  # another one takes over when it ends
+                await self._hold_lease(holder, 0.0)
+
+    async def _look_after(self, holder: str, reconcile_every: float, sweep_every: float) -> None:
+        sweep_at = 0.0
+        while True:
+            try:
+                if await self._hold_lease(holder, LEASE_INTERVALS * reconcile_every):
+                    await self.reconcile()
+                    if self._context.now() >= sweep_at:
+                        await self.sweep()
+                        sweep_at = self._context.now() + sweep_every
+                else:
+                    sweep_at = 0.0  # its holder may have ended before its next one
+            except SigmaMindError as error:
+                log.warning("%s: upkeep failed and is tried again: %s", self.account, error)
+            await self._context.sleep(reconcile_every)
+
+    async def _hold_lease(self, holder: str, seconds: float) -> bool:
+        """Hold the account's lease for so long; return False if another process has it."""
+        now = self._context.now()
+        name = f"upkeep of {self.account}"
+        return await self.journal.acquire_lease(name, holder, now, now + seconds)
 
     async def _strip_tag(self, row: Row, label: str) -> None:
         """Give the number of *row* the label that was requested, or its number."""

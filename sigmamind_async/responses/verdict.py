@@ -223,14 +223,14 @@ def is_retryable(operation: Operation[object], result: AttemptResult) -> bool:
     )
 
 
-def is_alias_redirect(operation: Operation[object], result: AttemptResult, base_url: str) -> bool:
+def is_alias_redirect(alias: str | None, result: AttemptResult, base_url: str) -> bool:
     """Return whether *result* is the one redirect that may be followed.
 
-    That is a 307 or 308, which keep method and body, to the other spelling of the same path. Only
+    That is a 307 or 308, which keep method and body, to *alias*, the path's other spelling. Only
     its path and query count: behind a proxy, a platform writes scheme, host and port as they are
     inside. The request goes to the same origin as before, so no other host is given the key.
     """
-    answer, alias = result.answer, operation.request.alias
+    answer = result.answer
     if isinstance(answer, Fault) or answer.status not in {307, 308} or alias is None:
         return False
     try:

@@ -43,7 +43,7 @@ class Table:
         cells = _trim(cells, 0)
         words = [_bare(cell) for cell in cells]
         names = [vocabulary.find(word) or word for word in words]
-        self.header = Header(
+        self.header: Header = Header(
             line=line,
             names=["" if name in names[:at] else name for at, name in enumerate(names)],
             errors=[*_header_errors(line, cells, vocabulary)],

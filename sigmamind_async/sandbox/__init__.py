@@ -16,7 +16,7 @@ from sigmamind_async.sandbox.faults import (
 )
 from sigmamind_async.sandbox.ledger import Commit, Ledger
 from sigmamind_async.sandbox.limits import RateLimit
-from sigmamind_async.sandbox.server import Sandbox, SandboxSettings, serve
+from sigmamind_async.sandbox.server import Sandbox, SandboxSettings
 from sigmamind_async.sandbox.switches import DialNexaSwitches, Switches, VerbexSwitches
 from sigmamind_async.sandbox.thread import SandboxThread
 from sigmamind_async.sandbox.webhooks import WebhookDelivery
@@ -40,5 +40,4 @@ __all__ = [
     "Switches",
     "VerbexSwitches",
     "WebhookDelivery",
-    "serve",
 ]

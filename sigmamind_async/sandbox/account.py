@@ -12,8 +12,8 @@ from typing import Generic, Protocol, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.sandbox.backend import ApiRequest, Change
 from sigmamind_async.sandbox.chance import draw_token
+from sigmamind_async.sandbox.messages import ApiRequest, Change
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.stock import choose_number
 
@@ -101,7 +101,8 @@ class Account(Generic[NumberT]):
     def check_free(self, call: ApiRequest, phone_number: str) -> None:
         """Refuse a number already held, unless the switch lets it be taken again."""
         if self._holding[phone_number] and call.switches.duplicates == "reject":
-            raise RefusedError(409, f"Phone number {phone_number} already exists")
+            # The words of DialNexa, the only ones that are documented: "Link SIP Trunk", 409.
+            raise RefusedError(409, "Phone number already registered")
 
     def check_balance(self, call: ApiRequest) -> None:
         """Refuse a purchase that the switch leaves no money for."""

@@ -57,7 +57,7 @@ class Administered(Protocol):
         """Close the listening sockets for a while."""
         ...
 
-    def reset(self) -> None:
+    def reset(self, *, keep_settings: bool) -> None:
         """Start over."""
         ...
 
@@ -242,7 +242,11 @@ def _refuse_for(request: Request) -> object:
 
 
 def _reset(request: Request) -> object:
-    request.box.reset()
+    """``{"keep_settings": true}``, or nothing."""
+    keep = _object(request.body).get("keep_settings", False)
+    if not isinstance(keep, bool):
+        raise TypeError("keep_settings must be true or false")
+    request.box.reset(keep_settings=keep)
     return request.box.ledger.summary()
 
 

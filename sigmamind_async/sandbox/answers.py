@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from sigmamind_async.sandbox.backend import Answer
+from sigmamind_async.sandbox.messages import Answer
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.switches import Switches
 

@@ -19,8 +19,8 @@ from typing import Any, Final, TypedDict, cast
 import attrs
 import orjson
 
-from sigmamind_async.sandbox.backend import Change
 from sigmamind_async.sandbox.ledger import Commit, Ledger, fingerprint
+from sigmamind_async.sandbox.messages import Change
 
 if sys.platform != "win32":
     import fcntl
@@ -124,8 +124,8 @@ class StateFile:
 
 
 @attrs.define
-class Books:
-    """Where every change is entered before anyone is told of it."""
+class CommitLog:
+    """Takes every change before a caller is told of it."""
 
     ledger: Ledger = attrs.field(factory=Ledger)
     file: StateFile | None = None

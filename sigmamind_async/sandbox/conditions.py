@@ -1,4 +1,4 @@
-"""The weather: everything about the sandbox that may be changed while it runs."""
+"""Everything about the sandbox that may be changed while it runs."""
 
 from __future__ import annotations
 

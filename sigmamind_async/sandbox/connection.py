@@ -10,13 +10,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
-from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.faults import Fault, Faults
+from sigmamind_async.sandbox.messages import Answer
 
 Pause = Callable[[float], Awaitable[None]]
 """Waits so many seconds, or until the sandbox closes."""
 
 _NOT_HTTP = b"\x16\x03\x01\x02\x00this is not HTTP\r\n\r\n"
+
+
+LARGEST_BODY = 1 << 20
+"""Bytes of a request's body."""
 
 
 class BodyTooLargeError(Exception):
@@ -29,6 +33,11 @@ class Incoming(Protocol):
     @property
     def method(self) -> str:
         """In upper case."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Where the caller sent it: scheme, host and port."""
         ...
 
     @property

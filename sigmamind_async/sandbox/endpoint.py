@@ -1,8 +1,8 @@
 """One platform: what happens to a request between its head and its end.
 
 A request is matched, authorized and held against the rate limit; then it meets its fault or
-none; then, if the fault lets it, the tower processes it and the change is entered in the books
-before a byte of answer leaves. Processing itself never waits, so requests do not interleave.
+none; then, if the fault lets it, the backend processes it and the change is logged before a byte of
+answer leaves. Processing itself never waits, so requests do not interleave.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import asyncio
 import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
-from sigmamind_async.sandbox.backend import Answer, ApiRequest, Moved, NoRoute, Route, Tower
-from sigmamind_async.sandbox.commit_log import Books
+from sigmamind_async.sandbox.backend import Backend
+from sigmamind_async.sandbox.commit_log import CommitLog
 from sigmamind_async.sandbox.conditions import Conditions
 from sigmamind_async.sandbox.connection import ENDINGS, BodyTooLargeError, Connection, Incoming
-from sigmamind_async.sandbox.counters import Requests
 from sigmamind_async.sandbox.faults import (
     BODY_FAULTS,
     FAULT_STATUS,
@@ -29,6 +29,7 @@ from sigmamind_async.sandbox.faults import (
 )
 from sigmamind_async.sandbox.ledger import Commit
 from sigmamind_async.sandbox.limits import Limiter, limit_headers
+from sigmamind_async.sandbox.messages import Answer, ApiRequest, Moved, NoRoute, Route
 from sigmamind_async.sandbox.presence import Presence
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.spoil import gzip_bomb, spoil
@@ -38,6 +39,26 @@ _LOGGER = logging.getLogger(__name__)
 
 NO_OPERATION = "none"
 """What requests to unknown paths are counted under."""
+
+
+@attrs.define
+class Requests:
+    """How often the platform was asked; requests that were refused count too."""
+
+    total: int = 0
+    by_operation: Counter[str] = attrs.field(factory=Counter[str])
+    by_status: Counter[int] = attrs.field(factory=Counter[int])
+    """Answers by status; a request that got no HTTP answer is in none of them."""
+    by_fault: Counter[str] = attrs.field(factory=Counter[str])
+
+    def as_json(self) -> dict[str, object]:
+        """Return the counters as plain values."""
+        return {
+            "total": self.total,
+            "by_operation": dict(self.by_operation),
+            "by_status": {str(status): count for status, count in self.by_status.items()},
+            "by_fault": dict(self.by_fault),
+        }
 
 
 @attrs.frozen(kw_only=True)
@@ -55,30 +76,35 @@ class Exchange:
 
 
 class Endpoint:
-    """A tower with an address."""
+    """A backend with an address."""
 
-    def __init__(self, tower: Tower, conditions: Conditions, books: Books) -> None:
+    def __init__(self, backend: Backend[Any], conditions: Conditions, log: CommitLog) -> None:
         """Take what is this platform's own and what it shares with the others."""
-        self.tower = tower
-        self.api_key = tower.first_key
+        self.backend: Backend[Any] = backend
+        self.api_key: str = backend.first_key
         """May be changed while it runs: requests with the old key are answered 401."""
-        self.base_url = f"https://{tower.name}.sandbox.invalid"
+        self.base_url: str = f"https://{backend.name}.sandbox.invalid"
         """Where it listens; in memory, an address that leads nowhere."""
-        self.requests = Requests()
+        self.requests: Requests = Requests()
         self._conditions = conditions
-        self._books = books
+        self._log = log
         self._scripts: defaultdict[str, deque[Fault | None]] = defaultdict(deque)
         self._counts: Counter[str] = Counter()
         self._limiter: Limiter | None = None
         self._presence = Presence(conditions)
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.tower.name} {self.base_url}>"
+        return f"<Endpoint {self.name} {self.base_url}>"
+
+    @property
+    def name(self) -> str:
+        """The platform: ``sigmamind``, ``verbex`` or ``dialnexa``."""
+        return self.backend.name
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that lead a client here whose key and address come from the environment."""
-        name = self.tower.name.upper()
+        name = self.name.upper()
         return {f"{name}_BASE_URL": self.base_url, f"{name}_API_KEY": self.api_key}
 
     @property
@@ -88,8 +114,8 @@ class Endpoint:
 
     def script(self, operation: str, faults: Iterable[Fault | str | None]) -> None:
         """Say what goes wrong with the next requests of *operation*, one after the other."""
-        if operation not in self.tower.operations:
-            message = f"{self.tower.name} has no operation {operation!r}"
+        if operation not in self.backend.operations:
+            message = f"{self.name} has no operation {operation!r}"
             raise ValueError(message)
         entries = [None if fault is None else Fault(fault) for fault in as_list(faults, "faults")]
         self._scripts[operation].extend(entries)
@@ -110,11 +136,11 @@ class Endpoint:
         Verbex signs, which it does not document.
         """
         now = self._conditions.wall_clock()
-        return delivery(self.tower.name, event, fields, secret=secret, now=now, signed=signed)
+        return delivery(self.name, event, fields, secret=secret, now=now, signed=signed)
 
     def clear(self) -> None:
         """Start over: an empty account, counters at zero, no script."""
-        self.tower.clear()
+        self.backend.clear()
         self.requests = Requests()
         self._scripts.clear()
         self._counts.clear()
@@ -147,14 +173,15 @@ class Endpoint:
                 return self._refused(500, "The sandbox itself failed", request.path)
 
     async def _handle(self, request: Incoming, connection: Connection) -> Answer | None:
-        found = self.tower.find(request.method, request.path, self._conditions.switches)
+        found = self.backend.find(request.method, request.path, self._conditions.switches)
         operation = found.operation if isinstance(found, Route) else NO_OPERATION
         self.requests.total += 1
         self.requests.by_operation[operation] += 1
         if isinstance(found, Moved):
             return self._moved(request, found)
-        if not self.tower.is_authorized(request.headers, self.api_key):
-            return self._refused(401, "Invalid or missing API key", found.path)
+        if not self.backend.is_authorized(request.headers, self.api_key):
+            # The words of DialNexa, the only ones that are documented.
+            return self._refused(401, "API key is missing or invalid", found.path)
         if isinstance(found, NoRoute):
             return self._refused_route(found)
         headers, status = self._admit(operation)
@@ -170,7 +197,7 @@ class Endpoint:
 
     def _moved(self, request: Incoming, found: Moved) -> Answer:
         query = request.query_string
-        target = self.base_url + found.path + (f"?{query}" if query else "")
+        target = request.origin + found.path + (f"?{query}" if query else "")
         return self._count(Answer(status=found.status, headers={"Location": target}))
 
     def _admit(self, operation: str) -> tuple[dict[str, str], int | None]:
@@ -227,7 +254,7 @@ class Endpoint:
         return await self._answer(exchange, answer, commit)
 
     def _process(self, exchange: Exchange, body: bytes) -> tuple[Answer, Commit | None]:
-        """Let the tower act, and enter what it did."""
+        """Let the backend act, and log what it did."""
         request, conditions, now = exchange.request, self._conditions, self._conditions.wall_clock()
         call = ApiRequest(
             route=exchange.route,
@@ -238,16 +265,16 @@ class Endpoint:
             switches=conditions.switches,
             list_lag=conditions.list_lag,
         )
-        outcome = self.tower.process(call)
+        outcome = self.backend.process(call)
         answer = attrs.evolve(
             outcome.answer,
             headers={**outcome.answer.headers, **exchange.headers},
         )
         if outcome.change is None:
             return answer, None
-        commit = self._books.enter(
+        commit = self._log.enter(
             outcome.change,
-            platform=self.tower.name,
+            platform=self.name,
             operation=exchange.route.operation,
             fault=None if exchange.fault is None else exchange.fault.value,
             now=now,
@@ -262,7 +289,7 @@ class Endpoint:
             return answer
         # Sent here and not by the caller, to learn whether it left.
         if await exchange.connection.answer(answer):
-            self._books.mark_delivered(commit.sequence)
+            self._log.mark_delivered(commit.sequence)
         return None
 
     async def _answer_faultily(
@@ -310,7 +337,7 @@ class Endpoint:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         refusal, switches = Refusal(status, message), self._conditions.switches
-        answer = self.tower.refuse(
+        answer = self.backend.refuse(
             refusal, path=path, now=self._conditions.wall_clock(), switches=switches
         )
         return self._count(attrs.evolve(answer, headers=headers or {}))

@@ -90,34 +90,19 @@ _NOT_PROCESSED = frozenset(
     },
 )
 
-NETWORK_FAULTS = frozenset(
-    {
-        Fault.REFUSE,
-        Fault.RESET_BEFORE_COMMIT,
-        Fault.RESET_AFTER_COMMIT,
-        Fault.CLOSE_AFTER_COMMIT,
-        Fault.HANG_BEFORE_COMMIT,
-        Fault.HANG_AFTER_COMMIT,
-        Fault.LATE_COMMIT,
-        Fault.GARBAGE_HEAD,
-        Fault.SLOW_BODY,
-        Fault.CUT_BODY,
-    },
-)
-STATUS_FAULTS = frozenset(
-    {
-        Fault.STATUS_401,
-        Fault.STATUS_408_AFTER_COMMIT,
-        Fault.STATUS_429,
-        Fault.STATUS_500_BEFORE_COMMIT,
-        Fault.STATUS_500_AFTER_COMMIT,
-        Fault.STATUS_503_BEFORE_COMMIT,
-        Fault.STATUS_503_AFTER_COMMIT,
-        Fault.CONFLICT_409,
-        Fault.REDIRECT_303_AFTER_COMMIT,
-        Fault.REDIRECT_307,
-    },
-)
+FAULT_STATUS = {
+    Fault.STATUS_401: 401,
+    Fault.STATUS_408_AFTER_COMMIT: 408,
+    Fault.STATUS_429: 429,
+    Fault.STATUS_500_BEFORE_COMMIT: 500,
+    Fault.STATUS_500_AFTER_COMMIT: 500,
+    Fault.STATUS_503_BEFORE_COMMIT: 503,
+    Fault.STATUS_503_AFTER_COMMIT: 503,
+    Fault.CONFLICT_409: 409,
+    Fault.REDIRECT_303_AFTER_COMMIT: 303,
+    Fault.REDIRECT_307: 307,
+}
+STATUS_FAULTS = frozenset(FAULT_STATUS)
 BODY_FAULTS = frozenset(
     {
         Fault.GARBAGE_BODY,
@@ -131,6 +116,7 @@ BODY_FAULTS = frozenset(
     },
 )
 ALL_FAULTS = frozenset(Fault)
+NETWORK_FAULTS = ALL_FAULTS - STATUS_FAULTS - BODY_FAULTS
 
 REALISTIC_FAULTS = frozenset(
     {
@@ -154,19 +140,6 @@ REALISTIC_FAULTS = frozenset(
 )
 """What a client meets on a bad day: no bombs, and nothing that says the request was refused
 for its content."""
-
-FAULT_STATUS = {
-    Fault.STATUS_401: 401,
-    Fault.STATUS_408_AFTER_COMMIT: 408,
-    Fault.STATUS_429: 429,
-    Fault.STATUS_500_BEFORE_COMMIT: 500,
-    Fault.STATUS_500_AFTER_COMMIT: 500,
-    Fault.STATUS_503_BEFORE_COMMIT: 503,
-    Fault.STATUS_503_AFTER_COMMIT: 503,
-    Fault.CONFLICT_409: 409,
-    Fault.REDIRECT_303_AFTER_COMMIT: 303,
-    Fault.REDIRECT_307: 307,
-}
 
 
 def _sorted_kinds(kinds: Iterable[Fault | str]) -> tuple[Fault, ...]:

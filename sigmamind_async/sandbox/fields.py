@@ -1,4 +1,4 @@
-"""What a request body may hold, field by field, and what is wrong with one that does not.
+"""What a body or a query may hold, field by field, and what is wrong with one that does not.
 
 The rules are common, the tables of them each vendor's own.
 """
@@ -13,10 +13,12 @@ from typing import cast
 import attrs
 import orjson
 
-from sigmamind_async.sandbox.backend import JSON, ApiRequest
+from sigmamind_async.sandbox.messages import JSON, ApiRequest
 from sigmamind_async.sandbox.refusals import Problem, ProblemKind, RefusedError
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+INT32_MAX = 2**31 - 1
+
 COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
 
 Finding = tuple[ProblemKind, str]
@@ -146,11 +148,14 @@ def _problems(parsed: Mapping[str, object], fields: Fields) -> list[Problem]:
 
 def _rule_problem(name: str, rule: Rule, parsed: Mapping[str, object]) -> Problem | None:
     if name not in parsed:
-        return Problem(kind="missing", name=name, said="is required") if rule.required else None
+        missing = Problem(kind="missing", name=name, said="is required", value=parsed)
+        return missing if rule.required else None
     if parsed[name] is None and rule.nullable:
         return None
     finding = rule.finding(parsed[name])
-    return None if finding is None else Problem(kind=finding[0], name=name, said=finding[1])
+    if finding is None:
+        return None
+    return Problem(kind=finding[0], name=name, said=finding[1], value=parsed[name])
 
 
 def without_secrets(known: Mapping[str, object], fields: Fields) -> dict[str, object]:
@@ -161,3 +166,29 @@ def without_secrets(known: Mapping[str, object], fields: Fields) -> dict[str, ob
 def text(known: Mapping[str, object], name: str) -> str | None:
     """Return a text field that has passed its rule, None when it is null or left out."""
     return cast("str | None", known.get(name))
+
+
+# --- queries ---------------------------------------------------------------------------------
+
+_INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+
+
+def whole_number(
+    query: Mapping[str, str],
+    name: str,
+    *,
+    default: int,
+    lowest: int,
+    highest: int = INT32_MAX,
+) -> int:
+    """Return the parameter *name*; raises :class:`RefusedError` when it is out of range."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if _INTEGER.fullmatch(text) and lowest <= int(text) <= highest:
+        return int(text)
+    bounds = f"of at least {lowest}" if highest == INT32_MAX else f"from {lowest} to {highest}"
+    said = f"must be an integer {bounds}"
+    raise RefusedError(
+        400, "", Problem(kind="range", name=name, said=said, place="query", value=text)
+    )

@@ -167,10 +167,8 @@ class Ledger:
         if twice := self.bought_twice():
             raise AssertionError(f"bought twice: {'; '.join(_examples(twice))}")
 
-    def missing(
-        self, labels: Iterable[str], by: Callable[[str], str] = without_attempt
-    ) -> list[str]:
-        """Return those *labels* under which nothing was bought."""
+    def missing(self, labels: Iterable[str], by: Callable[[str], str] = without_tag) -> list[str]:
+        """Return those *labels*, without tags, under which nothing was bought."""
         bought = {by(c.friendly_name) for c in self.purchases if c.friendly_name is not None}
         return [label for label in labels if label not in bought]
 

@@ -14,9 +14,9 @@ import attrs
 from aiohttp import web
 
 from sigmamind_async.sandbox.admin import ADMIN_PREFIX, Admin
-from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.connection import BodyTooLargeError
 from sigmamind_async.sandbox.endpoint import Endpoint
+from sigmamind_async.sandbox.messages import Answer
 
 OPENAPI_PATH: Final = "/openapi.json"
 
@@ -92,7 +92,7 @@ class Listener:
             if path.startswith(ADMIN_PREFIX):
                 return await self._admin.handle(request)
             if path == OPENAPI_PATH and request.method in {"GET", "HEAD"}:
-                return _response(Answer(status=200, body=self.endpoint.tower.openapi))
+                return _response(Answer(status=200, body=self.endpoint.backend.openapi))
             connection = _SocketConnection(request)
             answer = await self.endpoint.handle(_SocketRequest(request), connection)
             if answer is not None:
@@ -131,6 +131,10 @@ class _SocketRequest:
     @property
     def method(self) -> str:
         return self._request.method
+
+    @property
+    def origin(self) -> str:
+        return f"{self._request.scheme}://{self._request.host}"
 
     @property
     def path(self) -> str:

@@ -15,7 +15,7 @@ class Presence:
     def __init__(self, conditions: Conditions) -> None:
         """Start with nobody present."""
         self._conditions = conditions
-        self.in_flight = 0
+        self.in_flight: int = 0
         """Requests to the platform, also those whose connection is gone."""
         self._unsettled = 0
         """Those of them that may still change something."""

@@ -27,13 +27,16 @@ ProblemKind = Literal[
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """One thing wrong with a request. It never repeats the value, which may be a secret."""
+    """One thing wrong with a request."""
 
     kind: ProblemKind
     name: str = ""
     """The field or query parameter; empty for the body as a whole."""
     said: str
-    """What follows the name in a sentence; for the body as a whole, the sentence."""
+    """What follows the name in a sentence; for the body as a whole, the sentence. It never repeats
+    the value, which may be a secret."""
+    value: object = attrs.field(default=None, repr=False)
+    """What was given there, or what lacks the field: some frameworks repeat it."""
     place: Literal["body", "query"] = "body"
 
     @property
@@ -57,5 +60,5 @@ class RefusedError(Exception):
 
     def __init__(self, status: int, message: str = "", *problems: Problem) -> None:
         """Take the status and the sentence; without one, that of the first problem is used."""
-        self.refusal = Refusal(status, message or problems[0].sentence, problems)
+        self.refusal: Refusal = Refusal(status, message or problems[0].sentence, problems)
         super().__init__(self.refusal.message)

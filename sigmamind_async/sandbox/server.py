@@ -1,4 +1,4 @@
-"""The sandbox itself: platforms, weather and books under one roof."""
+"""The sandbox itself: three platforms that share conditions and a commit log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict
 
 from sigmamind_async.sandbox.admin import Admin
-from sigmamind_async.sandbox.commit_log import Books, StateFile
+from sigmamind_async.sandbox.commit_log import CommitLog, StateFile
 from sigmamind_async.sandbox.conditions import Clock, Conditions
 from sigmamind_async.sandbox.dialnexa.api import OPERATIONS as DIALNEXA_OPERATIONS
 from sigmamind_async.sandbox.dialnexa.api import DialNexaApi
@@ -106,18 +106,18 @@ class Sandbox(Conditions):
         names = ("faults", "rate_limit", "switches", "latency", "list_lag")
         self._settings = {name: getattr(self, name) for name in names}
         if not 0 <= port <= _LAST_PORT - 2:
-            message = f"port must be from 0 to {_LAST_PORT - 2}: each platform has one of its own"
+            message = f"port must be from 0 to {_LAST_PORT - 2}: each platform has its own"
             raise ValueError(message)
-        self._books = Books()
+        self._log = CommitLog()
         self._state_file = state_file
         self._host = host
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = asyncio.Event()
+        self._was_opened = False
         self._listeners: list[Listener] = []
-        self.sigmamind = Endpoint(SigmaMindApi(seed), self, self._books)
-        self.verbex = Endpoint(VerbexApi(seed), self, self._books)
-        self.dialnexa = Endpoint(DialNexaApi(seed), self, self._books)
+        self.sigmamind: Endpoint = Endpoint(SigmaMindApi(seed), self, self._log)
+        self.verbex: Endpoint = Endpoint(VerbexApi(seed), self, self._log)
+        self.dialnexa: Endpoint = Endpoint(DialNexaApi(seed), self, self._log)
 
     def __setattr__(self, name: str, value: object) -> None:
         _check_operations(value)
@@ -126,7 +126,7 @@ class Sandbox(Conditions):
     @property
     def ledger(self) -> Ledger:
         """Every commit of every platform: the judge."""
-        return self._books.ledger
+        return self._log.ledger
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -134,17 +134,18 @@ class Sandbox(Conditions):
         return (self.sigmamind, self.verbex, self.dialnexa)
 
     async def __aenter__(self) -> Self:
-        if self._loop is not None or self._closed.is_set():
+        if self._was_opened:
             raise RuntimeError("the sandbox was opened before: make another one")
+        self._was_opened = True
         self._loop = asyncio.get_running_loop()
         if self._state_file is not None:
-            self._books.file = StateFile(self._state_file)
+            self._log.file = StateFile(self._state_file)
         async with AsyncExitStack() as undo:
-            undo.callback(self._books.close)
+            undo.callback(self._log.close)
             self._restore()
             for offset, endpoint in enumerate(self.endpoints):
                 port = self._port + offset if self._port else 0
-                admin = Admin(self, endpoint.tower.name)
+                admin = Admin(self, endpoint.name)
                 listener = Listener(endpoint, admin, self._host, port)
                 undo.push_async_callback(listener.close)
                 await listener.open()
@@ -158,14 +159,9 @@ class Sandbox(Conditions):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._closed.set()
         await self._undo.aclose()
         self._loop = None
         self._listeners.clear()
-
-    async def run_forever(self) -> None:
-        """Wait until the sandbox is closed."""
-        await self._closed.wait()
 
     def transport(self, platform: str = "sigmamind") -> SandboxTransport:
         """Return what carries a client's requests to *platform* here, without a socket.
@@ -214,11 +210,11 @@ class Sandbox(Conditions):
         if platform is not None:
             self._endpoint(platform).script(operation, faults)
             return
-        having = [each for each in self.endpoints if operation in each.tower.operations]
+        having = [each for each in self.endpoints if operation in each.backend.operations]
         if not having:
             raise ValueError(f"no platform has an operation {operation!r}")
         if len(having) > 1:
-            names = " and ".join(each.tower.name for each in having)
+            names = " and ".join(each.name for each in having)
             raise ValueError(f"{names} have an operation {operation!r}: name the platform")
         having[0].script(operation, faults)
 
@@ -248,7 +244,7 @@ class Sandbox(Conditions):
     def stats(self) -> dict[str, object]:
         """Return the request counters of every platform, as plain JSON values."""
         return {
-            endpoint.tower.name: {
+            endpoint.name: {
                 "base_url": endpoint.base_url,
                 "in_flight": endpoint.in_flight,
                 "requests": endpoint.requests.as_json(),
@@ -258,16 +254,16 @@ class Sandbox(Conditions):
 
     def _endpoint(self, platform: str) -> Endpoint:
         for endpoint in self.endpoints:
-            if endpoint.tower.name == platform:
+            if endpoint.name == platform:
                 return endpoint
         message = f"no platform {platform!r}"
         raise ValueError(message)
 
     def _restore(self) -> None:
-        self._books.restore(lambda platform, state: self._endpoint(platform).tower.replay(state))
+        self._log.restore(lambda platform, state: self._endpoint(platform).backend.replay(state))
 
     def _reset(self) -> None:
-        self._books.clear()
+        self._log.clear()
         self.refuses_until = -math.inf
         for endpoint in self.endpoints:
             endpoint.clear()
@@ -295,11 +291,3 @@ class Sandbox(Conditions):
         except RuntimeError:
             running = None
         return None if self._loop is running else self._loop
-
-
-async def serve(box: Sandbox, *, ready: Callable[[Sandbox], None] | None = None) -> None:
-    """Run *box* until cancelled; *ready* is called once it listens."""
-    async with box:
-        if ready is not None:
-            ready(box)
-        await box.run_forever()

@@ -14,8 +14,8 @@ from typing import cast
 import attrs
 import orjson
 
-from sigmamind_async.sandbox.backend import JSON, Answer
 from sigmamind_async.sandbox.faults import Fault
+from sigmamind_async.sandbox.messages import JSON, Answer
 
 DEPTH = 100_000
 BOMB_MIB = 300

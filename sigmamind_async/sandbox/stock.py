@@ -10,15 +10,17 @@ import attrs
 from sigmamind_async.sandbox.chance import draw_index
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class NumberingPlan:
     """How a country's numbers are made, as far as the sandbox sells them."""
 
+    name: str
+    """Of the country."""
     calling_code: str
     areas: tuple[int, ...]
     """Area codes in stock."""
-    lowest: int
-    highest: int
+    lowest: int = 2_000_000
+    highest: int = 9_999_999
     """Subscriber numbers, all of one length."""
 
     @property
@@ -27,69 +29,19 @@ class NumberingPlan:
         return self.highest - self.lowest + 1
 
 
+_SHORT = (100_000, 999_999)
+
 NUMBERING_PLANS = {
     # North American numbers: the exchange, digits four to six, starts with 2 to 9.
-    "US": NumberingPlan(
-        calling_code="1",
-        areas=(205, 212, 305, 312, 415, 512, 617, 702, 818, 917),
-        lowest=2_000_000,
-        highest=9_999_999,
-    ),
-    "CA": NumberingPlan(
-        calling_code="1",
-        areas=(416, 514, 604, 780),
-        lowest=2_000_000,
-        highest=9_999_999,
-    ),
-    "GB": NumberingPlan(
-        calling_code="44",
-        areas=(113, 121, 131, 141, 151, 161),
-        lowest=2_000_000,
-        highest=9_999_999,
-    ),
-    "IN": NumberingPlan(
-        calling_code="91",
-        areas=(124, 141, 265, 422, 484, 731),
-        lowest=2_000_000,
-        highest=4_999_999,
-    ),
-    "DE": NumberingPlan(
-        calling_code="49",
-        areas=(201, 211, 221, 341, 511, 711),
-        lowest=2_000_000,
-        highest=9_999_999,
-    ),
-    "FR": NumberingPlan(
-        calling_code="33",
-        areas=(140, 240, 340, 440, 540),
-        lowest=100_000,
-        highest=999_999,
-    ),
-    "ES": NumberingPlan(
-        calling_code="34",
-        areas=(910, 930, 950, 960),
-        lowest=100_000,
-        highest=999_999,
-    ),
-    "AU": NumberingPlan(
-        calling_code="61",
-        areas=(261, 280, 361, 731),
-        lowest=100_000,
-        highest=999_999,
-    ),
+    "US": NumberingPlan("United States", "1", (205, 212, 305, 312, 415, 512, 617, 702, 818, 917)),
+    "CA": NumberingPlan("Canada", "1", (416, 514, 604, 780)),
+    "GB": NumberingPlan("United Kingdom", "44", (113, 121, 131, 141, 151, 161)),
+    "IN": NumberingPlan("India", "91", (124, 141, 265, 422, 484, 731), highest=4_999_999),
+    "DE": NumberingPlan("Germany", "49", (201, 211, 221, 341, 511, 711)),
+    "FR": NumberingPlan("France", "33", (140, 240, 340, 440, 540), *_SHORT),
+    "ES": NumberingPlan("Spain", "34", (910, 930, 950, 960), *_SHORT),
+    "AU": NumberingPlan("Australia", "61", (261, 280, 361, 731), *_SHORT),
 }
-
-COUNTRIES = {
-    "US": "United States",
-    "CA": "Canada",
-    "GB": "United Kingdom",
-    "IN": "India",
-    "DE": "Germany",
-    "FR": "France",
-    "ES": "Spain",
-    "AU": "Australia",
-}
-"""The countries of the plans above, by name."""
 
 # Coprime to every ``size`` above, so that stepping by it visits each subscriber number once.
 _STEP = 1_299_709

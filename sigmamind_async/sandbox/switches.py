@@ -27,7 +27,7 @@ class VerbexSwitches(Setting):
     foreign_fields: Literal["drop", "reject"] = "drop"
     """What happens to an update with a field of another variant: nothing, or 422."""
     secrets: Literal["plain", "masked"] = "plain"
-    """How answers show the trunk password and the Twilio token."""
+    """How answers show the trunk password and the Twilio token; masked, errors repeat no value."""
     default_region: str = "global"
     """The ``sip_infra_region`` of a number created without one."""
     delete_body: bool = True

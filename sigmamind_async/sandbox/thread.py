@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, TypeVar, Unpack
+from typing import Unpack
 
 from sigmamind_async.sandbox.server import Sandbox, SandboxSettings
-
-T = TypeVar("T")
 
 
 class SandboxThread:
     """Runs a :class:`Sandbox` in a daemon thread; ``with`` gives the sandbox.
 
     Settings, counters and ledger are read and set from the calling thread as they are.
-    Anything to be awaited goes through :meth:`run`.
     """
 
     def __init__(self, **settings: Unpack[SandboxSettings]) -> None:
         """Take what :class:`Sandbox` takes."""
-        self.box = Sandbox(**settings)
+        self.box: Sandbox = Sandbox(**settings)
         self._opened: Future[asyncio.AbstractEventLoop] = Future()
         self._stop: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._main, name="sandbox", daemon=True)
@@ -42,10 +38,6 @@ class SandboxThread:
         if self._stop is not None:
             self._opened.result().call_soon_threadsafe(self._stop.set)
         self._thread.join()
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run something of the sandbox in its loop, ``box.settled()`` for one, and wait."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._opened.result()).result()
 
     def _main(self) -> None:
         try:

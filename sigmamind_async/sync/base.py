@@ -29,7 +29,7 @@ class _Connections:
 
 
 class ClientBase(BlockingContext):
-    """Base of the blocking clients; the settings are those of `sigmamind_async.client.Client`.
+    """Base of the blocking clients, with the settings of the async ones.
 
     Observers, key providers and transports are called in the event loop's thread. *session* is
     refused: an aiohttp session works only in the loop that it was made in.

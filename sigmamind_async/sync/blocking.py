@@ -22,6 +22,7 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import (
     TYPE_CHECKING,
@@ -52,7 +53,7 @@ V = TypeVar("V")
 class Blocking:
     """Base of the blocking classes: each wraps the async object that does the work."""
 
-    _wrapped: Any
+    _wrapped: Any = None
     _connections: object = None
     """Kept by all that use the connections of one client; see `ClientBase`."""
 
@@ -76,6 +77,10 @@ class Blocking:
                     return made
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __dir__(self) -> list[str]:
+        parts = (inspect.get_annotations(cls) for cls in type(self).__mro__)
+        return [*super().__dir__(), *(name for names in parts for name in names)]
+
     def __repr__(self) -> str:
         return repr(self._wrapped)
 
@@ -84,7 +89,7 @@ class BlockingContext(Blocking):
     """Base of those that are opened and closed by ``with``."""
 
     def __enter__(self) -> Self:
-        EVENT_LOOP.run(self._wrapped.__aenter__())
+        EVENT_LOOP.run(_enter(self._wrapped))
         return self
 
     def __exit__(
@@ -93,7 +98,7 @@ class BlockingContext(Blocking):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        EVENT_LOOP.run(self._wrapped.__aexit__(kind, error, traceback))
+        EVENT_LOOP.run(_leave(self._wrapped, error))
 
 
 class Job(Protocol[V, T]):
@@ -221,6 +226,35 @@ class ListingIterator(Generic[T]):
         return iterate(self._source.pages(), queue.SimpleQueue(), self._connections)
 
 
+@contextmanager
+def open_context(context: AbstractAsyncContextManager[T], connections: object) -> Generator[T]:
+    """Return *context*, entered and left in the event loop; it keeps *connections* meanwhile."""
+    value = EVENT_LOOP.run(_enter(context))
+    try:
+        yield value
+    except BaseException as error:
+        if not EVENT_LOOP.run(_leave(context, error)):
+            raise
+    else:
+        EVENT_LOOP.run(_leave(context, None))
+    finally:
+        del connections
+
+
+async def _enter(context: AbstractAsyncContextManager[T]) -> T:
+    return await context.__aenter__()
+
+
+async def _leave(
+    context: AbstractAsyncContextManager[object], error: BaseException | None
+) -> bool | None:
+    return await context.__aexit__(
+        None if error is None else type(error),
+        error,
+        None if error is None else error.__traceback__,
+    )
+
+
 class _CallersValues(Generic[V]):
     """Values that are read in the caller's thread, while that waits for an outcome.
 
@@ -262,6 +296,10 @@ def blocking(
 ) -> Callable[Concatenate[Any, P], ListingIterator[T]]: ...
 @overload
 def blocking(
+    method: Callable[Concatenate[Any, P], AbstractAsyncContextManager[T]],
+) -> Callable[Concatenate[Any, P], AbstractContextManager[T]]: ...
+@overload
+def blocking(
     method: Callable[Concatenate[Any, P], Job[V, T]],
 ) -> Callable[Concatenate[Any, P], BulkRun[V, T]]: ...
 def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -285,6 +323,8 @@ def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
             return EVENT_LOOP.run(result, inbox)
         if hasattr(result, "pages"):
             return ListingIterator[Any](result, self._connections)
+        if hasattr(result, "__aenter__"):
+            return open_context(result, self._connections)
         return BulkRun[Any, Any](result, inbox, self._connections)
 
     call.__doc__ = (method.__doc__ or "").replace("``async for``", "``for``")

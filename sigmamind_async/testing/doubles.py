@@ -56,7 +56,7 @@ class ScriptedTransport:
     ) -> None:
         self.sent: deque[HttpRequest] = deque(maxlen=remember)
         """The requests, oldest first."""
-        self.closed = 0
+        self.closed: int = 0
         """How many times it was closed."""
         self._answer = script if callable(script) else _in_order(iter(script))
         self._latency = latency
@@ -98,7 +98,7 @@ class FakeClock:
     """
 
     def __init__(self, now: float = 1_000.0) -> None:
-        self.now = now
+        self.now: float = now
         self.slept: list[float] = []
         """Each wait, in seconds."""
 

@@ -19,9 +19,10 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, HttpRequest, Response
-from sigmamind_async.sandbox.backend import Answer
 from sigmamind_async.sandbox.conditions import Conditions
+from sigmamind_async.sandbox.connection import LARGEST_BODY, BodyTooLargeError
 from sigmamind_async.sandbox.endpoint import Endpoint
+from sigmamind_async.sandbox.messages import Answer
 
 _HEAD_END: Final = b"\r\n\r\n"
 _REASONS: Final = {
@@ -81,6 +82,7 @@ class _Request:
     def __init__(self, request: HttpRequest) -> None:
         url = urlsplit(request.url)
         self.method = request.method
+        self.origin = f"{url.scheme}://{url.netloc}"
         self.path = url.path
         self.query_string = url.query
         self.query = dict(parse_qsl(url.query, keep_blank_values=True))
@@ -88,6 +90,8 @@ class _Request:
         self._body = request.body or b""
 
     async def read(self) -> bytes:
+        if len(self._body) > LARGEST_BODY:
+            raise BodyTooLargeError
         return self._body
 
 

@@ -4,7 +4,8 @@
         runner.run(main())
 
 Nothing sleeps, however long it waits: hours pass in milliseconds, in the order in which they would.
-A loop that waits for another thread or a socket goes by real time for as long.
+Threads and sockets take none of this time: while one of them is waited for, whatever is due next is
+due at once, a deadline of a minute too. So a journal in virtual time is a `MemoryJournal`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One attempt, from bytes to a value: send, time, read, and explain what failed.
 
-A `TimeoutTimer` limits the whole attempt; of aiohttp's own timeouts only that for connecting is
+An `AttemptTracker` limits the whole attempt; of aiohttp's own timeouts only that for connecting is
 set.
 """
 
@@ -12,7 +12,6 @@ import aiohttp
 
 from sigmamind_async.operation import ConnectionFlag, Fault, HttpRequest, Response
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.transport.connections import Attempt
 from sigmamind_async.transport.faults import TooLargeError, fault_of
 from sigmamind_async.transport.options import AiohttpOptions
 from sigmamind_async.transport.sessions import CallerSession, LoopSession
@@ -36,15 +35,14 @@ class AiohttpTransport:
         """Send *request* once; connecting, sending and reading may take *seconds* together."""
         response: aiohttp.ClientResponse | None = None
         session = self._callers or self._own.get()
-        timer = session.timer
-        timeout = timer.start(seconds)
-        session.attempts[timeout.task] = attempt = Attempt(request, flag)
+        attempts = session.attempts
+        attempt = attempts.begin(request, flag, seconds)
         if self._callers is None:
             flag.connected = False  # until our connector sets it
         try:
             if not session.is_open:
                 await session.open()
-            response = await session.request(request)
+            response = await session.request(attempt)
             attempt.has_head = True
             stream, max_bytes = response.content, request.max_bytes
             # A short body arrives whole with its head, and is read without waiting.
@@ -53,7 +51,7 @@ class AiohttpTransport:
                 raise TooLargeError  # noqa: TRY301 - becomes a value below, like every fault
             return Response(response.status, response.headers, body)
         except asyncio.CancelledError as cancelled:
-            if not timeout.caused_cancellation():
+            if not attempt.caused_cancellation():
                 _strip(cancelled)
                 raise
             fault = self._fault_of(TimeoutError(), request, flag, response)
@@ -63,11 +61,10 @@ class AiohttpTransport:
             _strip(interruption)
             raise
         finally:
-            timer.stop(timeout)
             if response is not None and not response.closed:
                 # Returns the connection to the pool after a whole response, else closes it.
                 response.release()
-            session.end(timeout.task, attempt)
+            attempts.end(attempt)
         if response is not None:
             return Response(status=response.status, headers=response.headers, cut=fault)
         return fault
@@ -90,7 +87,7 @@ class AiohttpTransport:
         may be about to close it.
         """
         if self._callers is not None:
-            await self._callers.drain(grace)
+            await self._callers.attempts.drain(grace)
         opened = self._own.pop()
         if opened is not None:
             await opened.aclose(grace)

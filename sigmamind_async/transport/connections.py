@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from http.cookies import BaseCookie, SimpleCookie
 from time import monotonic
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -22,7 +22,7 @@ from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
-from sigmamind_async.operation import ConnectionFlag, HttpRequest
+from sigmamind_async.transport.attempts import Attempt, AttemptTracker
 from sigmamind_async.transport.options import AiohttpOptions
 
 FRESH = 0.1
@@ -50,33 +50,6 @@ class UnsolicitedDataError(aiohttp.ClientError):
     """A server that sent data on a new connection before it got a request."""
 
 
-class Attempt:
-    """What the connector knows of an attempt under way."""
-
-    # Class attributes, because few attempts set them.
-    guard: Guard | None = None
-    """The guard of its connection."""
-    has_head: bool = False
-    """True if the head of its response has been read."""
-    chunks: int = 0
-    """Pieces of data received."""
-    heads: int = 0
-    """Heads received after the first piece, before the final one."""
-    unsent: bool = True
-    """In a caller's session: true while no request of it has been given a connection."""
-    failure: BaseException | None = None
-    """In a caller's session: what ended the latest request; others may have followed."""
-
-    def __init__(self, request: HttpRequest, flag: ConnectionFlag) -> None:
-        self.request = request
-        self.flag = flag
-
-
-Attempts: TypeAlias = dict["asyncio.Task[Any] | None", Attempt]
-"""Attempts under way, by task: in our own sessions the task that sends is the one that gets the
-connection. A context variable costs twice as much."""
-
-
 class Guard(asyncio.Protocol):
     """Sits between a connection and aiohttp's protocol; passes on what an attempt waits for.
 
@@ -92,7 +65,7 @@ class Guard(asyncio.Protocol):
         self.transport = transport
         self.attempt: Attempt | None = None
         """The attempt that uses the connection; `None` while it is idle."""
-        self.last_data_at = 0.0
+        self.last_data_at: float = 0.0
         """When data last arrived, on the monotonic clock."""
         self._pass_on = protocol.data_received
         self._connector = connector
@@ -114,6 +87,14 @@ class Guard(asyncio.Protocol):
                 self.transport.abort()
                 return
         self._pass_on(data)
+
+    def end(self, attempt: Attempt) -> None:
+        """Take the connection of *attempt*, which has ended, for idle unless another one has it."""
+        if self.attempt is attempt:
+            self.attempt = None
+            # The last of several chunks may have arrived after the end of the response.
+            if attempt.chunks > 1 and self.protocol.should_close:
+                self.transport.abort()
 
     def is_usable(self, *, fresh: bool) -> bool:
         """Return whether the connection may carry another request, a *fresh* one or any."""
@@ -167,15 +148,17 @@ def _poll_of(transport: asyncio.Transport) -> Callable[[int], list[tuple[int, in
 class Connector(aiohttp.TCPConnector):
     """Flags the attempt that gets a connection, and gives out none that has been spoilt."""
 
-    def __init__(self, options: AiohttpOptions) -> None:
-        self.attempts: Attempts = {}
+    def __init__(self, options: AiohttpOptions, attempts: AttemptTracker) -> None:
+        # The task that sends is the one that gets the connection. A context variable costs twice
+        # as much.
+        self._attempts = attempts.by_task
         # For `current_task`, which would otherwise ask the system for the process id.
         self._own_loop = asyncio.get_running_loop()
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.guards: dict[ResponseHandler, Guard] = {}
         self._headers_given: Mapping[str, str] | None = None
         self._headers: CIMultiDict[str] = CIMultiDict()
-        self.distrusts_until = 0.0
+        self.distrusts_until: float = 0.0
         """Until when requests that must not be repeated only go over new connections."""
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # as below
             limit=options.max_connections,
@@ -190,7 +173,7 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> aiohttp.connector.Connection:
         """Return a connection, and flag the running task's attempt as connected."""
-        attempt = self.attempts[asyncio.current_task(self._own_loop)]
+        attempt = self._attempts[asyncio.current_task(self._own_loop)]
         request = attempt.request
         fresh = request.fresh
         while True:
@@ -213,7 +196,7 @@ class Connector(aiohttp.TCPConnector):
         req.headers.update(self._headers)
         attempt.flag.connected = True
         if guard is not None:
-            attempt.guard, guard.attempt = guard, attempt
+            attempt.on_end, guard.attempt = guard.end, attempt
         return connection
 
     def _guard(

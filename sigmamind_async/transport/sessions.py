@@ -19,58 +19,23 @@ from typing import TypeAlias
 import aiohttp
 from yarl import URL
 
-from sigmamind_async.operation import HttpRequest
 from sigmamind_async.per_loop import PerLoop
+from sigmamind_async.transport.attempts import Attempt, AttemptTracker
 from sigmamind_async.transport.connections import (
     NO_RESEND,
-    Attempt,
-    Attempts,
     BytesBody,
     Connector,
     NoCookies,
 )
 from sigmamind_async.transport.options import AiohttpOptions
-from sigmamind_async.transport.timeouts import TimeoutTimer
 
 Session: TypeAlias = aiohttp.ClientSession
 """A session that a caller brings along."""
 
 
 def _client_timeout(options: AiohttpOptions) -> aiohttp.ClientTimeout:
-    """Leave all timeouts but that for connecting to the `TimeoutTimer`."""
+    """Leave all timeouts but that for connecting to the `AttemptTracker`."""
     return aiohttp.ClientTimeout(total=None, sock_connect=options.connect_timeout)
-
-
-class _AttemptTracker:
-    """The attempts under way in one session."""
-
-    def __init__(self) -> None:
-        self.attempts: Attempts = {}
-        self._drained: asyncio.Event | None = None
-
-    def end(self, task: asyncio.Task[object], attempt: Attempt) -> None:
-        """Remove the *attempt* of *task*, and take its connection for idle."""
-        del self.attempts[task]
-        if self._drained is not None and not self.attempts:
-            self._drained.set()
-        guard = attempt.guard
-        if guard is not None and guard.attempt is attempt:  # no other attempt has it already
-            guard.attempt = None
-            # The last of several chunks may have arrived after the end of the response.
-            if attempt.chunks > 1 and guard.protocol.should_close:
-                guard.transport.abort()
-
-    async def drain(self, grace: float) -> None:
-        """Wait until no attempt is under way, for *grace* seconds at most."""
-        if not self.attempts or grace <= 0:
-            return
-        self._drained = asyncio.Event()
-        try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(grace):
-                    await self._drained.wait()
-        finally:
-            self._drained = None
 
 
 # --- the caller's ----------------------------------------------------------------------------
@@ -80,32 +45,31 @@ _traced: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("traced
 """The attempt under way; a context variable, because the session may send it in another task."""
 
 
-class CallerSession(_AttemptTracker):
+class CallerSession:
     """The caller's session; each request overrides its settings with ours."""
 
     is_open = True
 
     def __init__(self, options: AiohttpOptions, session: aiohttp.ClientSession) -> None:
-        super().__init__()
         self._options = options
         self._timeout = _client_timeout(options)
-        self._timers = PerLoop(TimeoutTimer)
+        self._trackers = PerLoop(AttemptTracker)
         self._session = session
         traces = getattr(session, "trace_configs", None)  # a test double may have none
         if traces is not None and _TRACE not in traces:
             traces.append(_TRACE)
 
     @property
-    def timer(self) -> TimeoutTimer:
-        """The timer of the running loop."""
-        return self._timers.get()
+    def attempts(self) -> AttemptTracker:
+        """The attempts under way in the running loop."""
+        return self._trackers.get()
 
     async def open(self) -> None:
         """Do nothing: the caller has opened it."""
 
-    async def request(self, request: HttpRequest) -> aiohttp.ClientResponse:
-        """Send *request* and return the response, of which the head has been read."""
-        attempt = self.attempts[asyncio.current_task()]
+    async def request(self, attempt: Attempt) -> aiohttp.ClientResponse:
+        """Send the request of *attempt* and return the response, once its head has been read."""
+        request = attempt.request
         closed = getattr(self._session, "closed", False)  # a test double may have none
         token = _traced.set(attempt)
         try:
@@ -171,7 +135,7 @@ _TRACE = _flagging_trace()
 # --- ours ------------------------------------------------------------------------------------
 
 
-class LoopSession(_AttemptTracker):
+class LoopSession:
     """Our session of one event loop, closed in the last moments of that loop.
 
     `asyncio.run` and every runner like it finalize the async generators of a loop before they close
@@ -179,11 +143,10 @@ class LoopSession(_AttemptTracker):
     """
 
     def __init__(self, options: AiohttpOptions, registry: PerLoop[LoopSession]) -> None:
-        super().__init__()
+        self.attempts: AttemptTracker = AttemptTracker()
+        self.is_open: bool = False
         self._options = options
         self._registry = registry
-        self.timer = TimeoutTimer()
-        self.is_open = False
         self._loop = asyncio.get_running_loop()
         self._connector: Connector | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -194,9 +157,10 @@ class LoopSession(_AttemptTracker):
         self._lifetime = self._live()
         self._session = await anext(self._lifetime)
 
-    def request(self, request: HttpRequest) -> Awaitable[aiohttp.ClientResponse]:
-        """Send *request*, once awaited, and return the response; its head has been read."""
+    def request(self, attempt: Attempt) -> Awaitable[aiohttp.ClientResponse]:
+        """Send the request of *attempt*, once awaited, and return the response with its head."""
         assert self._session is not None  # noqa: S101 - it has been opened
+        request = attempt.request
         method, url = request.method, URL(request.url, encoded=True)
         body = None if request.body is None else BytesBody(request.body)
         # No headers: the connector adds them, because those given here would reach a proxy, too.
@@ -212,13 +176,12 @@ class LoopSession(_AttemptTracker):
         if self._lifetime is None:
             return
         try:
-            await self.drain(grace)
+            await self.attempts.drain(grace)
         finally:
             await self._lifetime.aclose()
 
     async def _live(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
-        self._connector = connector = Connector(self._options)
-        connector.attempts = self.attempts
+        self._connector = connector = Connector(self._options, self.attempts)
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=NoCookies(),

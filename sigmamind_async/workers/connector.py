@@ -32,7 +32,7 @@ from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.journal.sql import COLUMNS, from_columns
 from sigmamind_async.provisioning.row import Row
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 4
 """Enough for jobs that end at the same time, beside one connection that listens."""
@@ -250,7 +250,8 @@ class _Pool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
 
     def __init__(self, name: str, **options: Any) -> None:  # noqa: ANN401 - procrastinate's
         # A broken connection must be seen: the server may have forgotten what it had confirmed.
-        super().__init__(**{**options, "check": None})
+        options["check"] = None
+        super().__init__(**options)
         self._database = name
 
     async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection[Any]:  # noqa: ASYNC109 - the pool's

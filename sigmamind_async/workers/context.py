@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import platform
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
@@ -18,6 +20,7 @@ from sigmamind_async.errors import (
     OutcomeUnknownError,
     SigmaMindError,
 )
+from sigmamind_async.events import Observers, as_observer
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
 from sigmamind_async.provisioning.adapter import Adapter, Value
 from sigmamind_async.provisioning.adapters.registry import adapter_of
@@ -32,7 +35,7 @@ from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.enqueue import check_account_name
 from sigmamind_async.workers.shared_gate import SharedGate
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 OnSettled: TypeAlias = Callable[[Row], Awaitable[object] | None]
 """Called with the row of an operation that has ended: done, failed, or for an operator to decide.
@@ -226,6 +229,7 @@ class WorkerContext:
             journal; by default one that all processes share.
         connections: Most connections of the journal.
         on_settled: Called with the row of each operation that has ended here, as `Worker` takes it.
+        observer: Called with what happens, as `Worker` takes it.
 
     Raises:
         ConfigurationError: A setting cannot be used, or an account's key is missing.
@@ -241,11 +245,15 @@ class WorkerContext:
         gate: GateFor = SharedGate,
         connections: int = 8,
         on_settled: OnSettled | None = None,
+        observer: Observers = None,
     ) -> None:
         dsn = as_secret(dsn)
+        self._observer = as_observer(observer)
+        self.name: Final = f"{platform.node()}:{os.getpid()}"
+        """Names this process in the log."""
         self.schema: Final = schema
         self.on_settled: Final = on_settled
-        self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
+        self.journal: PostgresJournal = PostgresJournal(dsn, schema=schema, connections=connections)
         self._secrets = secrets or SecretResolver(names=DEFAULT_VARIABLES)
         self._gate = gate
         self.accounts: Mapping[str, AccountWorker] = self._open_accounts(accounts)
@@ -289,10 +297,11 @@ class WorkerContext:
         return opened
 
     def _open_account(self, account: Account) -> AccountWorker:
-        platform = account.client().platform.name
-        client = account.client(
-            gate=self._gate(account_name(platform, account.label), self.journal)
-        )
+        name = account_name(account.client().platform.name, account.label)
+        client = account.client(gate=self._gate(name, self.journal))
+        if self._observer is not None:
+            both = filter(None, (client.runner.engine.observer, self._observer))
+            client = client.with_options(observer=list(both))
         provisioner = Provisioner(
             client,
             self.journal,

@@ -40,13 +40,13 @@ from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import redacted
 from sigmamind_async.workers.enqueue import RUNNABLE, JournalTransaction
-from sigmamind_async.workers.queue import PAUSES, Queue
+from sigmamind_async.workers.queue import PAUSES, Queue, iterate
 
 T = TypeVar("T")
 V = TypeVar("V")
 R = TypeVar("R")
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 CHUNK: Final = 500
 """Operations that are handed over in one transaction."""
@@ -94,9 +94,9 @@ class WorkerProvisioner:
         self.client = client
         self.queue = queue
         self.journal = journal
-        self.account = self._provisioner.account
+        self.account: str = self._provisioner.account
         self.label = account
-        self.on_idle = on_idle or self._log_idle
+        self.on_idle: Callable[[], None] = on_idle or self._log_idle
         self._is_checked = False
 
     def run_many(
@@ -181,8 +181,8 @@ class FollowedRun(Generic[T]):
         stop_on: StopOn | None,
         progress: Progress | None,
     ) -> None:
-        self.progress = progress or Progress()
-        self.stopped = ""
+        self.progress: Progress = progress or Progress()
+        self.stopped: str = ""
         """Why it hands no more operations over, as a sentence; empty while it does."""
         self.stopped_by: SigmaMindError | None = None
         """The error that stopped it, which the remaining operations would meet as well."""
@@ -276,7 +276,7 @@ class FollowedRun(Generic[T]):
         """Read the input, as far ahead as there is room."""
         try:
             index = 0
-            async for op_id, value in _iterate(self._input):
+            async for op_id, value in iterate(self._input):
                 self._add(_Operation(index, op_id, value, self.progress.clock()))
                 index += 1
                 while len(self._waiting) >= CHUNK:
@@ -497,15 +497,6 @@ class FollowedRun(Generic[T]):
     def _stop_because(self, error: SigmaMindError, why: str) -> None:
         self.stopped_by = self.stopped_by or error
         self.stop(f"{why}: {' '.join(str(error).split())}")
-
-
-async def _iterate(values: Iterable[V] | AsyncIterable[V]) -> AsyncGenerator[V]:
-    if isinstance(values, AsyncIterable):
-        async for value in values:
-            yield value
-        return
-    for value in values:
-        yield value
 
 
 def _refused_error(row: Row) -> SigmaMindError:

@@ -16,22 +16,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 from procrastinate.exceptions import ConnectorException
 from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
+from sigmamind_async.events import Observers, as_observer, notify
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters.registry import PLATFORMS, adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
-from sigmamind_async.provisioning.row import Row, account_name, check_op_id
+from sigmamind_async.provisioning.messages import change_of
+from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
 from sigmamind_async.values import Secret, as_secret
+from sigmamind_async.workers.driver_connection import (
+    CallerConnection,
+    require_blocking,
+    run_without_loop,
+    unwrap_connection,
+)
 from sigmamind_async.workers.enqueue import Enqueuer, JournalTransaction, check_account_name
 
 T = TypeVar("T")
@@ -52,12 +61,19 @@ _INDEX: Final = (
     "CREATE INDEX sigmamind_jobs_by_lock ON procrastinate_jobs (lock)"
     " WHERE status IN ('todo', 'doing')"
 )
+# Each purchase leaves two dead rows in each of these tables. By default they are cleaned up once a
+# fifth of the table is dead, and until then every fetch passes them.
+_VACUUM_OFTEN: Final = tuple(
+    f"ALTER TABLE {name} SET (autovacuum_vacuum_scale_factor = 0.01)"
+    for name in ("procrastinate_jobs", "procrastinate_events")
+)
 _MISSING_TABLES: Final = (
     psycopg.errors.UndefinedTable,
     psycopg.errors.InvalidSchemaName,
     psycopg.errors.UndefinedObject,
     psycopg.errors.UndefinedFunction,
 )
+Operations: TypeAlias = Iterable[tuple[str, Value]] | AsyncIterable[tuple[str, Value]]
 _Accounts = dict[str, dict[str, Value]]
 """Values by op_id, by account."""
 
@@ -72,14 +88,19 @@ class Queue:
         dsn: The database, as `PostgresJournal` takes it.
         schema: The journal's schema. The queue's own tables are procrastinate's, and are found
             through the connection's ``search_path``.
+        observer: Called with an `OperationChanged` for each operation that was enqueued, one
+            function or several. Within the caller's transaction that is before its commit.
 
     Raises:
         ConfigurationError: A setting cannot be used.
     """
 
-    def __init__(self, dsn: str | Secret = "", *, schema: str = "sigmamind") -> None:
+    def __init__(
+        self, dsn: str | Secret = "", *, schema: str = "sigmamind", observer: Observers = None
+    ) -> None:
         self._dsn = dsn = as_secret(dsn)
         self.schema: Final = schema
+        self._observer = as_observer(observer)
         self._target = parse_dsn(dsn, schema)
 
     async def prepare(self) -> None:
@@ -95,10 +116,10 @@ class Queue:
 
     async def enqueue(
         self,
-        operations: Iterable[tuple[str, Value]],
+        operations: Operations,
         *,
         account: str | None = None,
-        connection: psycopg.AsyncConnection[Any] | None = None,
+        connection: CallerConnection | None = None,
     ) -> list[Row]:
         """Plan *operations*, pairs of op_id and value, and have the workers carry them out.
 
@@ -106,27 +127,86 @@ class Queue:
         error: it has one job at a time, and one that has failed is tried again.
 
         Args:
-            operations: Each goes to the account of the platform whose request its value is.
+            operations: Each goes to the account of the platform whose request its value is. An
+                iterable or async iterable.
             account: Label of the account if there are several of one platform, as in `Provisioner`.
             connection: Your own connection: the operations are part of its transaction, and the
-                workers see them once you commit. With autocommit they are committed at once. By
-                default a new connection is opened for this call.
+                workers see them once you commit. With autocommit they are committed at once. It is
+                one of psycopg 3, asynchronous or not, Django's ``connection``, or a connection or
+                session of SQLAlchemy that uses psycopg 3. A synchronous one blocks the event loop
+                while it is used. By default a new connection is opened for this call.
 
         Returns:
             The rows of the operations in their order, as they are now: one that was enqueued
-            before may be done.
+            before may be done. They are all in memory; for very many use `enqueue_many`.
 
         Raises:
             InvalidRequestError: A value changes no number, or contains a secret itself.
             JournalError: An op_id belongs to another request, or the database cannot be used.
+            ConfigurationError: *connection* is of another kind.
         """
-        accounts = _group_by_account(operations, account)
-        if connection is not None:
-            rows = await self._run(self._write(connection, accounts))
-        else:
-            async with await self._connect() as own:
-                rows = await self._run(self._write(own, accounts))
-        return [rows[name, op_id] for name, values in accounts.items() for op_id in values]
+        rows: dict[tuple[str, str], Row] = {}
+
+        def keep(written: list[Row]) -> None:
+            rows.update({(row.account, row.op_id): row for row in written})
+
+        async with self._connection(connection) as used:
+            await self._explain(self._write(used, operations, account, keep, atomic=True))
+        self._notify_planned(rows.values())
+        return list(rows.values())
+
+    async def enqueue_many(
+        self,
+        operations: Operations,
+        *,
+        account: str | None = None,
+        connection: CallerConnection | None = None,
+        atomic: bool = True,
+    ) -> int:
+        """Enqueue any number of operations, as `enqueue` does; return their number.
+
+        They are read lazily, a thousand at a time, so memory does not grow with their number.
+
+        Args:
+            operations: As in `enqueue`.
+            account: As in `enqueue`.
+            connection: As in `enqueue`; the operations are part of its transaction.
+            atomic: Enqueue all of them, or none. With False each thousand is a transaction of its
+                own: workers begin at once, and after an error the same call, made again, goes on.
+                Prefer that for 100,000 operations and more, which the server would otherwise
+                announce to the workers all at once.
+        """
+        count = 0
+
+        def add(written: list[Row]) -> None:
+            nonlocal count
+            count += len(written)
+            self._notify_planned(written)
+
+        async with self._connection(connection) as used:
+            await self._explain(self._write(used, operations, account, add, atomic=atomic))
+        return count
+
+    def enqueue_sync(
+        self,
+        operations: Iterable[tuple[str, Value]],
+        *,
+        connection: CallerConnection,
+        account: str | None = None,
+    ) -> list[Row]:
+        """Do as `enqueue` does, without an event loop, on a synchronous *connection*.
+
+        with transaction.atomic():  # Django
+            order.save()
+            queue.enqueue_sync([(f"order-{order.id}", value)], connection=connection)
+        """
+        require_blocking(connection)
+        return run_without_loop(self.enqueue(operations, account=account, connection=connection))
+
+    def _notify_planned(self, written: Iterable[Row]) -> None:
+        for row in written:
+            if row.version == 1 and row.state is State.PLANNED:
+                notify(self._observer, change_of(row))
 
     async def wait(self, op_id: str, *, account: str | None = None) -> Row:
         """Wait until an operation has ended, and return its row.
@@ -160,34 +240,48 @@ class Queue:
             head = await self._run(JournalTransaction(connection, self.schema).head())
         return head.journal_id
 
+    @asynccontextmanager
+    async def _connection(
+        self, given: CallerConnection | None
+    ) -> AsyncGenerator[psycopg.AsyncConnection[Any]]:
+        """Yield the connection to use: the caller's, or one for the block."""
+        if given is not None:
+            yield await unwrap_connection(given)
+            return
+        async with await self._connect() as own:
+            yield own
+
     async def _write(
-        self, connection: psycopg.AsyncConnection[Any], accounts: _Accounts
-    ) -> dict[tuple[str, str], Row]:
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        operations: Operations,
+        label: str | None,
+        on_written: Callable[[list[Row]], None],
+        *,
+        atomic: bool,
+    ) -> None:
+        """Write *operations*, a batch at a time; call *on_written* with the rows of each."""
         transaction = JournalTransaction(connection, self.schema)
-        rows: dict[tuple[str, str], Row] = {}
         # Before the savepoint: without autocommit this begins the caller's transaction, which would
         # otherwise begin and end with the savepoint.
-        head = await transaction.head()
-        async with connection.transaction():
-            enqueuer = Enqueuer(transaction, head)
-            for account, values in accounts.items():
-                planned = [
-                    _plan_row(op_id, value, head.journal_id, account)
-                    for op_id, value in values.items()
-                ]
-                for start in range(0, len(planned), _BATCH):
-                    written = await enqueuer.write(account, planned[start : start + _BATCH])
-                    rows |= {(account, row.op_id): row for row in written}
-        return rows
+        enqueuer = Enqueuer(transaction, await transaction.head())
+        async with connection.transaction() if atomic else nullcontext():
+            async for batch in _batches(operations):
+                with warn_if_slow(self._target.name):
+                    on_written(await _write_batch(enqueuer, batch, label))
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         return await self._run(self._target.connect(), connected=False)
 
     async def _run(self, work: Awaitable[T], *, connected: bool = True) -> T:
+        """Return what *work*, a few statements, returns; raise as `_explain` does."""
+        with warn_if_slow(self._target.name):
+            return await self._explain(work, connected=connected)
+
+    async def _explain(self, work: Awaitable[T], *, connected: bool = True) -> T:
         """Return what *work* returns; raise `JournalError` for an error of the database."""
         try:
-            with warn_if_slow(self._target.name):
-                return await work
+            return await work
         except (psycopg.Error, UnicodeError, ConnectorException) as error:
             cause = error.__cause__ if isinstance(error, ConnectorException) else None
             problem = _describe(cause or error, connected=connected)
@@ -215,7 +309,44 @@ async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:
         # Only if it is missing: even `IF NOT EXISTS` waits for a lock on the whole table, and all
         # workers behind it, as long as one is frozen in a transaction.
         if not has_index:
-            await connection.execute(_INDEX)
+            for statement in (_INDEX, *_VACUUM_OFTEN):
+                await connection.execute(statement.encode())
+
+
+async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Value]]]:
+    batch: list[tuple[str, Value]] = []
+    async for operation in iterate(operations):
+        batch.append(operation)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _write_batch(
+    enqueuer: Enqueuer, batch: Iterable[tuple[str, Value]], label: str | None
+) -> list[Row]:
+    """Write some operations in one transaction, or savepoint."""
+    rows: list[Row] = []
+    async with enqueuer.transaction.connection.transaction():
+        for account, values in _group_by_account(batch, label).items():
+            journal_id = enqueuer.head.journal_id
+            planned = [
+                _plan_row(op_id, value, journal_id, account) for op_id, value in values.items()
+            ]
+            rows += await enqueuer.write(account, planned)
+    return rows
+
+
+async def iterate(values: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
+    """Yield *values*, whichever kind of iterable they are."""
+    if isinstance(values, AsyncIterable):
+        async for value in values:
+            yield value
+        return
+    for value in values:
+        yield value
 
 
 def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _Accounts:

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from procrastinate.manager import JobManager
 from procrastinate.worker import Worker as JobRunner
 
 from sigmamind_async.errors import ConfigurationError, SigmaMindError
+from sigmamind_async.events import Observers
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import Row, State
@@ -57,7 +59,7 @@ from sigmamind_async.workers.enqueue import (
 from sigmamind_async.workers.queue import Queue
 from sigmamind_async.workers.shared_gate import SharedGate
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 RESTART_DELAY: Final = 1.0
 """Seconds before a worker that has lost its database starts again."""
@@ -88,6 +90,27 @@ WHERE o.account = %(account)s
     AND o.op_id = j.args ->> 'op_id' AND j.queueing_lock = %(prefix)s || o.op_id
     AND j.status = 'todo' AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
 RETURNING j.id
+"""
+KEEP_FAILED: Final = 7 * 86_400.0
+"""Seconds for which the queue keeps a job that has failed; the journal keeps its operation."""
+LONG_TRANSACTION: Final = 600.0
+"""Seconds after which an open transaction of any program is logged, once an hour."""
+_DELETE_FAILED: Final = """
+DELETE FROM procrastinate_jobs WHERE id IN (
+    SELECT j.id FROM procrastinate_jobs AS j
+    WHERE j.queue_name = %(queue)s AND j.status = 'failed' AND NOT EXISTS (
+        SELECT FROM procrastinate_events AS e
+        WHERE e.job_id = j.id AND e.at > now() - make_interval(secs => %(seconds)s)
+    )
+    LIMIT %(batch)s
+) RETURNING id
+"""
+_OLDEST_TRANSACTION: Final = """
+SELECT pid, application_name, extract(epoch FROM now() - xact_start)::float8 AS seconds
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_xmin IS NOT NULL
+    AND xact_start < now() - make_interval(secs => %(seconds)s)
+ORDER BY xact_start LIMIT 1
 """
 
 
@@ -126,6 +149,11 @@ class Worker:
             awaited if that returns an awaitable: the operation is done, has failed, or waits for an
             operator's decision. An exception is logged. Around a crash it may be called twice, or
             not at all; `Queue.wait` and the journal know for certain.
+        observer: Called with the events of the accounts' clients and operations, one function or
+            several, in addition to what a client was given; see `sigmamind_async.events`.
+
+    The logger ``sigmamind_async.workers.worker`` has each job that ended at INFO, with the worker,
+    the account and the op_id, also as attributes of the record.
 
     Raises:
         ConfigurationError: A setting cannot be used, or an account's key is missing.
@@ -147,12 +175,13 @@ class Worker:
         polling: float = 1.0,
         grace: float | None = None,
         on_settled: OnSettled | None = None,
+        observer: Observers = None,
     ) -> None:
         dsn = as_secret(dsn)
         check_count("concurrency", concurrency)
         check_seconds("heartbeat", heartbeat)
         check_seconds("polling", polling)
-        self.context = WorkerContext(
+        self.context: WorkerContext = WorkerContext(
             accounts,
             dsn,
             schema=schema,
@@ -160,6 +189,7 @@ class Worker:
             gate=gate,
             connections=_JOURNAL_CONNECTIONS,
             on_settled=on_settled,
+            observer=observer,
         )
         self._queue = Queue(dsn, schema=schema)
         self._target = parse_dsn(dsn, schema)
@@ -320,10 +350,20 @@ class Tasks:
             await self.context.account(account).provision(
                 op_id, job_context.job.attempts, _fetched_row(job_context)
             )
-        except SigmaMindError:
+        except SigmaMindError as error:
+            self._log(account, op_id, f"ended with {type(error).__name__}: {error}")
             await self._report(account, op_id)
             raise
+        except Reschedule as later:
+            self._log(account, op_id, f"runs again in {later.at - time.time():.0f} s: {later}")
+            raise
+        self._log(account, op_id, "done")
         await self._report(account, op_id)
+
+    def _log(self, account: str, op_id: str, what: str) -> None:
+        worker = self.context.name
+        extra = {"worker": worker, "account": account, "op_id": op_id}
+        log.info("%s %s %s: %s", worker, account, op_id, " ".join(what.split()), extra=extra)
 
     async def _report(self, account: str, op_id: str) -> None:
         """Report an operation that has ended."""
@@ -348,10 +388,20 @@ class Tasks:
         await self._requeue(job_context, worker)
 
     async def sweep(self, job_context: JobContext, timestamp: int, account: str) -> None:
-        """Find numbers that late requests have bought."""
-        del job_context, timestamp
+        """Find numbers that late requests have bought, and clean up the queue."""
+        del timestamp
         with _log_failure("sweep", account):
             await self.context.account(account).provisioner.sweep()
+        execute = job_context.app.connector.execute_query_all_async
+        await execute(_DELETE_FAILED, queue=queue_name(account), seconds=KEEP_FAILED, batch=_BATCH)
+        for oldest in await execute(_OLDEST_TRANSACTION, seconds=LONG_TRANSACTION):
+            log.warning(
+                "a transaction of %r (process %d of the server) is open for %.0f minutes. While it"
+                " is, finished jobs stay in the table, and fetching one gets ever slower. End it.",
+                oldest["application_name"],
+                oldest["pid"],
+                oldest["seconds"] / 60,
+            )
 
     async def retry_stalled(self, job_context: JobContext, timestamp: int, account: str) -> None:
         """Hand the jobs of dead workers to others."""

@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import attrs
+import jsonschema
 import pytest
 
 from sigmamind_async.cli import main
+from sigmamind_async.cli.output import events
 from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import Sandbox, SandboxThread
 
 COMMAND = (sys.executable, "-m", "sigmamind_async")
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((Path(events.__file__).parent / "schema.json").read_text(encoding="utf-8"))
+)
 TRUNK_PASSWORD = "canary-trunk-password-7391"
 
 
@@ -34,8 +39,11 @@ class Done:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """Every line of stdout, read as JSON."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        """Every line of stdout, read as JSON; each is as the schema says."""
+        found = [json.loads(line) for line in self.out.splitlines()]
+        for each in found:
+            SCHEMA.validate(each)
+        return found
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ from sigmamind_async.errors import (
     PermissionDeniedError,
     SigmaMindError,
 )
-from sigmamind_async.limiter.gate import Admission
+from sigmamind_async.limiter.gate import Admission, Gate
 from tests.cli.conftest import Done
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ async def test_a_job_that_takes_its_time_to_end_is_not_hurried() -> None:
     job = SlowJob(Progress())
     runner = JobRunner(
         output=Output(json=True),
-        admissions=[Admission(open_until=math.inf)],
+        gates=[Gate(admission=Admission(open_until=math.inf))],
         patience=1.0,
         progress=job.progress,
     )

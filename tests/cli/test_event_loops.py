@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import signal
 import sys
@@ -31,6 +32,16 @@ def on_loop(request: pytest.FixtureRequest, cli: Cli, tmp_path: Path) -> str:
         known = cli.environment.get("PYTHONPATH", "").split(":")
         cli.environment["PYTHONPATH"] = ":".join(filter(None, [str(hidden), *known]))
     return str(request.param)
+
+
+def test_garbage_is_collected_again_once_a_loop_is_there() -> None:
+    """Starting the command makes none, and is quicker where it is not looked for."""
+    gc.disable()
+    try:
+        with new_loop():
+            assert gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_uvloop_is_taken_where_it_is_installed() -> None:

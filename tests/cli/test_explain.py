@@ -147,6 +147,14 @@ def test_every_link_and_every_topic_of_a_page_is_there(path: Path) -> None:
         assert topic == "PAGE" or main(["explain", *topic.split()]) == 0, topic
 
 
+def test_every_topic_that_a_message_names_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "\n".join(path.read_text("utf-8") for path in GUIDE.parent.rglob("*.py"))
+    topics = {word.strip("-.") for word in re.findall(r"sigmamind explain ([\w-]+)", code)}
+
+    assert len(topics) > 3
+    assert [each for each in topics - {"PAGE", "lists"} if main(["explain", each])] == []
+
+
 def test_a_link_to_another_page_is_a_command_in_the_terminal() -> None:
     assert "fleet file (`sigmamind explain fleet-files`)" in read_page("numbers")
 
@@ -184,7 +192,7 @@ def test_a_stale_page_is_seen(tmp_path: Path) -> None:
 
 PACKAGES = [
     "sigmamind_async",
-    *(f"sigmamind_async.{name}" for name in ("provisioning", "fleet", "workers")),
+    *(f"sigmamind_async.{name}" for name in ("provisioning", "fleet", "workers", "sync")),
     *(f"sigmamind_async.platforms.{name}" for name in ("sigmamind", "verbex", "dialnexa")),
     *(f"sigmamind_async.{name}" for name in ("sandbox", "testing")),
 ]
@@ -198,7 +206,10 @@ def test_every_public_name_is_on_the_site_with_a_docstring(package: str) -> None
     assert f".. automodule:: {package}\n   :imported-members:\n" in text
     for name in module.__all__:
         value = getattr(module, name)
-        if inspect.isclass(value) or inspect.isroutine(value):
-            assert inspect.getdoc(value), name
-        else:  # autodoc finds no constants that are imported
+        if name in CLASSES:
+            assert f".. autoexception:: {package}.{name}\n" in text, name
+        elif not (inspect.isclass(value) or inspect.isroutine(value)):
+            # autodoc finds no constants that are imported
             assert f".. autodata:: {package}.{name}\n" in text, name
+            continue
+        assert inspect.getdoc(value), name

@@ -55,7 +55,7 @@ def test_the_first_day_of_an_operator(cli: Cli, until: Wait) -> None:
 
     # Ctrl-C in the middle: what is under way is settled, and the command to go on is shown.
     box.latency = (0.5, 0.5)
-    box.script("create", ["reset_before_commit"])
+    box.sigmamind.script("create", ["reset_before_commit"])
     with Terminal(cli, "apply", "fleet.yaml", "--deadline", 3, "--settle-time", 0) as terminal:
         terminal.read_until("cancel: ")
         terminal.type(f"{ROWS}\n")
@@ -64,7 +64,7 @@ def test_the_first_day_of_an_operator(cli: Cli, until: Wait) -> None:
         terminal.interrupt()
     text = day.seen(terminal, 130)
     assert f"sigmamind at {box.sigmamind.base_url}, key ..." in text
-    assert f"This buys {ROWS} numbers and costs money. Type {ROWS} to buy them" in text
+    assert f"This buys {ROWS} numbers and costs money.\nType {ROWS} to buy them" in text
     assert "to go on, run the same command again" in text
 
     # The same command again: what is left is bought. One purchase needs a decision.

@@ -425,7 +425,8 @@ def test_a_terminal_shows_counts_bar_and_table(cli: Cli) -> None:
     assert code == 0
     assert "Plan: 2 to buy" in text
     assert (
-        "This buys 2 numbers and costs money. Type 2 to buy them, or press Enter to cancel:" in text
+        "This buys 2 numbers and costs money.\r\nType 2 to buy them, or press Enter to cancel:"
+        in text
     )
     assert "0/3" in text
     assert ": 3 done" in text

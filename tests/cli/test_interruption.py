@@ -35,7 +35,7 @@ def agrees(done: Done, box: Sandbox) -> bool:
 
 
 def test_the_first_ctrl_c_settles_what_is_under_way(cli: Cli, until: Wait) -> None:
-    cli.box.latency = (0.3, 0.3)
+    cli.box.latency = (1.0, 1.0)
     process = cli.start("apply", cli.fleet(ROWS), *BUY)
     until(lambda: len(cli.box.ledger.purchases) >= 50)
     process.send_signal(signal.SIGINT)
@@ -52,7 +52,7 @@ def test_what_an_interrupted_job_left_can_be_finished(
     cli: Cli, inside: Inside, until: Wait
 ) -> None:
     """Twice applied, once bought."""
-    cli.box.latency = (0.3, 0.3)
+    cli.box.latency = (1.0, 1.0)
     path = cli.fleet(ROWS)
     process = cli.start("apply", path, *BUY)
     until(lambda: len(cli.box.ledger.purchases) >= 1)
@@ -68,7 +68,7 @@ def test_what_an_interrupted_job_left_can_be_finished(
 
 
 def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
-    cli.box.latency = (0.3, 0.3)
+    cli.box.latency = (1.0, 1.0)
     process = cli.start("apply", cli.fleet(ROWS), *BUY[:-1])
     until(lambda: len(cli.box.ledger.purchases) >= 1)
     process.send_signal(signal.SIGINT)
@@ -77,7 +77,7 @@ def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
     assert done.code == 130
     assert "what is under way is settled; Ctrl-C again leaves it unconfirmed" in done.err
     assert "not sent: buy-" in done.err
-    assert "to go on, run the same command again; what is done is not sent again:" in done.err
+    assert "to go on, run the same command again; nothing is sent twice:" in done.err
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP] * 3])
@@ -86,7 +86,7 @@ def test_other_ends_are_a_ctrl_c(cli: Cli, until: Wait, numbers: list[signal.Sig
 
     A second Ctrl-C is the control: it leaves rows unconfirmed.
     """
-    cli.box.latency = (0.3, 0.3)
+    cli.box.latency = (1.0, 1.0)
     process = cli.start("apply", cli.fleet(ROWS), *BUY)
     until(lambda: len(cli.box.ledger.purchases) >= 1)
     for number in numbers:
@@ -116,7 +116,7 @@ def test_a_terminal_that_is_closed_settles_what_is_under_way(
     cli: Cli, inside: Inside, until: Wait
 ) -> None:
     """An ssh connection that breaks: a signal comes, and every write fails from then on."""
-    cli.box.latency = (0.3, 0.3)
+    cli.box.latency = (1.0, 1.0)
     path = cli.fleet(ROWS)
     ours, theirs = pty.openpty()
     process = cli.start(
@@ -188,7 +188,7 @@ def test_a_listing_into_head_ends_quietly(cli: Cli, inside: Inside) -> None:
 
 def test_an_apply_into_head_stops_and_settles(cli: Cli, until: Wait) -> None:
     """Nobody reads how rows end: no more are begun, and those begun are not torn off."""
-    cli.box.latency = (0.3, 0.3)
+    cli.box.latency = (1.0, 1.0)
     reading, writing = os.pipe()
     process = cli.start("apply", cli.fleet(ROWS), *BUY[:-1], stdout=writing)
     os.close(writing)

@@ -109,7 +109,7 @@ def test_a_status_begins_with_what_needs_a_decision() -> None:
     assert lines[2:5] == [
         "  1,200  unconfirmed",
         "  1,200  needs a decision",
-        "  1,202  numbers bought or unconfirmed",
+        "  1,202  numbers count as bought",
     ]
     assert "    sigmamind reconcile a.csv --only row-7 --retry-unconfirmed" in lines
     assert "  the label of its number would end in [sm:7Q2MX4KD9WPTB.1]" in lines

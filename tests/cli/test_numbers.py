@@ -11,6 +11,7 @@ import pytest
 
 from sigmamind_async.sandbox import Sandbox
 from tests.cli.accounts import import_numbers
+from tests.harness.ports import closed_port
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside
@@ -220,7 +221,7 @@ def test_a_refused_key_says_where_to_mend_it(inside: Inside) -> None:
 
 def test_a_lost_release_is_in_doubt_or_done(inside: Inside, held: Sandbox) -> None:
     """A release is repeated after silence, and a 404 then means that it is done."""
-    held.script("delete", ["reset_after_commit"])
+    held.sigmamind.script("delete", ["reset_after_commit"])
 
     assert inside("numbers", "release", NUMBER, "--yes").code == 0
 
@@ -266,7 +267,8 @@ def test_a_release_that_is_not_confirmed_is_not_said_to_be_done(
 
 
 def test_nobody_at_home_is_exit_1(inside: Inside) -> None:
-    done = inside("numbers", "list", "--deadline", "1", SIGMAMIND_BASE_URL="http://127.0.0.1:1")
+    nobody = f"http://127.0.0.1:{closed_port()}"
+    done = inside("numbers", "list", "--deadline", "1", SIGMAMIND_BASE_URL=nobody)
 
     assert done.code == 1
     assert "nothing was sent" in done.err
@@ -368,8 +370,8 @@ def test_an_option_that_a_platform_lacks(inside: Inside, words: tuple[str, ...],
 @pytest.mark.usefixtures("imported")
 def test_secrets_arrive_and_are_never_shown(cli: Cli, inside: Inside, on: tuple[str, str]) -> None:
     """Every output is searched for them; here it is seen that they were really given."""
-    platform = next(each for each in cli.box.endpoints if each.tower.name == on[1])
-    kept: dict[str, str] = platform.tower.account.secrets  # type: ignore[attr-defined]
+    platform = next(each for each in cli.box.endpoints if each.name == on[1])
+    kept: dict[str, str] = platform.backend.account.secrets
 
     assert cli.trunk_password in kept.values()
     assert cli.trunk_password not in inside("numbers", "list", *on, "--json").out

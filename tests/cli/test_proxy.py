@@ -7,7 +7,7 @@ import pytest
 from sigmamind_async.cli.help import COMMANDS
 from sigmamind_async.cli.options import RequestOptions
 from tests.cli.conftest import Cli, Inside
-from tests.functional.test_fault_matrix import closed_port
+from tests.harness.ports import closed_port
 
 LIST = ("numbers", "list", "--json", "--deadline", "2")
 

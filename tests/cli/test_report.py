@@ -326,7 +326,7 @@ def test_a_row_without_a_number_shows_its_label() -> None:
     assert re.findall(r'data-label="([^"]+)">([^<]*)<', texts) == [
         ("Label", "Night desk"),
         ("Platform", "sigmamind"),
-        ("Action", "purchase"),
+        ("Action", "buy"),
     ]
 
 
@@ -359,7 +359,7 @@ def test_the_report_of_a_command_names_its_row_its_account_and_its_own_words(cli
     assert done.code == 1
     assert complaints(text) == []
     assert "1 row failed 1 row: 1 failed. 0 numbers bought." in read.text
-    assert "desk Night <desk> sigmamind purchase" in read.text
+    assert "desk Night <desk> sigmamind buy" in read.text
     assert f"Account sigmamind at {cli.box.sigmamind.base_url}" in read.text
     assert " ".join(["sigmamind", *words]) in read.text
 
@@ -798,7 +798,8 @@ def test_a_browser_shows_and_prints_the_page(tmp_path: Path) -> None:
     """Light and dark differ, paper is a PDF, and what it made of the page has the summary."""
     file = tmp_path / "report.html"
     file.write_text(page(HEADER, tally_of(many(400)), traffic(30, 3)), encoding="utf-8")
-    light, dark, paper = (tmp_path / name for name in ("light.png", "dark.png", "paper.pdf"))
+    names = ("light.png", "dark.png", "phone.png", "paper.pdf")
+    light, dark, phone, paper = (tmp_path / name for name in names)
 
     shown = browse(
         tmp_path,
@@ -809,7 +810,9 @@ def test_a_browser_shows_and_prints_the_page(tmp_path: Path) -> None:
         f"--print-to-pdf={paper}",
     )
     browse(tmp_path, file, "--blink-settings=preferredColorScheme=0", f"--screenshot={dark}")
+    browse(tmp_path, file, "--window-size=390,1900", f"--screenshot={phone}")
 
+    assert phone.read_bytes().startswith(b"\x89PNG")
     assert "400 rows: 100 done, 100 failed, 100 unconfirmed, 100 skipped." in shown
     assert light.read_bytes().startswith(b"\x89PNG")
     assert dark.read_bytes().startswith(b"\x89PNG")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +50,7 @@ def test_a_person_is_told_what_was_not_sent_again(cli: Cli, inside: Inside) -> N
 
     assert done.code == 0
     assert "3 unchanged" in done.out
-    assert f"{path}: leaves 3 numbers unchanged" in done.err
+    assert f"{path}: 3 unchanged\n" in done.err
 
 
 def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wait) -> None:
@@ -231,7 +230,7 @@ def test_a_key_of_another_account_is_refused(cli: Cli, inside: Inside) -> None:
     path = cli.fleet(2)
     inside("apply", cli.write(path.name, path.read_text().splitlines()[0]), *buy(1))
     other = {"SIGMAMIND_API_KEY": cli.box.verbex.api_key}
-    cli.box.sigmamind.tower.account.clear()  # type: ignore[attr-defined]
+    cli.box.sigmamind.backend.account.clear()
     cli.box.sigmamind.api_key = cli.box.verbex.api_key
     refused = inside("apply", cli.fleet(2), *buy(2), **other)
     accepted = inside("apply", cli.fleet(2), *buy(2), "--accept-key", "--skip-bad", **other)
@@ -286,14 +285,12 @@ def test_a_second_apply_is_told_that_one_is_running(cli: Cli, inside: Inside, un
     path = cli.fleet(5)
     first = cli.start("apply", path, *buy(5))
     until(lambda: cli.box.sigmamind.in_flight == 5)
-    began = time.monotonic()
     second = inside("apply", path, *buy(5))
     standing = inside("status", path, SIGMAMIND_API_KEY="")
     done = cli.ended(first)
 
     assert (second.code, second.out) == (2, "")
     assert f"process {first.pid}" in second.err or str(first.pid) in second.err
-    assert time.monotonic() - began < 20
     assert standing.code == 3
     assert "5  sending" in standing.out
     assert done.code == 0

@@ -23,7 +23,7 @@ from tests.functional.workers import database
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
-    from tests.functional.postgres import Server
+    from tests.harness.postgres import Server
 
 HEADER = "id,platform,source,country_code,label\n"
 ROWS = HEADER + "desk,sigmamind,purchase,US,Desk\nnight,sigmamind,purchase,US,Night\n"
@@ -201,6 +201,16 @@ def test_two_copies_applied_at_once_buy_once(cli: Cli) -> None:
     assert not [*cli.folder.glob("*-buying")]
 
 
+def test_an_announcement_is_not_written_through_a_link(cli: Cli, inside: Inside) -> None:
+    path, other = cli.write("fleet.csv", ROWS), cli.write("other.txt", "kept")
+    link = Path(f"{path}.journal.db-buying")
+    link.symlink_to(other)
+    done = inside("apply", path, *BUY)
+
+    assert (done.code, bought(cli), link.is_symlink()) == (2, [], True)
+    assert other.read_text() == "kept"
+
+
 def test_the_list_of_journals_is_pruned(cli: Cli, inside: Inside, applied: Path) -> None:
     """Those whose folder is gone leave it first, and the latest ones stay."""
     known = cli.folder / "state" / "sigmamind" / "journals"
@@ -225,7 +235,7 @@ def test_what_was_bought_before_the_answer_is_not_bought_again(cli: Cli, name: s
         terminal.read_until("cancel: ")
         assert cli("apply", copy, *BUY).code == (0 if name == "copy.csv" else 2)
         terminal.type("2\n")
-    text = ESCAPES.sub("", terminal.seen)
+    text = " ".join(ESCAPES.sub("", terminal.seen).split())
 
     assert bought(cli) == ["Desk", "Night"]
     assert terminal.code == (2 if name == "copy.csv" else 0)
@@ -236,7 +246,7 @@ def test_the_journal_of_another_account_does_not_count(
     cli: Cli, inside: Inside, applied: Path
 ) -> None:
     """Negative control: the numbers that it has bought are not in this account."""
-    cli.box.sigmamind.tower.account.clear()  # type: ignore[attr-defined]
+    cli.box.sigmamind.backend.account.clear()
     done = inside("apply", cli.write("copy.csv", ROWS), *BUY)
 
     assert (done.code, len(bought(cli))) == (0, 4)
@@ -410,7 +420,7 @@ def test_the_question_shows_where_and_what(cli: Cli) -> None:
         assert f"at {box.base_url}, key ...{box.api_key[-4:]}: 1 purchase" in text
         assert box.api_key not in text
     assert f"journal    {path}.journal.db (new)" in text
-    assert "This buys 2 numbers and costs money. Type 2 to buy them, or press Enter" in text
+    assert "This buys 2 numbers and costs money.\r\nType 2 to buy them, or press Enter" in text
     assert "not confirmed; nothing was sent" in text
 
 

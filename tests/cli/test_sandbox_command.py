@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,23 @@ def test_a_shell_that_evaluates_a_failure_fails(cli: Cli, words: str) -> None:
 
     assert (done.code == 0, done.out) == (False, "")
     assert done.err.startswith("sigmamind: ")
+
+
+def test_one_whose_address_nobody_reads_does_not_go_on(cli: Cli, until: Wait) -> None:
+    """Nobody could reach it, or end it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = cli.start("sandbox", "--detach", stdout=writer)
+    os.close(writer)
+    done = cli.ended(process)
+    port = int(done.err.splitlines()[1].split()[1].rpartition(":")[2])
+
+    def is_refused() -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", port)) != 0
+
+    assert (done.code, "Running" in done.err) == (0, False)
+    until(is_refused)
 
 
 def test_a_command_runs_with_the_environment_set(cli: Cli) -> None:

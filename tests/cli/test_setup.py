@@ -13,8 +13,13 @@ import pytest
 from sigmamind_async import fleet
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.help import COMMANDS
-from sigmamind_async.cli.jobs.doctor import _clock  # pyright: ignore[reportPrivateUsage]
-from sigmamind_async.cli.settings import PLATFORM_PREFIXES, VARIABLES, take_settings
+from sigmamind_async.cli.jobs.doctor import _clock
+from sigmamind_async.cli.settings import (
+    PLATFORM_PREFIXES,
+    PROFILE_VARIABLE,
+    VARIABLES,
+    take_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +113,7 @@ def test_an_account_without_a_key_is_skipped_and_none_at_all_is_a_failure(inside
 
 
 def test_rows_that_are_not_settled_are_a_warning_with_the_command(cli: Cli, inside: Inside) -> None:
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     path = cli.fleet(1)
     inside("apply", path, "--max-purchases", 1, "--yes", "--deadline", 0.5)
     done = inside("doctor", path)
@@ -179,7 +184,7 @@ def test_a_completion_script_knows_every_command(inside: Inside, shell: str) -> 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give back what a profile sets in this process."""
-    for name in (*VARIABLES, "NO_COLOR", "FORCE_COLOR"):
+    for name in (*VARIABLES, PROFILE_VARIABLE, "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.setenv(name, "")
     yield
     monkeypatch.undo()
@@ -220,7 +225,7 @@ def test_a_profile_is_the_only_source_of_accounts(
 def test_the_command_to_go_on_with_names_the_profile(
     cli: Cli, inside: Inside, profile: dict[str, str]
 ) -> None:
-    cli.box.script("create", ["reset_before_commit"])
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
     words = ("apply", cli.fleet(1), "--max-purchases", 1, "--yes", "--deadline", 0.5)
     done = inside(*words, "--profile", "work", **profile)
 
@@ -274,6 +279,10 @@ def test_a_log_file_has_what_the_library_logs(cli: Cli, inside: Inside) -> None:
 
     assert "told to the file" in log.read_text()
     assert inside("numbers", "list", "--log-file", cli.folder).code == 2
+
+
+def test_a_common_option_can_be_explained(inside: Inside) -> None:
+    assert "Use the keys and addresses of a profile." in inside("explain", "--profile").out
 
 
 def test_words_after_a_double_hyphen_are_no_settings() -> None:

@@ -261,7 +261,7 @@ def test_waiting_ends_with_the_settle_time(inside: Inside, lost: Path) -> None:
 
     assert done.code == 3
     assert "unconfirmed -> needs a decision" in done.out
-    assert "1 row is unconfirmed, to be settled soon after 20" in done.err
+    assert "1 row is unconfirmed; the settle time ends at 20" in done.err
     assert done.err.count("\n") == 1
 
 

@@ -21,8 +21,8 @@ from sigmamind_async.cli.jobs.worker_runner import WarningLog, cron_every
 from sigmamind_async.cli.journal_location import database_of
 from sigmamind_async.cli.options import expand_bare_postgres, without_passwords
 from sigmamind_async.sandbox import Fault
-from tests.functional.postgres import PASSWORD, Server
 from tests.functional.workers import Database, database
+from tests.harness.postgres import PASSWORD, Server
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
@@ -108,9 +108,9 @@ def test_workers_carry_out_what_apply_hands_over(
     assert "stopping: what is under way is settled first" in ended.err
     assert "#1" not in ended.out
     assert sorted(line.split()[:4] for line in ended.out.splitlines()[:3]) == [
+        ["done", "sigmamind", "buy", "buy-0"],
+        ["done", "sigmamind", "buy", "buy-1"],
         ["done", "sigmamind", "import", "own"],
-        ["done", "sigmamind", "purchase", "buy-0"],
-        ["done", "sigmamind", "purchase", "buy-1"],
     ]
     assert re.search(r"^3 rows in .* s: 3 done", ended.out, re.MULTILINE), ended.out
 
@@ -179,7 +179,7 @@ def test_an_apply_that_was_killed_goes_on_with_the_same_command(
 
     assert again.code == 0
     assert cli.labels() == [f"n{each}" for each in range(9)]
-    assert "nothing to do" in inside("plan", path, "--postgres").out
+    assert "no changes" in inside("plan", path, "--postgres").out
     assert len(home.asked("SELECT 1 FROM sigmamind.last_applied")) == 9
 
 
@@ -199,7 +199,7 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     assert "  how far they are: sigmamind status --postgres" in done.err
     assert "to go on, run the same command again" in done.err
     for line, name in zip(done.out.splitlines(), ["buy-0", "buy-1", "buy-2"], strict=False):
-        assert {"unconfirmed", "purchase", name, "still"} <= {*line.split()}
+        assert {"unconfirmed", "buy", name, "still"} <= {*line.split()}
     standing = inside("status", "--postgres", **NOBODY)
     assert (standing.code, cli.box.ledger.purchases) == (0, [])
     assert "      3  planned\n" in standing.out

@@ -52,7 +52,7 @@ class Dialect:
         return self.import_with(number, PASSWORD)
 
     def endpoint(self, box: Sandbox) -> Endpoint:
-        return next(each for each in box.endpoints if each.tower.name == self.name)
+        return next(each for each in box.endpoints if each.name == self.name)
 
     def connect(self, box: Sandbox, api_key: Any = None, **options: Any) -> Any:
         """Return a client of the sandbox that wastes no time; one in memory goes by its loop's."""

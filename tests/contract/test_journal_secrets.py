@@ -15,8 +15,8 @@ from sigmamind_async import JournalError, OutcomeUnknownError
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.dialects import WITH_SECRET, Dialect
-from tests.functional.postgres import Server
 from tests.functional.support import KEY, PASSWORD
+from tests.harness.postgres import Server
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 
@@ -47,13 +47,19 @@ def found_in(folder: Path, *secrets: str) -> list[tuple[str, bytes]]:
     ]
 
 
+def in_a_hurry(provisioner: Provisioner) -> Provisioner:
+    """Return one that gives up after three seconds what cannot be found out."""
+    client = provisioner.client.with_options(deadline=3.0)
+    return Provisioner(client, provisioner.journal, settle_time=0.3)
+
+
 async def test_none_is_in_a_journal_its_log_or_its_backup(
     dialect: Dialect, box: Sandbox, tmp_path: Path
 ) -> None:
     """Through an import that is lost, repaired and refused, and an update that carries one."""
     box.script(dialect.importing, [Fault.CLOSE_AFTER_COMMIT], platform=dialect.name)
     async with (
-        dialect.connect(box, deadline=3.0) as client,
+        dialect.connect(box) as client,
         SqliteJournal(tmp_path / "orders.db") as journal,
     ):
         provisioner = Provisioner(client, journal, settle_time=0.3)
@@ -64,7 +70,7 @@ async def test_none_is_in_a_journal_its_log_or_its_backup(
                 await provisioner.run("change", change(dialect.key_of(imported)))
         box.script(dialect.importing, [Fault.RESET_BEFORE_COMMIT] * 9, platform=dialect.name)
         with suppress(OutcomeUnknownError):
-            await provisioner.run("lost", dialect.import_("+14155550101"))
+            await in_a_hurry(provisioner).run("lost", dialect.import_("+14155550101"))
         await journal.backup(tmp_path / "backup.db")
         names = {path.name for path in tmp_path.iterdir()}
         assert {"orders.db", "orders.db-wal", "backup.db"} <= names
@@ -80,14 +86,14 @@ async def test_none_is_in_a_database(
     """Through the same, and whatever is written there about the operations."""
     box.script(dialect.importing, [Fault.CLOSE_AFTER_COMMIT], platform=dialect.name)
     async with (
-        dialect.connect(box, deadline=3.0) as client,
+        dialect.connect(box) as client,
         postgres.journal(tmp_path) as journal,
     ):
         provisioner = Provisioner(client, journal, settle_time=0.3)
         await provisioner.run("import", dialect.import_(NUMBER))
         box.script(dialect.importing, [Fault.RESET_BEFORE_COMMIT] * 9, platform=dialect.name)
         with suppress(OutcomeUnknownError):
-            await provisioner.run("lost", dialect.import_("+14155550101"))
+            await in_a_hurry(provisioner).run("lost", dialect.import_("+14155550101"))
     dump = tmp_path / "dump"
     dump.write_text(postgres.dumped(tmp_path))
     assert "+14155550101" in dump.read_text()

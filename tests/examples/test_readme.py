@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,17 @@ def test_the_first_example_runs_where_numbers_are_integers(tmp_path: Path) -> No
 def test_every_block_is_run_or_checked_somewhere() -> None:
     """By its language: what no test reads may be wrong."""
     checked = {"python", "python pytest", "sh", "csv", "jsonl", "yaml", "mermaid", "text"}
-    checked |= {"yaml manifest", "yaml workflow"}
+    checked |= {"yaml manifest", "yaml workflow", "toml", "bash script"}
     for page in [README, *GUIDE.rglob("*.md")]:
         fences = re.findall(r"^```(.*)$", page.read_text("utf-8"), re.MULTILINE)
         assert set(fences[::2]) <= checked, page
         assert set(fences[1::2]) <= {""}, page
+
+
+def test_every_profile_is_toml() -> None:
+    for page in GUIDE.rglob("*.md"):
+        for text in re.findall(r"(?ms)^```toml\n(.*?)^```$", page.read_text("utf-8")):
+            assert all(isinstance(each, dict) for each in tomllib.loads(text).values())
 
 
 def test_the_readme_is_short() -> None:

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +19,9 @@ import yaml
 from sigmamind_async.cli.app import bind
 from sigmamind_async.cli.help import find_command
 from sigmamind_async.sandbox import Sandbox, SandboxThread
-from tests.functional.postgres import Server
 from tests.functional.workers import prepared
+from tests.harness.ports import free_port
+from tests.harness.postgres import Server
 
 FOLDER = Path(__file__).parents[2] / "sigmamind_async/docs/recipes"
 NAMES = sorted(path.stem for path in FOLDER.iterdir())
@@ -60,7 +60,7 @@ def box() -> Iterator[Sandbox]:
 
 def test_every_page_has_a_test() -> None:
     """Pages without a program are read by `test_the_manifests_are_yaml`."""
-    alone = {"aiohttp", "procrastinate", "redis-streams", "notebooks"}
+    alone = {"aiohttp", "notebooks", "procrastinate", "procrastinate-app", "redis-streams"}
 
     assert {*NAMES} == {*RECIPES} | alone | {*MANIFESTS}
 
@@ -142,6 +142,14 @@ for each in (number, "+14155550100"):
     print(answer.status_code, answer.json().get("inbound_agent_id"))
 """
 
+FLASK = f"""{BUY}
+web_client = app.test_client()
+print(len(web_client.get("/numbers").json))
+for each in (number, "+14155550100"):
+    answer = web_client.put(f"/numbers/{{each}}/agent", json={{"agent": "agent_1"}})
+    print(answer.status_code, answer.json.get("inbound_agent_id"))
+"""
+
 LAMBDA = f"""{BUY}
 for _ in range(2):
     print(handler({{"number": number, "agent": "agent_1"}}, None)["inbound_agent_id"])
@@ -162,8 +170,14 @@ RECIPES = {
         "200 agent_1\n404 None\n400 None\nevent: call_ended\n204\n400",
     ),
     "faststream": (["faststream.redis"], "", rf"(order-1042 {NUMBER})\n\1"),
+    "flask": (["flask"], FLASK, "1\n200 agent_1\n404 None"),
     "litestar": (["litestar"], LITESTAR, "1\n200 agent_1\n404 None"),
     "moving": ([], "", r"(Desk \d done\n?){10}"),
+    "opentelemetry": (
+        ["opentelemetry.sdk", "sigmamind_async.integrations.opentelemetry"],
+        "",
+        r"POST.* child\nsigmamind.create_phone_number root",
+    ),
     "prometheus": (
         ["prometheus_client"],
         "",
@@ -233,6 +247,17 @@ async def test_the_procrastinate_worker_buys_once(
     assert len(box.ledger.purchases) == 1
 
 
+async def test_the_procrastinate_app_carries_out_both_kinds_of_tasks(
+    box: Sandbox, postgres: Server, tmp_path: Path
+) -> None:
+    async with prepared(postgres) as base:
+        program = program_of("procrastinate-app")
+        output = output_of(program, tmp_path, box, DATABASE_URL=base.dsn)
+
+    [number] = box.ledger.owned()
+    assert output.splitlines() == ["welcome acme", f"order-1042 done {number}"]
+
+
 @contextmanager
 def redis_url() -> Iterator[str]:
     """Start a server, or take the one that ``REDIS_URL`` names; skip where there is neither."""
@@ -243,9 +268,7 @@ def redis_url() -> Iterator[str]:
     server = shutil.which("redis-server")
     if server is None:
         pytest.skip("needs redis-server, or a REDIS_URL")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([server, "--port", str(port), "--save", ""])
     try:
         yield f"redis://127.0.0.1:{port}"

@@ -12,9 +12,9 @@ import pytest
 import trustme
 
 from sigmamind_async.workers import Queue
-from tests.functional.postgres import Server
 from tests.functional.support import LOOPS
 from tests.functional.workers import Database, prepared
+from tests.harness.postgres import Server
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]

@@ -217,7 +217,7 @@ class Operator:
         self._closing = AsyncExitStack()
         self.clients: dict[str, Client] = {}
         for endpoint in box.endpoints:
-            name = endpoint.tower.name
+            name = endpoint.name
             client = CLIENTS[name](
                 endpoint.api_key, base_url=endpoint.base_url, retry=QUICK, **options
             )
@@ -346,7 +346,7 @@ def sent(box: Sandbox, platform: str | None = None) -> dict[str, int]:
     """Return how often each changing operation was asked for."""
     counts: dict[str, int] = {}
     for endpoint in box.endpoints:
-        if platform in {None, endpoint.tower.name}:
+        if platform in {None, endpoint.name}:
             for name, count in endpoint.requests.by_operation.items():
                 if name not in READS:
                     counts[name] = counts.get(name, 0) + count

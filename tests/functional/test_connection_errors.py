@@ -17,7 +17,7 @@ from sigmamind_async import APIConnectionError, APITimeoutError
 from tests.functional.conftest import Certificates
 from tests.functional.faultserver import FaultServer, always, answer, response
 from tests.functional.support import NUMBER, client_of, error_of, record
-from tests.functional.test_fault_matrix import closed_port
+from tests.harness.ports import closed_port
 
 WELL = answer(200, record())
 

@@ -21,7 +21,6 @@ from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber, UpdatePhoneNumber
 from sigmamind_async.transport import AiohttpTransport, HttpRequest
-from sigmamind_async.transport.connections import Attempt
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,
@@ -36,7 +35,7 @@ from tests.functional.faultserver import (
     response,
 )
 from tests.functional.support import KEY, NUMBER, PASSWORD, client_of, error_of, leaks
-from tests.functional.test_fault_matrix import closed_port
+from tests.harness.ports import closed_port
 
 VALUES = {
     "import": ImportPhoneNumber(phone_number=NUMBER, trunk_password=PASSWORD),
@@ -182,8 +181,11 @@ async def test_an_exception_that_kept_its_origin_would_be_found(
     ) -> Response | Fault:
         session = transport._own.get()  # noqa: SLF001
         await session.open()
-        session.attempts[asyncio.current_task()] = Attempt(outgoing, mark)
-        await session.request(outgoing)
+        attempt = session.attempts.begin(outgoing, mark, seconds)
+        try:
+            await session.request(attempt)
+        finally:
+            session.attempts.end(attempt)
         raise AssertionError
 
     monkeypatch.setattr(transport_module.AiohttpTransport, "send", send)

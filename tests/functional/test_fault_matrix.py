@@ -48,6 +48,7 @@ from tests.functional.faultserver import (
     stalling,
 )
 from tests.functional.support import send
+from tests.harness.ports import closed_port
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 
@@ -330,6 +331,9 @@ def test_the_verdict_is_what_happened(
 ) -> None:
     """The exact verdict, and never a request more than was sent."""
     came = run(attempt(row, certificates, handed_in=handed_in))
+    while came.arrived < row.arrives and row.seconds < 5.0:  # a busy machine took the time
+        row = attrs.evolve(row, seconds=4 * row.seconds)
+        came = run(attempt(row, certificates, handed_in=handed_in))
     assert came == Attempt(row.verdict, row.arrives)
     assert not wrong(row, came)
 
@@ -375,13 +379,6 @@ def test_without_a_connection_nothing_was_sent(
     came = run(main())
     assert isinstance(came, Fault)
     assert classify(came, connected=mark.may_have_left) is NOT_SENT
-
-
-def closed_port() -> int:
-    """Return a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port: int = nobody.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("handed_in", [False, True], ids=["own", "theirs"])

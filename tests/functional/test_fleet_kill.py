@@ -248,7 +248,7 @@ class Places:
     @staticmethod
     def told(box: Sandbox) -> list[str]:
         """Return where *box* is, in words for another process."""
-        places = [(each.tower.name, each.base_url, each.api_key) for each in box.endpoints]
+        places = [(each.name, each.base_url, each.api_key) for each in box.endpoints]
         return [word for place in places for word in place]
 
 

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
-from sigmamind_async.provisioning.journal.protocol import Counts, Journal, PutResult
+from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, Journal, PutResult
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from tests.functional.journals import ACCOUNT, a_row, after
-from tests.functional.postgres import Server
+from tests.harness.postgres import Server
 
 Opened: TypeAlias = AbstractAsyncContextManager[Journal]
 Make: TypeAlias = Callable[[Path], Opened]
@@ -140,6 +140,18 @@ async def test_what_was_noted_last_is_kept_by_its_name(opened: Opened) -> None:
         assert await journal.last_applied() == {"a": "3", "c": "4"}
 
 
+async def test_a_lease_has_one_holder_until_it_ends(opened: Opened) -> None:
+    async with opened as journal:
+        assert await journal.acquire_lease("upkeep", "a", now=0.0, until=10.0)
+        assert not await journal.acquire_lease("upkeep", "b", now=9.0, until=19.0)
+        assert await journal.acquire_lease("another", "b", now=9.0, until=19.0)
+        assert await journal.acquire_lease("upkeep", "a", now=9.0, until=20.0)
+        assert not await journal.acquire_lease("upkeep", "b", now=19.0, until=30.0)
+        assert await journal.acquire_lease("upkeep", "b", now=20.0, until=30.0)
+        assert await journal.acquire_lease("upkeep", "b", now=21.0, until=21.0)
+        assert await journal.acquire_lease("upkeep", "a", now=21.0, until=30.0)
+
+
 async def test_a_number_has_one_unsettled_operation(opened: Opened) -> None:
     async with opened as journal:
         for held, wanted in product(State, State):
@@ -240,7 +252,7 @@ async def test_rows_are_found_by_state_the_oldest_first(opened: Opened) -> None:
 async def test_unsettled_rows_are_those_of_which_something_is_still_to_come(
     opened: Opened,
 ) -> None:
-    """Of the planned ones only a number that was requested once and not proven absent."""
+    """Of the planned ones those with an earlier attempt that went unanswered."""
     early: dict[str, Any] = {"kind": Kind.EXACT_PURCHASE, "unconfirmed_since": 5.0, "key": KEY}
     async with opened as journal:
         for state in reversed(State):
@@ -252,8 +264,22 @@ async def test_unsettled_rows_are_those_of_which_something_is_still_to_come(
             a_row("late", unconfirmed_since=5.0),
         )
         found = [row.op_id for row in await journal.unsettled(ACCOUNT)]
-        assert found == ["needs_decision", "duplicate", "unconfirmed", "sending", "early"]
+        undecided = ["needs_decision", "duplicate", "unconfirmed", "sending"]
+        assert found == [*undecided, "early", "absent", "late"]
         assert await journal.unsettled("verbex") == []
+
+
+async def test_rows_are_read_a_chunk_at_a_time(opened: Opened) -> None:
+    async with opened as journal:
+        names = [f"{n:04}" for n in range(CHUNK + 2)]
+        await asyncio.gather(*(journal.put(a_row(name, State.DONE)) for name in reversed(names)))
+        await stored(journal, a_row("0000 planned"))
+        states = {State.DONE, State.FAILED}
+        first = await journal.next_rows(ACCOUNT, states, "")
+        assert [row.op_id for row in first] == names[:CHUNK]
+        rest = await journal.next_rows(ACCOUNT, states, first[-1].op_id)
+        assert [row.op_id for row in rest] == names[CHUNK:]
+        assert await journal.next_rows(ACCOUNT, states, names[-1]) == []
 
 
 async def test_rows_are_found_by_token(opened: Opened) -> None:

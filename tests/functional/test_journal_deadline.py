@@ -23,8 +23,8 @@ from sigmamind_async.provisioning.journal.postgres import connections
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.functional.journals import process
-from tests.functional.postgres import Server, schema_of
 from tests.functional.support import error_of
+from tests.harness.postgres import Server, schema_of
 
 ACCOUNT = "sigmamind"
 ANY_NUMBER = CreatePhoneNumber(country_code="US", friendly_name="Desk")

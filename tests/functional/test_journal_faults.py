@@ -327,7 +327,7 @@ def test_id_and_time_are_known_once_it_was_open(path: Path) -> None:
         ("garbage/orders.db", "a part of the path is a file"),
         ("foreign.db", "is a file of another application, and was left as it is"),
         ("theirs.db", "is a file of another application, and was left as it is"),
-        ("newer.db", "was made by another version of sigmamind-async (schema 99, here 4)"),
+        ("newer.db", "was made by another version of sigmamind-async (schema 99, here 5)"),
     ],
 )
 async def test_what_is_no_journal_is_left_as_it_is(

@@ -23,8 +23,8 @@ from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Fault, Sandbox, Switches
-from tests.functional.postgres import Server, schema_of
 from tests.functional.support import error_of
+from tests.harness.postgres import Server, schema_of
 
 
 @attrs.frozen

@@ -373,7 +373,7 @@ async def test_a_journal_of_an_earlier_version_is_refused(path: Path, *, read_on
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA user_version = 3")
     error = await error_of(SqliteJournal(path, read_only=read_only).open())
-    assert "by an earlier version of sigmamind-async (schema 3, here 4)" in str(error)
+    assert "by an earlier version of sigmamind-async (schema 3, here 5)" in str(error)
 
 
 # ---------------------------------------------------------------- one journal, one name

@@ -21,7 +21,7 @@ from sigmamind_async.provisioning import (
 from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.sandbox import Sandbox
 from tests.functional.support import client_of
-from tests.functional.test_fault_matrix import closed_port
+from tests.harness.ports import closed_port
 
 ROWS = 60
 

@@ -23,9 +23,9 @@ from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret
 from tests.functional.journals import ACCOUNT, a_row, after
-from tests.functional.postgres import Server, running, schema_of
 from tests.functional.relay import Loss, Relay, relay_to
 from tests.functional.support import PASSWORD, error_of
+from tests.harness.postgres import Server, running, schema_of
 
 
 @pytest.fixture

@@ -39,8 +39,8 @@ from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from tests.functional.conftest import Run
 from tests.functional.drawn import FIELDS
 from tests.functional.journals import ACCOUNT, a_row, after
-from tests.functional.postgres import Server, schema_of
 from tests.functional.support import error_of, run_script
+from tests.harness.postgres import Server, schema_of
 
 
 @pytest.fixture

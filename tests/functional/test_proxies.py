@@ -33,7 +33,7 @@ from tests.functional.faultserver import (
     response,
 )
 from tests.functional.support import KEY, NUMBER, ONCE, error_of
-from tests.functional.test_fault_matrix import closed_port
+from tests.harness.ports import closed_port
 
 TWICE = RetryPolicy(max_attempts=2, base=0.001)
 

@@ -38,7 +38,7 @@ from tests.functional.faultserver import (
     stalling,
 )
 from tests.functional.support import FAST, KEY, NUMBER, PASSWORD, client_of, error_of, record
-from tests.functional.test_fault_matrix import closed_port
+from tests.harness.ports import closed_port, free_port
 
 ANY_NUMBER = CreatePhoneNumber(country_code="US")
 THIS_NUMBER = CreatePhoneNumber(phone_number=NUMBER, friendly_name="Support")
@@ -168,7 +168,7 @@ async def test_a_refused_connection_is_tried_again() -> None:
 
 async def test_a_purchase_that_was_not_sent_is_made_when_the_platform_is_back() -> None:
     """Nothing listens at first; what was not sent may be sent."""
-    port = closed_port()
+    port = free_port()
     refused, platforms = asyncio.Event(), list[FaultServer]()
 
     def listen(event: Event) -> None:

@@ -21,10 +21,15 @@ PLUGIN = (
     "no:cacheprovider",
 )
 
-PAGE = Path(__file__).parents[2] / "sigmamind_async/docs/how-to/test-your-code.md"
-[GUIDE_TEST] = re.findall(
-    r"^```python pytest\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL
-)
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "sigmamind_async/docs/how-to/test-your-code.md"]
+[SHOWN_TEST] = {
+    text
+    for page in PAGES
+    for text in re.findall(
+        r"^```python pytest\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
+    )
+}
 
 APPLICATION = """
 from sigmamind_async import SigmaMind
@@ -60,9 +65,8 @@ def test_careless(sandbox, sandbox_ledger):
 
 
 def test_careless_and_late(sandbox, sandbox_ledger):
-    sandbox.sigmamind.script("create", ["late_commit"])
+    sandbox.sigmamind.script("create", ["late_commit"])  # half a second after the test
     asyncio.run(buy_again_on_error())
-    assert len(sandbox_ledger.purchases) == 1, "the first one comes after the test"
 
 
 def test_careless_in_memory(sandbox_memory, sandbox_ledger):
@@ -141,7 +145,7 @@ import contextlib
 import fastapi
 import pytest
 from fastapi.testclient import TestClient
-from sigmamind_async import SigmaMind
+from sigmamind_async import SigmaMind, sync
 
 
 @contextlib.asynccontextmanager
@@ -178,6 +182,11 @@ async def test_under_anyio(sandbox, sandbox_ledger):
     assert len(sandbox_ledger.purchases) == 1
 
 
+def test_a_client_that_blocks_in_memory(sandbox_memory, sandbox_ledger):
+    sandbox_memory.client(sync.SigmaMind).phone_numbers.create(country_code="US")
+    assert len(sandbox_ledger.purchases) == 1
+
+
 @pytest.mark.asyncio
 async def test_under_pytest_asyncio(sandbox_memory, sandbox_ledger):
     await sandbox_memory.client(SigmaMind).phone_numbers.create(country_code="US")
@@ -185,9 +194,9 @@ async def test_under_pytest_asyncio(sandbox_memory, sandbox_ledger):
 """
 
 
-def test_the_test_that_the_readme_shows_passes(pytester: pytest.Pytester) -> None:
+def test_the_test_that_readme_and_guide_show_passes(pytester: pytest.Pytester) -> None:
     """It needs no conftest, and eight lines."""
-    pytester.makepyfile(myapp=APPLICATION, test_orders=GUIDE_TEST)
+    pytester.makepyfile(myapp=APPLICATION, test_orders=SHOWN_TEST)
     pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=1)
 
 
@@ -211,7 +220,7 @@ def test_it_works_with_other_plugins_and_with_clients_that_block(
     """The sandbox is on no event loop of a test, and no test shares one with another."""
     pytest.importorskip("fastapi")
     pytester.makepyfile(test_runners=RUNNERS)
-    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=3)
+    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=4)
 
 
 def test_the_plugin_alone_imports_nothing_of_the_package(pytester: pytest.Pytester) -> None:

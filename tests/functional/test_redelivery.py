@@ -11,8 +11,8 @@ from typing import TypeAlias
 import pytest
 
 from sigmamind_async.sandbox import Sandbox
-from tests.functional.postgres import Server
 from tests.functional.support import run_script
+from tests.harness.postgres import Server
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 
@@ -48,7 +48,7 @@ async def main():
 
 asyncio.run(main())
 """
-ORDERS, PROCESSES = 20, 4
+ORDERS, PROCESSES = 10, 4
 DELIVERIES = ("3", "3", "2", "2")
 """To each process; ten in all."""
 
@@ -101,8 +101,8 @@ async def test_ten_deliveries_are_one_purchase(box: Sandbox, place: Place) -> No
 async def test_the_limit_holds_across_processes(box: Sandbox, place: Place) -> None:
     """However many ask at once, no purchase more than allowed is made."""
     async with box:
-        results = await delivered(box, place, limit=12)
-        assert len(box.ledger.purchases) == 12
+        results = await delivered(box, place, limit=6)
+        assert len(box.ledger.purchases) == 6
     assert {number for _, number in results} == {None, *box.ledger.owned()}
 
 

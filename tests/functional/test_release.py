@@ -78,6 +78,16 @@ def test_the_wheel_holds_the_package_and_the_guide_alone(first: list[Path]) -> N
     assert {Path(name).suffix for name in names if "/docs/" in name} == {".md"}
 
 
+def test_the_links_of_the_index_page_name_their_place(first: list[Path]) -> None:
+    [wheel] = [path for path in first if path.suffix == ".whl"]
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [each for each in archive.namelist() if each.endswith("METADATA")]
+        targets = re.findall(r"\]\(([^)]+)\)", archive.read(name).decode())
+
+    assert len(targets) > 20
+    assert [each for each in targets if not each.startswith("https://")] == []
+
+
 def test_the_source_distribution_can_be_tested(first: list[Path]) -> None:
     [sdist] = [path for path in first if path.suffix == ".gz"]
     with tarfile.open(sdist) as archive:

@@ -10,10 +10,24 @@ import attrs
 import pytest
 
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind, Verbex
-from sigmamind_async.errors import APIConnectionError, OutcomeUnknownError, SigmaMindError
+from sigmamind_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    OutcomeUnknownError,
+    SigmaMindError,
+)
 from sigmamind_async.platforms.sigmamind.models import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
-from sigmamind_async.sandbox import ALL_FAULTS, REALISTIC_FAULTS, Fault, Faults, RateLimit, Sandbox
+from sigmamind_async.sandbox import (
+    ALL_FAULTS,
+    REALISTIC_FAULTS,
+    Fault,
+    Faults,
+    RateLimit,
+    Sandbox,
+    Switches,
+    VerbexSwitches,
+)
 from sigmamind_async.sandbox.spoil import gzip_bomb
 from sigmamind_async.testing import FakeClock, VirtualLoop, in_fake_time, in_virtual_time
 
@@ -113,11 +127,29 @@ async def test_every_platform_answers_in_memory(
 ) -> None:
     box = Sandbox()
     name = platform.platform.name
-    key = {each.tower.name: each.api_key for each in box.endpoints}[name]
-    client = platform(key, transport=box.transport(name))
+    [endpoint] = [each for each in box.endpoints if each.name == name]
+    client = platform(endpoint.api_key, transport=box.transport(name))
 
     assert [number async for number in client.phone_numbers.list()] == []
-    assert box.stats()[name]["requests"]["total"] == 1  # type: ignore[index]
+    assert endpoint.requests.total == 1
+
+
+async def test_a_redirect_leads_where_the_request_was_sent() -> None:
+    """To the address of the platform itself, by which a client in memory knows it."""
+    box = Sandbox(switches=Switches(verbex=VerbexSwitches(collection_path="slash")))
+    client = Verbex(box.verbex.api_key, transport=box.transport("verbex"))
+
+    assert [number async for number in client.phone_numbers.list()] == []
+    assert box.verbex.requests.by_status == {307: 1, 200: 1}
+
+
+async def test_a_body_that_is_too_large_is_refused_in_memory_too() -> None:
+    box = Sandbox()
+    client = SigmaMind(box.sigmamind.api_key, transport=box.transport())
+    body = {"countryCode": "US", "filler": "x" * (1 << 20)}
+
+    with pytest.raises(APIStatusError, match="413"):
+        await client.request("POST", "/v1/phone-numbers", json=body)
 
 
 async def test_a_platform_that_does_not_exist_has_no_transport() -> None:

@@ -10,7 +10,7 @@ import threading
 import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from itertools import count, islice
 from pathlib import Path
@@ -24,13 +24,14 @@ from sigmamind_async.sandbox import Fault, Faults, Sandbox, SandboxThread
 from sigmamind_async.sync import (
     DialNexa,
     MemoryJournal,
+    PostgresJournal,
     Provisioner,
     SigmaMind,
     SqliteJournal,
     Verbex,
     event_loop,
 )
-from sigmamind_async.sync.blocking import iterate
+from sigmamind_async.sync.blocking import Blocking, blocking, iterate
 from sigmamind_async.sync.event_loop import EVENT_LOOP, EventLoopThread, poll_interval
 from tests.functional.support import run_script
 
@@ -225,6 +226,12 @@ def test_leaving_a_job_ends_its_rows_and_loses_no_outcome(client: SigmaMind, box
     assert len(box.ledger.purchases) <= len(possible)
 
 
+def test_rows_may_be_given_by_name(client: SigmaMind) -> None:
+    rows = (CreatePhoneNumber(country_code="US") for _ in range(3))
+
+    assert len(list(client.run_many(values=rows))) == 3
+
+
 def test_stop_skips_the_rest(client: SigmaMind) -> None:
     run = client.run_many([CreatePhoneNumber(country_code="US")] * 500)
     outcomes = []
@@ -307,8 +314,20 @@ def test_an_order_is_carried_out_once(client: SigmaMind, box: Sandbox, tmp_path:
     assert len(box.ledger.purchases) == 1
 
 
+def test_an_order_is_kept_in_postgres(
+    client: SigmaMind, box: Sandbox, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres")
+    value = CreatePhoneNumber(country_code="US", friendly_name="Desk")
+    for _ in range(2):
+        with PostgresJournal(server.dsn()) as journal:
+            Provisioner(client, journal).run("order-1042", value)
+
+    assert len(box.ledger.purchases) == 1
+
+
 def test_orders_of_a_job(client: SigmaMind, box: Sandbox) -> None:
-    box.script("create", [Fault.RESET_AFTER_COMMIT])
+    box.sigmamind.script("create", [Fault.RESET_AFTER_COMMIT])
     with MemoryJournal() as journal:
         provisioner = Provisioner(client, journal)
         rows = ((f"row-{i}", CreatePhoneNumber(country_code="US")) for i in range(5))
@@ -318,6 +337,35 @@ def test_orders_of_a_job(client: SigmaMind, box: Sandbox) -> None:
     assert {outcome.op_id for outcome in outcomes} == {f"row-{i}" for i in range(5)}
     assert (status.is_settled, status.purchase_count, len(box.ledger.purchases)) == (True, 5, 5)
     assert provisioner.account == "sigmamind"
+
+
+@asynccontextmanager
+async def watch(seen: list[object]) -> AsyncGenerator[asyncio.AbstractEventLoop]:
+    try:
+        yield asyncio.get_running_loop()
+    except LookupError as error:
+        seen.append(str(error))
+        raise
+    finally:
+        seen.append(asyncio.get_running_loop())
+
+
+def test_a_context_is_entered_and_left_in_the_loop() -> None:
+    seen: list[object] = []
+
+    with blocking(watch)(Blocking.wrap(seen, None)) as loop:
+        assert seen == []
+
+    assert seen == [loop]
+
+
+def test_a_context_hears_of_an_error_in_its_block() -> None:
+    seen: list[object] = []
+
+    with pytest.raises(LookupError), blocking(watch)(Blocking.wrap(seen, None)) as loop:
+        raise LookupError("planned")
+
+    assert seen == ["planned", loop]
 
 
 # --- threads, processes, interruptions -------------------------------------------------------
@@ -398,7 +446,7 @@ async def test_a_client_that_is_left_open_ends_with_the_process(box: Sandbox) ->
 @pytest.mark.parametrize("job", [False, True], ids=["call", "job"])
 async def test_ctrl_c_ends_a_call_and_says_what_may_have_happened(job: bool) -> None:
     with SandboxThread(seed=1, faults=Faults(hang=60.0)) as box:
-        box.script("create", [Fault.HANG_AFTER_COMMIT])
+        box.sigmamind.script("create", [Fault.HANG_AFTER_COMMIT])
         end = box.sigmamind
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-c", f"JOB = {job}\n{PREAMBLE}{CTRL_C}"),
@@ -451,6 +499,23 @@ def test_an_interruption_reports_how_the_call_ended(
     loop.stop()
 
     assert caught.value.__notes__ == [note]
+
+
+def test_an_interruption_takes_over_what_is_noted_at_a_cancellation() -> None:
+    inbox: event_loop.Inbox = SimpleQueue()
+
+    async def note() -> None:
+        inbox.put(interrupt)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError as cancelled:
+            cancelled.add_note("it may have been carried out")
+            raise
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        EVENT_LOOP.run(note(), inbox)
+
+    assert caught.value.__notes__ == ["it may have been carried out"]
 
 
 def test_an_error_is_part_of_no_reference_cycle() -> None:

@@ -1,7 +1,7 @@
 """What is different on Windows, on any system: a process is made to look like one there.
 
-It has no fork, no ``fcntl`` and no file modes, and the locks of ``msvcrt``, which are made here of
-locks that belong to a descriptor, as those of Windows do.
+It has no fork, no ``fcntl``, no file modes and no descriptors of folders, and the locks of
+``msvcrt``, which are made here of locks that belong to a descriptor, as those of Windows do.
 """
 
 import subprocess
@@ -28,11 +28,18 @@ def locking(descriptor, mode, count):
     lock = struct.pack("hhqqi4x", real.F_WRLCK, os.SEEK_CUR, 0, count, 0)
     real.fcntl(descriptor, real.F_OFD_SETLK, lock)
 
+def open_file(path, flags, *rest, opened=os.open, **options):
+    if os.path.isdir(path):
+        raise PermissionError(13, "Permission denied", str(path))
+    return opened(path, flags, *rest, **options)
+
+os.open = open_file
 sys.modules["msvcrt"] = types.SimpleNamespace(LK_NBLCK=2, locking=locking)
 for name in ("fcntl", "grp", "pwd", "resource", "termios", "tty", "uvloop"):
     sys.modules[name] = None
 for module, names in {
-    os: "fork register_at_fork geteuid getuid fchmod fchown O_NOFOLLOW O_NONBLOCK O_DIRECTORY",
+    os: "fork register_at_fork geteuid getuid fchmod fchown O_NOFOLLOW O_NONBLOCK O_DIRECTORY"
+    " O_NOCTTY O_CLOEXEC",
     signal: "SIGHUP SIGKILL SIGUSR1 SIGUSR2 SIGPIPE SIGALRM setitimer pthread_kill",
 }.items():
     for name in names.split():
@@ -81,6 +88,15 @@ async def main():
 asyncio.run(main())
 """
 
+SECRET = """
+from pathlib import Path
+from sigmamind_async.secret_references import SecretResolver
+
+path = Path("trunk").absolute()
+path.write_bytes(b"made-up\\r\\n")
+print(SecretResolver(folders=[path.parent]).resolve(f"file:{path}").reveal())
+"""
+
 COMMAND = """
 from sigmamind_async.cli import main
 for line in ("apply fleet.csv --yes --max-purchases 1", "status fleet.csv"):
@@ -95,7 +111,7 @@ def run_as_on_windows(script: str, folder: Path, *arguments: str, **environment:
     done = subprocess.run(
         [sys.executable, "-W", "error", "order.py", *arguments],
         cwd=folder,
-        env=environment,
+        env={"HOME": str(folder), **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -123,6 +139,10 @@ def test_a_journal_is_open_in_one_process(tmp_path: Path) -> None:
 
 def test_a_sandbox_keeps_its_state(tmp_path: Path) -> None:
     assert run_as_on_windows(STATE_FILE, tmp_path) == "0\n1\n"
+
+
+def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
+    assert run_as_on_windows(SECRET, tmp_path) == "made-up\n"
 
 
 def test_the_command_line_applies_a_fleet(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import APIConnectionError
+from sigmamind_async.events import CallFinished, OperationChanged
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.platforms.dialnexa import PurchasePhoneNumber
 from sigmamind_async.platforms.sigmamind import (
@@ -29,6 +31,7 @@ from sigmamind_async.sandbox import Fault, Sandbox, Switches
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import SecretReference
 from sigmamind_async.workers import Queue, WorkerContext
+from sigmamind_async.workers import worker as workers
 from tests.functional.support import NUMBER, ONCE
 from tests.functional.workers import (
     EVERY_SECOND,
@@ -40,6 +43,7 @@ from tests.functional.workers import (
     worker,
     working,
 )
+from tests.harness.ports import closed_port
 
 ORDER = ("order-1", purchase())
 TRUNK_PASSWORD = "canary-trunk-2b9e41"
@@ -77,6 +81,31 @@ async def test_what_is_enqueued_is_carried_out(base: Database, queue: Queue, box
     assert {row.phone_number for row in rows} == set(box.ledger.owned())
     assert [row.state for row in rows] == [State.DONE, State.DONE]
     assert base.jobs == []
+
+
+async def test_observers_and_the_log_follow_an_operation_through_queue_and_worker(
+    base: Database, box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    enqueued: list[Any] = []
+    seen: list[Any] = []
+    with caplog.at_level(logging.INFO, logger="sigmamind_async"):
+        await Queue(base.dsn, observer=enqueued.append).enqueue([ORDER])
+        async with working(worker(box, base.dsn, observer=seen.append)):
+            await settled(base, State.DONE)
+
+    assert [(each.op_id, each.before, each.state) for each in enqueued] == [
+        ("order-1", "", "planned")
+    ]
+    changes = [each for each in seen if isinstance(each, OperationChanged)]
+    assert [(each.op_id, each.state) for each in changes] == [("order-1", "done")]
+    calls = [each for each in seen if isinstance(each, CallFinished)]
+    assert [(each.operation, each.op_id) for each in calls if each.op_id] == [
+        ("sigmamind.create_phone_number", "order-1")
+    ]
+    line: Any
+    [line] = [each for each in caplog.records if hasattr(each, "worker")]
+    assert (line.account, line.op_id) == ("sigmamind", "order-1")
+    assert line.getMessage() == f"{line.worker} sigmamind order-1: done"
 
 
 async def test_a_worker_leaves_other_accounts_alone(
@@ -196,7 +225,7 @@ async def test_what_others_plan_in_the_journal_is_not_taken_up(
     """A script of one's own, which could not reach the platform, decides itself when to go on."""
     async with (
         PostgresJournal(base.dsn) as journal,
-        SigmaMind("key", base_url="http://127.0.0.1:1", retry=ONCE) as client,
+        SigmaMind("key", base_url=f"http://127.0.0.1:{closed_port()}", retry=ONCE) as client,
     ):
         provisioner = Provisioner(client, journal)
         with pytest.raises(APIConnectionError):
@@ -212,6 +241,44 @@ async def test_what_others_plan_in_the_journal_is_not_taken_up(
 async def queue_rows(base: Database) -> list[Row]:
     async with PostgresJournal(base.dsn, read_only=True) as journal:
         return await journal.in_states("sigmamind", list(State))
+
+
+# ---------------------------------------------------------------- cleaning up
+
+FAILED = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, status)
+    SELECT 'sigmamind/' || account, 'sigmamind:provision', status::procrastinate_job_status
+    FROM (VALUES ('sigmamind', 'failed'), ('sigmamind', 'failed'), ('sigmamind', 'cancelled'),
+        ('verbex', 'failed')) AS made (account, status);
+INSERT INTO procrastinate_events (job_id, type, at)
+    SELECT id, 'failed', now() - make_interval(days => CASE id WHEN 2 THEN 6 ELSE 8 END)
+    FROM procrastinate_jobs
+"""
+LEFT = "SELECT id FROM procrastinate_jobs WHERE task_name = 'sigmamind:provision' ORDER BY id"
+
+
+async def test_failed_jobs_are_kept_for_a_week(base: Database, queue: Queue, box: Sandbox) -> None:
+    """Those of the worker's own accounts, and no cancelled one, which says not to run it again."""
+    assert await queue.journal_id()
+    base.asked(FAILED)
+    async with working(worker(box, base.dsn, sweep=EVERY_SECOND)):
+        await until(lambda: base.asked(LEFT) == [(2,), (3,), (4,)])
+
+
+async def test_a_transaction_that_slows_the_queue_down_is_logged(
+    base: Database,
+    queue: Queue,
+    box: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await queue.journal_id()
+    monkeypatch.setattr(workers, "LONG_TRANSACTION", 0.0)
+    with base.server.connected(base.name) as other:
+        other.execute("SET application_name = 'a dump'")
+        other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        async with working(worker(box, base.dsn, sweep=EVERY_SECOND)):
+            await until(lambda: "a transaction of 'a dump'" in caplog.text)
 
 
 # ---------------------------------------------------------------- one number, one at a time

@@ -37,9 +37,9 @@ from sigmamind_async.workers import Account, FollowedRun, Queue, WorkerProvision
 from sigmamind_async.workers import follow as following
 from sigmamind_async.workers.enqueue import JournalTransaction
 from tests.functional.fleets import bought
-from tests.functional.postgres import running
 from tests.functional.support import FAST, NUMBER
 from tests.functional.workers import EVERY_SECOND, Database, purchase, until, worker, working
+from tests.harness.postgres import running
 
 DESKS = fleet.Fleet(
     rows=[bought(f"row-{each}", "sigmamind", label=f"Desk {each}") for each in range(6)]

@@ -10,11 +10,11 @@ import time
 import attrs
 import pytest
 
-from benchmarks.purchases import Verdict
-from benchmarks.workers import Plan, judge, run
-from tests.functional.postgres import Server, running
 from tests.functional.test_kill9 import row
 from tests.functional.workers import database
+from tests.harness.postgres import Server, running
+from tests.harness.purchases import Verdict
+from tests.harness.workers import Plan, judge, run
 from tests.ledgers import ledger_of
 
 # The settle time is longer than the platform can take to commit late and to show what it did.
@@ -57,17 +57,17 @@ def test_workers_outlive_a_crash_of_their_database() -> None:
     assert report.ended == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unmeasured")
 def test_the_ids_are_what_lets_the_same_command_go_on(postgres: Server) -> None:
     """The control: with new ids at each start, what was handed over before is bought again."""
-    plan = attrs.evolve(
-        PLAN, count=100, faults=0.0, kills=0, stops=0, apply_kills=1, forgetful=True
-    )
+    plan = attrs.evolve(PLAN, count=60, faults=0.0, kills=0, stops=0, apply_kills=1, forgetful=True)
     with database(postgres) as made:
         report = run(plan, made.dsn)
     assert report.verdict.twice > 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unmeasured")
 def test_the_journal_is_what_prevents_a_second_purchase(postgres: Server) -> None:
     """The control: the same queue, which tries again what went unanswered, buys some twice."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -12,8 +15,9 @@ from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 from psycopg.rows import dict_row
 
-from sigmamind_async.errors import InvalidRequestError, JournalError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, JournalError
 from sigmamind_async.platforms.sigmamind import (
+    CreatePhoneNumber,
     ImportPhoneNumber,
     UpdatePhoneNumber,
 )
@@ -22,9 +26,9 @@ from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.values import Secret, SecretReference
 from sigmamind_async.workers import Queue
-from tests.functional.postgres import Server
 from tests.functional.support import NUMBER, PASSWORD, error_of
 from tests.functional.workers import Database, database, purchase, worker
+from tests.harness.postgres import Server
 
 ORDER = ("order-1", purchase())
 
@@ -218,6 +222,133 @@ async def test_a_refusal_leaves_the_callers_transaction_usable(
         await error_of(queue.enqueue(refused, connection=own))
     assert list(base.states) == ["order-1", "order-2"]
     assert base.jobs == ["todo", "todo"]
+
+
+def enqueue_with_psycopg(base: Database, queue: Queue) -> None:
+    with psycopg.connect(base.dsn) as own:
+        own.execute("INSERT INTO orders VALUES ('order-1')")
+        queue.enqueue_sync([ORDER], connection=own)
+        assert (base.states, base.jobs) == ({}, [])
+
+
+def enqueue_with_sqlalchemy(base: Database, queue: Queue) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    orm = pytest.importorskip("sqlalchemy.orm")
+    engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: connect_to(base))
+    insert = sqlalchemy.text("INSERT INTO orders VALUES ('order-1')")
+    with engine.connect() as connection:
+        connection.execute(insert)
+        queue.enqueue_sync([("order-0", purchase())], connection=connection)
+        connection.rollback()
+    with orm.Session(engine) as session, session.begin():
+        session.execute(insert)
+        queue.enqueue_sync([ORDER], connection=session)
+        assert (base.states, base.jobs) == ({}, [])
+    engine.dispose()
+
+
+def connect_to(base: Database) -> psycopg.Connection:
+    return psycopg.connect(base.dsn)
+
+
+DJANGO = """
+import sys, urllib.parse
+from django.conf import settings
+url, host = sys.argv[1].split("?host=")
+parsed = urllib.parse.urlsplit(url)
+settings.configure(DATABASES={"default": {
+    "ENGINE": "django.db.backends.postgresql", "NAME": parsed.path[1:], "HOST": host,
+    "USER": parsed.username, "PASSWORD": parsed.password,
+}})
+from django.db import connection, transaction
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.workers import Queue
+
+queue = Queue(sys.argv[1])
+
+def order(name):
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO orders VALUES (%s)", [name])
+        value = CreatePhoneNumber(country_code="US", friendly_name="row")
+        queue.enqueue_sync([(name, value)], connection=connection)
+        if name != "order-1":
+            raise ValueError
+
+try:
+    order("order-0")
+except ValueError:
+    order("order-1")
+"""
+
+
+def enqueue_with_django(base: Database, queue: Queue) -> None:
+    pytest.importorskip("django")
+    del queue
+    subprocess.run([sys.executable, "-c", DJANGO, base.dsn], check=True)
+
+
+@pytest.mark.parametrize(
+    "enqueue", [enqueue_with_psycopg, enqueue_with_sqlalchemy, enqueue_with_django]
+)
+async def test_a_synchronous_connection_commits_order_and_purchase_together(
+    base: Database, queue: Queue, enqueue: Callable[[Database, Queue], None]
+) -> None:
+    base.asked("CREATE TABLE orders (name text)")
+    await asyncio.to_thread(enqueue, base, queue)
+    assert base.asked("SELECT name FROM orders") == [("order-1",)]
+    assert (base.states, base.jobs) == ({"order-1": State.PLANNED}, ["todo"])
+
+
+async def test_an_asynchronous_session_of_sqlalchemy_does_too(base: Database, queue: Queue) -> None:
+    pytest.importorskip("greenlet")
+    aio = pytest.importorskip("sqlalchemy.ext.asyncio")
+    engine = aio.create_async_engine(
+        "postgresql+psycopg://",
+        async_creator=lambda: psycopg.AsyncConnection.connect(base.dsn),
+    )
+    async with aio.AsyncSession(engine) as session:
+        await queue.enqueue([("order-0", purchase())], connection=session)
+        await session.rollback()
+    async with engine.connect() as connection, connection.begin():
+        await queue.enqueue([ORDER], connection=connection)
+        assert base.states == {}
+    await engine.dispose()
+    assert (base.states, base.jobs) == ({"order-1": State.PLANNED}, ["todo"])
+
+
+async def test_any_other_connection_is_refused(base: Database, queue: Queue) -> None:
+    with closing(sqlite3.connect(":memory:")) as other:
+        error = await error_of(queue.enqueue([ORDER], connection=other))
+        assert isinstance(error, ConfigurationError)
+        assert "Django's or SQLAlchemy's" in str(error)
+        assert "it is sqlite3.Connection" in str(error)
+    async with await psycopg.AsyncConnection.connect(base.dsn) as own:
+        with pytest.raises(ConfigurationError, match="is asynchronous; `await"):
+            queue.enqueue_sync([ORDER], connection=own)
+
+
+# ---------------------------------------------------------------- many
+
+
+async def many(count: int) -> AsyncGenerator[tuple[str, CreatePhoneNumber]]:
+    """Give so many operations, then one that cannot be enqueued."""
+    for number in range(count):
+        yield f"row-{number}", purchase()
+    yield "row-0", purchase("another")
+
+
+@pytest.mark.parametrize(("atomic", "written"), [(True, 0), (False, 1000)])
+async def test_many_are_written_in_one_transaction_or_in_several(
+    base: Database, queue: Queue, atomic: bool, written: int
+) -> None:
+    """Of what follows an error nothing is; the same call goes on where it ended."""
+    with pytest.raises(JournalError, match="row-0"):
+        await queue.enqueue_many(many(1500), atomic=atomic)
+    assert (len(base.states), len(base.jobs)) == (written, written)
+    operations = ((f"row-{number}", purchase()) for number in range(1500))
+    assert await queue.enqueue_many(operations, atomic=atomic) == 1500
+    assert (len(base.states), len(base.jobs)) == (1500, 1500)
 
 
 # ---------------------------------------------------------------- again

@@ -13,12 +13,10 @@ import pytest
 from procrastinate import App, PsycopgConnector
 from procrastinate.types import JSONDict
 
-from benchmarks.consumer import bare
 from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from sigmamind_async.workers import Queue, Worker
 from sigmamind_async.workers.connector import WorkerConnector
-from tests.functional.postgres import Server, running
 from tests.functional.relay import Relay, relay_to
 from tests.functional.workers import (
     EVERY_SECOND,
@@ -31,6 +29,8 @@ from tests.functional.workers import (
     worker,
     working,
 )
+from tests.harness.consumer import bare
+from tests.harness.postgres import Server, running
 
 ORDER = ("order-1", purchase())
 STALLED = (
@@ -278,7 +278,7 @@ async def test_what_came_late_is_found_and_released(base: Database, queue: Queue
             await asyncio.sleep(1.2)
             assert len(box.ledger.owned()) == 2
         async with working(worker(box, base.dsn, served=served, sweep=EVERY_SECOND)):
-            await until(lambda: len(box.ledger.owned()) == 1, 5.0)
+            await until(lambda: len(box.ledger.owned()) == 1)
         assert base.states == {"order-1": State.DONE}
 
 
@@ -298,7 +298,7 @@ async def test_a_worker_that_wakes_up_too_late_is_found_out(base: Database, queu
                 assert len(box.ledger.purchases) == 1
                 sleeper.send_signal(signal.SIGCONT)
                 await until(lambda: len(box.ledger.purchases) == 2)
-                await until(lambda: len(box.ledger.owned()) == 1, 5.0)
+                await until(lambda: len(box.ledger.owned()) == 1)
                 await until(lambda: base.states == {"order-1": State.DONE})
 
 

@@ -16,8 +16,8 @@ from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.workers import Account, Queue, Worker
-from tests.functional.postgres import Server
 from tests.functional.support import FAST
+from tests.harness.postgres import Server
 
 EVERY_SECOND = "* * * * * *"
 NEVER = "0 0 29 2 *"

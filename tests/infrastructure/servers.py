@@ -31,12 +31,6 @@ def program(name: str) -> str:
     return found
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
-
-
 @contextmanager
 def served(command: Sequence[object], folder: Path, *ports: int) -> Generator[None]:
     """Run a server until the block ends, from the moment it listens on *ports*."""

@@ -28,8 +28,9 @@ from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.workers import Queue
 from sigmamind_async.workers import connector as queue_connector
 from tests.functional.journals import ACCOUNT, a_row
-from tests.functional.postgres import PASSWORD, Server
 from tests.functional.workers import Database, prepared, purchase, settled, until, worker, working
+from tests.harness.ports import free_port
+from tests.harness.postgres import PASSWORD, Server
 
 PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 pytestmark = pytest.mark.skipif(
@@ -51,12 +52,6 @@ server_reset_query = {reset}
 logfile = {place}/log
 pidfile = {place}/pid
 """
-
-
-def free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
 
 
 @contextmanager

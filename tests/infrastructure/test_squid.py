@@ -27,7 +27,7 @@ from sigmamind_async import APIConnectionError, DialNexa, SigmaMind, SigmaMindEr
 from tests.functional.conftest import Certificates, certificates  # noqa: F401 - a fixture
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.support import KEY, ONCE, error_of
-from tests.functional.test_fault_matrix import closed_port
+from tests.harness.ports import closed_port, free_port
 
 SQUID = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
 ACCEPTS_ANYBODY = Path("/usr/lib/squid/basic_fake_auth")
@@ -97,7 +97,7 @@ def folder() -> Iterator[Path]:
 def squid(folder: Path) -> Iterator[Squid]:
     assert SQUID is not None
     root = os.geteuid() == 0
-    made = Squid(folder=folder, port=closed_port(), guests=closed_port())
+    made = Squid(folder=folder, port=free_port(), guests=free_port())
     configuration = folder / "squid.conf"
     configuration.write_text(
         CONFIGURATION.format(

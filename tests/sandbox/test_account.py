@@ -106,5 +106,5 @@ async def test_platforms_hold_accounts_of_their_own(
 ) -> None:
     await bought(send, vendor)
     for endpoint in box.endpoints:
-        held = [number_at(0)] if endpoint.tower.name == vendor.name else []
-        assert box.ledger.owned(endpoint.tower.name) == held
+        held = [number_at(0)] if endpoint.name == vendor.name else []
+        assert box.ledger.owned(endpoint.name) == held

@@ -141,6 +141,14 @@ async def test_everything_is_reset(box: Sandbox, ask: Ask, send: Send) -> None:
     assert box.sigmamind.requests.total == 1
 
 
+async def test_settings_are_reset_unless_they_are_kept(box: Sandbox, ask: Ask) -> None:
+    await ask("switches", {"extra_keys": True})
+    await ask("reset", {"keep_settings": True})
+    assert box.switches.extra_keys
+    await ask("reset", {})
+    assert not box.switches.extra_keys
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [
@@ -162,6 +170,14 @@ async def test_everything_is_reset(box: Sandbox, ask: Ask, send: Send) -> None:
         ("refuse", {}),
         ("refuse", {"seconds": -1}),
         ("refuse", {"seconds": True}),
+        ("faults", {"only": "create"}),
+        ("faults", {"only": ["craete"]}),
+        ("rate-limit", {"window": 5}),
+        ("rate-limit", {"window": [0, -1]}),
+        ("rate-limit", {"lanes": {"craete": {}}}),
+        ("switches", {"max_page_size": 1.5}),
+        ("script", {"create": "refuse"}),
+        ("reset", {"keep_settings": "no"}),
     ],
 )
 async def test_a_wrong_setting_is_refused_and_changes_nothing(
@@ -201,8 +217,10 @@ async def test_callers_from_elsewhere_are_turned_away(box: Sandbox, remote: str 
 
 JSON = {"Content-Type": "application/json; charset=utf-8"}
 LOOPBACK = ["localhost", "127.0.0.1", "127.9.8.7", "[::1]", "[::ffff:127.0.0.1]", "x.localhost"]
-ELSEWHERE = ["evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "10.0.0.1", "[::]"]
-ELSEWHERE += ["0.0.0.0", "169.254.169.254", "localhost@evil.test", "2130706433", "", "evil test"]
+ELSEWHERE = [
+    *("evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "10.0.0.1", "[::]"),
+    *("0.0.0.0", "169.254.169.254", "localhost@evil.test", "2130706433", "", "evil test"),
+]
 
 
 async def called(

@@ -380,6 +380,21 @@ async def test_prices_name_the_provider_that_a_purchase_takes(send: Send) -> Non
     assert (await send("POST", "/v1/phone-number-pricing", json={})).status == 404
 
 
+async def test_rules_of_countries_fit_the_numbers_on_sale(send: Send) -> None:
+    rules = await json_of(send("GET", "/v1/phone-country-rules/countries"))
+    allowed = await json_of(send("GET", "/v1/phone-country-rules/enabled-network-groups"))
+    for rule, group in zip(rules, allowed, strict=True):
+        offers = (await search(send, f"country_iso={rule['country_iso']}"))["objects"]
+        national = [each["number"].removeprefix(rule["calling_code"]) for each in offers]
+        assert {len(number) for number in national} == {rule["max_length"]}
+        assert all(number.startswith(tuple(rule["prefixes"])) for number in national)
+        assert group["countryRule"].items() <= rule.items()
+        assert (group["prefix_mode"], group["from_phone_number_country_code"]) == (
+            "allow_only_listed",
+            None,
+        )
+
+
 async def test_an_unknown_agent_is_not_found(send: Send) -> None:
     assert (await send("GET", "/v1/agents/agt_unknown")).status == 404
     body = {"version_number": 1}

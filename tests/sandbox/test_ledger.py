@@ -103,6 +103,19 @@ def test_what_was_expected_and_not_bought_is_found(ledger: Ledger) -> None:
     assert "OK     0 expected and not bought" in ledger.verdict(["order-1"])
 
 
+def test_the_tags_of_journaled_purchases_are_known(ledger: Ledger) -> None:
+    """Attempts of one purchase differ in a number; two purchases of one label in a token."""
+    entry(ledger, "+14155550100", "Desk [sm:7Q2MX4KD3WPTB.1]")
+    entry(ledger, "+14155550101", "Desk [sm:HLM6GQDR36B43.1]")
+    ledger.assert_once()
+    assert (ledger.missing(["Desk"]), ledger.missing(["Hall"])) == ([], ["Hall"])
+    assert "FAULT" not in ledger.verdict(["Desk"])
+
+    entry(ledger, "+14155550102", "Desk [sm:HLM6GQDR36B43.2]")
+    with pytest.raises(AssertionError, match=r"twice: Desk \[sm:HLM6GQDR36B43\]: \+14155550101, "):
+        ledger.assert_once()
+
+
 def test_entries_follow_each_other(ledger: Ledger) -> None:
     commit = entry(ledger, "+14155550100")
     with pytest.raises(ValueError, match="does not follow"):

@@ -17,19 +17,19 @@ from sigmamind_async.sandbox.verbex import VerbexApi
 from tests.sandbox.support import Vendor, every_vendor
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-TOWERS = {tower.name: tower for tower in (SigmaMindApi(0), VerbexApi(0), DialNexaApi(0))}
+BACKENDS = {each.name: each for each in (SigmaMindApi(0), VerbexApi(0), DialNexaApi(0))}
 Json = Any
 
 
 def document_of(vendor: Vendor) -> Json:
-    return json.loads(TOWERS[vendor.name].openapi)
+    return json.loads(BACKENDS[vendor.name].openapi)
 
 
 @every_vendor
 def test_the_document_names_every_operation_once(vendor: Vendor) -> None:
     paths = document_of(vendor)["paths"]
     named = [method["operationId"] for path in paths.values() for method in path.values()]
-    assert sorted(named) == sorted(TOWERS[vendor.name].operations)
+    assert sorted(named) == sorted(BACKENDS[vendor.name].operations)
 
 
 @every_vendor

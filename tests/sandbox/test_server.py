@@ -12,15 +12,8 @@ from typing import Literal
 import aiohttp
 import pytest
 
-from sigmamind_async.sandbox import (
-    Fault,
-    Faults,
-    RateLimit,
-    Sandbox,
-    SandboxThread,
-    serve,
-)
-from sigmamind_async.sandbox.backend import ApiRequest, Outcome
+from sigmamind_async.sandbox import Fault, Faults, RateLimit, Sandbox, SandboxThread
+from sigmamind_async.sandbox.messages import ApiRequest, Outcome
 from tests.sandbox.support import DIALNEXA, SIGMAMIND, VERBEX, Send, Vendor, every_vendor
 
 NUMBERS = SIGMAMIND.numbers
@@ -51,7 +44,7 @@ async def test_every_request_needs_the_key(
 ) -> None:
     response = await send("GET", path or vendor.numbers, headers=vendor.headers(key))
     assert response.status == 401
-    assert (await response.json())[vendor.error_message] == "Invalid or missing API key"
+    assert (await response.json())[vendor.error_message] == "API key is missing or invalid"
 
 
 async def test_each_platform_has_a_key_of_its_own(box: Sandbox) -> None:
@@ -289,7 +282,7 @@ async def test_a_failure_of_the_sandbox_itself_is_a_500_without_the_request(
     def fail(call: ApiRequest) -> Outcome:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(vendor.endpoint(box).tower, "process", fail)
+    monkeypatch.setattr(vendor.endpoint(box).backend, "process", fail)
     response = await send("POST", vendor.bring[1], json=vendor.trunk(secret="canary"))
     assert response.status == 500
     assert "planted" in caplog.text
@@ -322,10 +315,15 @@ def test_a_thread_serves_those_without_a_loop() -> None:
     assert "sandbox" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_a_thread_runs_coroutines_and_refuses() -> None:
-    thread = SandboxThread()
-    with thread as box:
-        thread.run(box.settled())
+async def test_closing_ends_what_is_connected() -> None:
+    async with Sandbox() as box:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port_of(box))
+    assert await reader.read() == b""
+    writer.close()
+
+
+def test_a_thread_refuses() -> None:
+    with SandboxThread() as box:
         box.refuse(30.0)
         with pytest.raises(ConnectionRefusedError):
             status_of(port_of(box), box.sigmamind.api_key)
@@ -347,18 +345,47 @@ def test_other_processes_are_served() -> None:
         assert box.sigmamind.requests.total == 4
 
 
-async def test_serving_lasts_until_cancelled() -> None:
-    ready: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(Sandbox(), ready=ready.set_result))
-    box = await ready
-    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(box))
-    writer.close()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await reader.read() == b""
-
-
 def test_a_closed_sandbox_refuses_nothing() -> None:
     with pytest.raises(RuntimeError, match="not open"):
         Sandbox().refuse(1.0)
+
+
+def call_late(box: Sandbox, fault: Fault) -> None:
+    """Order a number whose answer does not come."""
+    box.sigmamind.script("create", [fault])
+    connection = HTTPConnection("127.0.0.1", port_of(box), timeout=60)
+    headers = {"X-API-Key": box.sigmamind.api_key, "Content-Type": "application/json"}
+    connection.request("POST", NUMBERS, b'{"countryCode":"US"}', headers)
+    if fault is Fault.LATE_COMMIT:
+        with contextlib.suppress(ConnectionError):
+            connection.getresponse()
+    connection.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.LATE_COMMIT, Fault.HANG_AFTER_COMMIT])
+def test_what_is_on_its_way_is_waited_for_from_any_thread(fault: Fault) -> None:
+    """A late commit, and no answer that hangs: this one would for an hour."""
+    with SandboxThread(faults=Faults(late=0.2, hang=3600.0)) as box:
+        for wait in (box.wait_settled, lambda: asyncio.run(box.settled())):
+            before = len(box.ledger)
+            call_late(box, fault)
+            while box.sigmamind.requests.by_fault[fault.value] == before:
+                time.sleep(0.001)
+            wait()
+            assert len(box.ledger) == before + 1
+
+
+async def test_only_another_thread_is_waited_for(box: Sandbox) -> None:
+    with pytest.raises(RuntimeError, match="await settled"):
+        box.wait_settled()
+    with pytest.raises(RuntimeError, match="await settled"):
+        Sandbox().wait_settled()
+
+
+async def test_a_sandbox_is_opened_once() -> None:
+    async with Sandbox() as box:
+        with pytest.raises(RuntimeError, match="opened before"):
+            await box.__aenter__()
+    with pytest.raises(RuntimeError, match="opened before"):
+        await box.__aenter__()
+    box.reset()  # and what it holds is still there

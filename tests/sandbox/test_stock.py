@@ -56,7 +56,7 @@ def test_nothing_is_sold_in_a_country_without_stock() -> None:
 
 
 def test_a_country_is_sold_out_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = NumberingPlan(calling_code="999", areas=(100,), lowest=1_000, highest=1_009)
+    plan = NumberingPlan("Nowhere", "999", (100,), lowest=1_000, highest=1_009)
     monkeypatch.setitem(NUMBERING_PLANS, "XX", plan)
     assert len(set(sold("XX", 10))) == 10
     taken = {f"+999100{subscriber}" for subscriber in range(1_000, 1_010)}

@@ -97,6 +97,23 @@ async def test_an_unknown_provider_is_refused(send: Send, provider: object) -> N
     assert (problem["loc"], problem["type"]) == (["body", "provider"], "literal_error")
 
 
+@pytest.mark.parametrize(
+    ("body", "repeated"),
+    [
+        ({"sip_trunk_password": "pw"}, [{"sip_trunk_password": "pw"}]),
+        ({"phone_number": "1", "sip_trunk_password": ["pw"]}, ["1", ["pw"]]),
+    ],
+)
+async def test_an_error_repeats_what_it_refuses_unless_secrets_are_masked(
+    box: Sandbox, send: Send, body: dict[str, object], repeated: list[object]
+) -> None:
+    """As FastAPI does: the value, or all that lacks a field."""
+    found = (await json_of(send("POST", NUMBERS, json=body)))["detail"]
+    assert [each["input"] for each in found] == repeated
+    turn_own(box, VERBEX, secrets="masked")
+    assert "pw" not in await (await send("POST", NUMBERS, json=body)).text()
+
+
 async def test_an_update_reaches_the_secret_too(box: Sandbox, send: Send) -> None:
     created = await create(send, SIP)
     change = {"sip_trunk_password": "new", "sip_termination_uri": "sip.example.com"}

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from sigmamind_async.sandbox import ALL_FAULTS, NETWORK_FAULTS, Fault, Faults, Sandbox
-from sigmamind_async.sandbox.counters import Requests
+from sigmamind_async.sandbox.endpoint import Requests
 from sigmamind_async.sandbox.spoil import gzip_bomb
 from tests.sandbox.support import Vendor, every_vendor, number_at
 

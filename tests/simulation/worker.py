@@ -236,6 +236,9 @@ class _Disk:
     async def unsettled(self, account: str) -> list[Row]:
         return await (await self._read()).unsettled(account)
 
+    async def next_rows(self, account: str, states: Collection[State], after: str) -> list[Row]:
+        return await (await self._read()).next_rows(account, states, after)
+
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return await (await self._read()).with_tokens(account, tokens)
 
@@ -247,6 +250,9 @@ class _Disk:
 
     async def counts(self, account: str) -> Counts:
         return await (await self._read()).counts(account)
+
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        return await (await self._read()).acquire_lease(name, holder, now, until)
 
     async def key_fingerprints(self, account: str) -> frozenset[str]:
         return await (await self._read()).key_fingerprints(account)

@@ -26,6 +26,7 @@ from sigmamind_async import (
     Unset,
     Verbex,
     fleet,
+    sync,
 )
 from sigmamind_async.bulk import BulkRun
 from sigmamind_async.convert import RequestValue
@@ -187,7 +188,7 @@ async def once(client: SigmaMind, journal: SqliteJournal) -> None:
     released: RequestValue[None] = DeletePhoneNumber(phone_number="+1")
     await provisioner.run("order-2", released)
     async for outcome in provisioner.run_many([("row-1", GET)], ordered=True):
-        assert_type(outcome, Outcome[RequestValue[PhoneNumber], PhoneNumber])
+        assert_type(outcome.result, PhoneNumber | None)
     assert_type(await provisioner.reconcile(), Status)
     Provisioner(client, journal, tag="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -226,3 +227,29 @@ def doubles(client: SigmaMind) -> None:
 
 def every_platform(value: RequestValue[Any]) -> None:
     """A request value of any result can be held."""
+
+
+def blocking() -> None:
+    with sync.SigmaMind(deadline=5.0) as client, sync.SqliteJournal("orders.db") as journal:
+        assert_type(client, sync.SigmaMind)
+        assert_type(client.with_options(strict=True), sync.SigmaMind)
+        assert_type(client.phone_numbers.get("+14155550100"), PhoneNumber)
+        assert_type(client.phone_numbers.delete("+14155550100"), None)
+        assert_type(client.with_raw_response.agents.get("a"), RawResponse[Agent])
+        assert_type(client.request("GET", "/v1/agents"), RawResponse[Any])
+        assert_type(client.run(GET), PhoneNumber)
+        for number in client.phone_numbers.list(page_size=10):
+            assert_type(number, PhoneNumber)
+        for page in client.phone_numbers.list().pages():
+            assert_type(page, Page[PhoneNumber])
+        for outcome in client.run_many([GET]):
+            assert_type(outcome, Outcome[RequestValue[PhoneNumber], PhoneNumber])
+        provisioner = sync.Provisioner(client, journal, max_purchases=1)
+        assert_type(provisioner.run("order-1", GET), PhoneNumber)
+        assert_type(provisioner.status(), Status)
+
+        client.phone_numbers.get(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        client.phone_numbers.create(country="US")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        client.phone_numbers.retrieve("x")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        sync.SigmaMind(timeout=5.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        sync.Provisioner(SigmaMind(), journal)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

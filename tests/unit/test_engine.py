@@ -1023,14 +1023,13 @@ async def test_what_whoever_began_a_call_raises_is_its_end(make_engine: Make) ->
 async def test_the_gate_hears_of_every_attempt(make_engine: Make, clock: FakeClock) -> None:
     transport = ScriptedTransport([LOST, reply(500), reply(json={})])
     engine = make_engine(transport)
-    call_ = engine.begin(READ)
     seen: list[int] = []
 
     def look(event: Event) -> None:
         if not isinstance(event, CallStarted | AttemptStarted):
             seen.append(engine.gate.admission.failures)
 
-    await attrs.evolve(engine, observer=look).run(call_)
+    await attrs.evolve(engine, observer=look).begin(READ).run()
 
     assert seen == [1, 1, 2, 2, 0, 0]
     assert engine.gate.admission.last_success == clock.now
@@ -1196,7 +1195,7 @@ async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Ma
 
     assert await engine.run(state) == {}
     [told] = [event for event in seen if isinstance(event, FieldsIgnored)]
-    assert (told.operation, told.fields, told.call) == ("acme.call", ("label",), state.id)
+    assert (told.operation, told.fields) == ("acme.call", ("label",))
     assert state.ignored == ("label",)
 
 

@@ -54,6 +54,12 @@ def test_the_workers_name_their_extra() -> None:
     assert caught.value.name == "procrastinate"
 
 
+def test_traces_name_their_extra() -> None:
+    module = "sigmamind_async.integrations.opentelemetry"
+    with without(module, "opentelemetry"), pytest.raises(ImportError, match=r"\[otel\]"):
+        importlib.import_module(module)
+
+
 def test_what_no_extra_brings_is_named_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     with without("sigmamind_async.workers", "attrs"), pytest.raises(ImportError, match="attrs"):
         importlib.import_module("sigmamind_async.workers")

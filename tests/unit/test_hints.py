@@ -49,7 +49,6 @@ def test_a_hint_names_what_is_there(name: str) -> None:
         (RECORD, "json", "to_json()"),
         (RECORD, "phone_number", "sip_phone_number"),
         (RECORD, "sid", "sip_phone_number"),
-        (RECORD, "friendlyName", "friendly_name"),
         (DialNexaPhoneNumber(), "friendly_name", "nickname"),
         (VerbexPhoneNumber(), "sip_phone_number", "phone_number"),
         (CreatePhoneNumber(country_code="US"), "model_dump", "to_dict()"),
@@ -86,6 +85,16 @@ def test_a_method_of_a_client(client: object, path: str, ours: str) -> None:
         operator.attrgetter(path)(client)
 
     assert str(caught.value).endswith(f"{path.rpartition('.')[2]!r}. Use {ours}")
+
+
+def test_an_async_client_is_not_opened_by_a_plain_with() -> None:
+    client: Any = SigmaMind("key")
+
+    with (
+        pytest.raises(TypeError, match=r"'async with', or SigmaMind of sigmamind_async.sync"),
+        client,
+    ):
+        pass
 
 
 async def test_a_listing_is_not_awaited() -> None:

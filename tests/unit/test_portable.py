@@ -171,6 +171,19 @@ def test_the_hook_of_a_json_library_writes_all_of_them() -> None:
 # --- outcomes --------------------------------------------------------------------------------
 
 
+def test_outcomes_results_and_errors_are_json_text_too() -> None:
+    value = CreatePhoneNumber(country_code="US")
+    done = Outcome(0, "done", value, structure(RAW, PhoneNumber))
+    result, error = BulkResult(outcomes=[done]), NotFoundError("404: Ünknown")
+
+    assert json.loads(done.to_json()) == done.to_dict()
+    assert json.loads(result.to_json()) == result.to_dict()
+    assert json.loads(error.to_json()) == error.to_dict()
+    assert done.to_dict(wire=True)["value"] == {"countryCode": "US"}
+    [by_wire] = json.loads(result.to_json(wire=True))["outcomes"]
+    assert by_wire["result"]["sipPhoneNumber"] == "+14155550100"
+
+
 def test_an_outcome_is_json() -> None:
     value = CreatePhoneNumber(country_code="US")
     done = Outcome(0, "done", value, structure(RAW, PhoneNumber), op_id="row-1", attempts=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 import traceback
@@ -20,6 +21,8 @@ from sigmamind_async.secret_references import (
     in_thread,
 )
 from sigmamind_async.values import Secret
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="has neither pipes nor links to all")
 
 
 def refused(references: SecretResolver, text: str) -> str:
@@ -98,6 +101,7 @@ def loop(path: Path) -> None:
     path.symlink_to(path)
 
 
+@posix
 @pytest.mark.parametrize("make", [pipe, terminal, device, socket, loop, Path.mkdir])
 def test_only_a_regular_file_is_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
     """Control: read with `Path.read_bytes`, pipe and terminal wait for ever."""
@@ -106,6 +110,7 @@ def test_only_a_regular_file_is_read(tmp_path: Path, make: Callable[[Path], None
     assert refused(SecretResolver(tmp_path), "file:x").startswith("file:x: cannot be read: ")
 
 
+@posix
 def test_a_link_is_followed(tmp_path: Path) -> None:
     """As Docker and Kubernetes lay out what they mount."""
     (tmp_path / "..data").mkdir()
@@ -143,6 +148,7 @@ def test_another_variable_is_refused_whether_it_is_there_or_not(
     assert refused(references, f"env:{name}") == refused(absent, f"env:{name}")
 
 
+@posix
 @pytest.mark.parametrize(
     "path",
     [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,8 @@ def sandbox(
         str,
         Parameter(
             allow_leading_hyphen=True,
-            help="Command to run with the environment set, after --; its exit code is returned.",
+            metavar="-- COMMAND",
+            help="Command to run with the environment set; its exit code is returned.",
         ),
     ],
     port: Annotated[
@@ -75,13 +75,7 @@ def sandbox(
     """Run a copy of each platform on loopback until Ctrl-C, or until a command has ended."""
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
-    from sigmamind_async.sandbox import (
-        Faults,
-        RateLimit,
-        Sandbox,
-        SandboxThread,
-        StateFileError,
-    )
+    from sigmamind_async.sandbox import RateLimit, Sandbox, SandboxThread, StateFileError
 
     if command and (detach or json):
         raise CommandError(f"{'--detach' if detach else '--json'} does not apply with a command")
@@ -94,7 +88,7 @@ def sandbox(
     limit = None if rate is None else RateLimit(per_second=rate, burst=max(1, round(rate)))
     settings: SandboxSettings = {
         "seed": seed,
-        "faults": Faults(share=faults),
+        "faults": faults,
         "rate_limit": limit,
         "state_file": state,
         "port": port,
@@ -121,7 +115,7 @@ async def _serve(box: Sandbox, output: Output) -> None:
         async with box:
             endpoints = [
                 SandboxEndpoint(
-                    platform=each.tower.name,
+                    platform=each.name,
                     base_url=each.base_url,
                     api_key=each.api_key,
                     openapi_url=f"{each.base_url}/openapi.json",
@@ -158,6 +152,8 @@ def _do_nothing(*_: object) -> None:
 
 def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
     """Run *command* against *box* to its end, and return its exit code as a shell does."""
+    import subprocess  # a tenth of what --help costs
+
     process: subprocess.Popen[bytes] | None = None
     is_ended = False
 
@@ -186,6 +182,7 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
 def _detach(words: Sequence[str], output: Output) -> int:
     """Start a sandbox in a session of its own, and show where it listens once it does."""
     import json
+    import subprocess
 
     from sigmamind_async.cli.output.events import SandboxEndpoint
 
@@ -210,7 +207,10 @@ def _detach(words: Sequence[str], output: Output) -> int:
     for each in found:
         del each["type"], each["version"]
     _show_endpoints([SandboxEndpoint(**each) for each in found], output)
-    output.log(f"Running as process {process.pid} until: kill {process.pid}")
+    if output.closed:  # nobody has learned where it is, or how to end it
+        process.terminate()
+    else:
+        output.log(f"Running as process {process.pid} until: kill {process.pid}")
     return Exit.DONE
 
 

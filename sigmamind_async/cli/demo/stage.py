@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shlex
@@ -10,14 +11,18 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
+from urllib.request import ProxyHandler, Request, build_opener
 
 import attrs
 from rich.console import Console
 
-from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, Sample
+from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, Sample, SampleRow
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.loop import run
 from sigmamind_async.cli.output.console import Output
@@ -26,7 +31,16 @@ from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.tags import remove_tag
-from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Ledger, RateLimit, Sandbox
+from sigmamind_async.sandbox import (
+    REALISTIC_FAULTS,
+    Fault,
+    Faults,
+    Ledger,
+    RateLimit,
+    Sandbox,
+    SandboxThread,
+)
+from sigmamind_async.sandbox.endpoint import Endpoint
 
 KINDS: Final = REALISTIC_FAULTS - {Fault.STATUS_429}
 """The rate limit answers 429 often enough."""
@@ -68,7 +82,7 @@ class Stage:
     @property
     def platforms(self) -> list[str]:
         """All platforms, by name."""
-        return [endpoint.tower.name for endpoint in self.box.endpoints]
+        return [endpoint.name for endpoint in self.box.endpoints]
 
     @property
     def bought(self) -> int:
@@ -131,7 +145,9 @@ class Stage:
         folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         package = {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
         platforms = {k: v for each in self.box.endpoints for k, v in each.environment.items()}
-        return {**os.environ, **package, **platforms, "NO_PROXY": "*", "no_proxy": "*"}
+        # A demo before this one has bought for the same rows, in another account.
+        state = {"XDG_STATE_HOME": str(self.folder.resolve() / "state"), "SIGMAMIND_PROFILE": ""}
+        return {**os.environ, **package, **platforms, **state, "NO_PROXY": "*", "no_proxy": "*"}
 
     def show_command(self, words: Sequence[str]) -> None:
         """Show the command line that `start` runs with *words*."""
@@ -204,13 +220,51 @@ class Stage:
         result = audit(rows, self.box.ledger, wanted=len(self.sample.rows), purchases=self.to_buy)
         self.say("")
         self.output.show(result)
-        lost = sum(not sale.delivered for sale in self.box.ledger.purchases)
-        self.say(
-            "",
-            f"{lost} of these purchases were made, but their answer was lost or an error.",
-            f"A program that sends them again buys {lost} numbers too many.",
-        )
+        if not self.output.json:
+            self.say(
+                "", "For comparison, a script that sends each purchase until it is answered:", ""
+            )
+            self.say(*(f"    {each}" for each in SCRIPT.splitlines()), "")
+            self._show_script()
         return result
+
+    def _show_script(self) -> None:
+        """Buy the same numbers in another account with a plain script, on the same faults."""
+        rows = self.sample.of(platform="sigmamind", source="purchase")
+        with SandboxThread(seed=self.box.seed, latency=self.box.latency) as box:
+            box.faults, box.rate_limit = self.box.faults, self.box.rate_limit
+            with ThreadPoolExecutor(20) as pool:
+                pool.map(partial(_buy_until_answered, box.sigmamind), rows)
+            bought = len(box.ledger.purchases)
+        self.say(
+            f"It bought {bought} numbers for {len(rows)} rows: {bought - len(rows)} too many, by"
+            " the ledger of its sandbox."
+        )
+
+
+SCRIPT: Final = """\
+while True:
+    try:
+        return post("/v1/phone-numbers", row)
+    except OSError:  # no answer, or an HTTP error
+        time.sleep(0.1)"""
+
+
+def _buy_until_answered(place: Endpoint, row: SampleRow) -> None:
+    """Do for *row* what `SCRIPT` does, with nothing but the standard library."""
+    body = {"countryCode": row["country_code"], "friendlyName": row["label"]}
+    request = Request(  # noqa: S310 - the sandbox
+        f"{place.base_url}/v1/phone-numbers",
+        json.dumps(body).encode(),
+        {"X-API-Key": place.api_key, "Content-Type": "application/json"},
+    )
+    opener = build_opener(ProxyHandler({}))
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with suppress(OSError, HTTPException), opener.open(request, timeout=1) as answer:
+            answer.read()
+            return
+        time.sleep(0.1)
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

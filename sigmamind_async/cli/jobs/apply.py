@@ -43,7 +43,7 @@ from sigmamind_async.cli.other_journals import (
 )
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, ProblemList
-from sigmamind_async.cli.output.text import count_line, count_of, plain, render
+from sigmamind_async.cli.output.text import count_line, count_of, line, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
@@ -293,14 +293,16 @@ class Application:
     def _show_plan(self, *, whole: bool) -> None:
         """Show what is done, *whole*, row by row, above a question; then where it is done."""
         name, plan = self.given.name, self.plan
-        lines = [f"{name}: {count_line(plan)}"]
+        lines = [line(f"{name}: {count_line(plan)}")]
         if whole:
             view, width = PlanView(file=name, plan=plan), get_terminal_size().columns
-            lines = [*(plain(line).rstrip() for line in render(view, width)), ""]
-        for line in lines[:MOST_PLAN_LINES]:
-            self.output.log(line)
-        if rest := len(lines[MOST_PLAN_LINES:]):
-            self.output.log(f"... and {rest:,} more lines; sigmamind plan shows them all")
+            lines = [*render(view, width), line()]
+            if hidden := max(0, len(lines) - MOST_PLAN_LINES):
+                # The line of counts, which is the last one, stays.
+                more = line((f"... and {hidden:,} more lines: sigmamind plan {name}", "dim"))
+                lines[MOST_PLAN_LINES - 3 : -3] = [more]
+        for each in lines:
+            self.output.log_line(each)
         counts: dict[str, Counter[str]] = {}
         for step in plan.steps:
             if step.writes:
@@ -332,7 +334,7 @@ class Application:
             page=self.page,
             traffic=self.page.traffic,
             next_steps=NextSteps(place=given.place, resume=options.resume),
-            admissions=[client.gate.admission for client in self.clients.values()],
+            gates=[client.gate for client in self.clients.values()],
             patience=options.request.deadline,
             workers=options.workers,
             invalid=len({(problem.id, problem.line) for problem in problems}),
@@ -346,7 +348,8 @@ class Application:
             file=given.name,
             journal=given.place.name,
             accounts=[
-                (name, client.runner.engine.base_url) for name, client in self.clients.items()
+                (name, describe_account(client).partition(" at ")[2])
+                for name, client in self.clients.items()
             ],
             resume=options.resume,
             bought=await self._count_bought(),

@@ -26,12 +26,12 @@ from sigmamind_async.cli.options import (
     POSTGRES_DEFAULT,
     POSTGRES_VARIABLE,
     RequestOptions,
+    profile_words,
 )
 from sigmamind_async.cli.other_journals import known_journals, state_folder
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import Diagnosis, DiagnosisList
 from sigmamind_async.cli.output.text import count_of, format_duration
-from sigmamind_async.cli.settings import profile_words
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.provisioning.journal.protocol import Status
 
@@ -113,7 +113,7 @@ def _state() -> Diagnosis:
         message = f"{folder} cannot be written: {error.strerror}"
         fix = "name a folder in XDG_STATE_HOME, or copies of a fleet may be bought twice"
         return Diagnosis(name="state", verdict="warning", message=message, fix=fix)
-    return Diagnosis(name="state", verdict="ok", message=f"{folder}: {count} in mind")
+    return Diagnosis(name="state", verdict="ok", message=f"{count} in mind, in {folder}")
 
 
 # ---------------------------------------------------------------- accounts

@@ -134,7 +134,7 @@ def reassign_numbers(
                 plan=todo,
                 output=output,
                 traffic=traffic,
-                admissions=[client.gate.admission],
+                gates=[client.gate],
                 patience=request.deadline,
             )
             summary = loop.run(runner.carry_out([Provisioner(client, journal)], state=state))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
@@ -22,7 +23,7 @@ from sigmamind_async.cli.output.journal_status import (
     state_name,
     without_call,
 )
-from sigmamind_async.cli.output.text import format_timestamp
+from sigmamind_async.cli.output.text import Line, format_clock, format_timestamp, prose
 from sigmamind_async.errors import JournalError, SigmaMindError, suggest
 from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
@@ -150,10 +151,11 @@ class Reconciliation:
             until = max(settles_at(row, settle_time) for row in status.unconfirmed)
             count = len(status.unconfirmed)
             rows = f"{count:,} {'row is' if count == 1 else 'rows are'} unconfirmed"
-            self._log_waiting(
-                f"{rows}, to be settled soon after {format_timestamp(until)}; Ctrl-C loses nothing"
-            )
-            await asyncio.sleep(min(pause, max(shortest, until - self._now())))
+            if not self.output.has_live_view:
+                at = format_timestamp(until)
+                self._log_waiting(f"{rows}; the settle time ends at {at}; Ctrl-C loses nothing")
+            with self.output.live(partial(self._countdown, rows, until)):
+                await asyncio.sleep(min(pause, max(shortest, until - self._now())))
             pause = min(2 * pause, longest)
             try:
                 status = await self._look(provisioner, journal)
@@ -161,6 +163,11 @@ class Reconciliation:
                 if not error.retryable:
                     raise
                 self.output.log(f"{sentence_for(error)}; looking again")
+
+    def _countdown(self, rows: str, until: float, width: int) -> list[Line]:
+        left = until - self._now()
+        ends = f"settle time ends in {format_clock(left)}" if left > 0 else "looking"
+        return prose(f"{rows}, {ends}; Ctrl-C loses nothing", width, "unconfirmed")
 
     async def _look(self, provisioner: Provisioner, journal: Journal) -> Status:
         """Read the account, and show which rows changed by that."""

@@ -158,7 +158,7 @@ class NextSteps:
             say(f"  {self.command('status')}")
         if self.resume and (stopped or self._rows.keys() & {"skipped", "unconfirmed"}):
             password = ", with the password in place of ***" if "***" in self.resume else ""
-            say(f"to go on, run the same command again{password}; what is done is not sent again:")
+            say(f"to go on, run the same command again{password}; nothing is sent twice:")
             say(f"  {self.resume}")
 
     def command(self, name: str, *words: str) -> str:

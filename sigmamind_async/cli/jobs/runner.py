@@ -7,6 +7,7 @@ no more rows and lets those under way settle; `cancel` ends those as well.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ from sigmamind_async.cli.jobs.results import (
     with_journal_state,
 )
 from sigmamind_async.cli.loop import on_interrupt
-from sigmamind_async.cli.output.console import Output, Traffic
+from sigmamind_async.cli.output.console import JobView, Output, Traffic
 from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.report.writer import PageFile
@@ -36,7 +37,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.fleet import Action, FleetState, Plan, Secrets, StepOutcome
-from sigmamind_async.limiter.gate import Admission
+from sigmamind_async.limiter.gate import Admission, Gate
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
 TICK: Final = 0.1
@@ -82,7 +83,7 @@ class JobRunner:
     output: Output
     traffic: Traffic = attrs.field(factory=Traffic)
     """The requests that were sent, counted as an observer of the job's clients."""
-    admissions: Sequence[Admission] = ()
+    gates: Sequence[Gate] = ()
     """Those of the job's clients: they know whether a platform can be reached."""
     patience: float = 60.0
     """Seconds without an answer after which a platform counts as unreachable."""
@@ -95,10 +96,9 @@ class JobRunner:
     """The error of the row that ended last, where the key was refused."""
     _job: Job = attrs.field(init=False)
     _task: asyncio.Task[None] = attrs.field(init=False)
-    _held: Callable[[], int] = attrs.field(init=False)
+    _view: JobView = attrs.field(init=False)
     _cancelled: bool = False
     _quiet_since: float | None = None
-    _waiting: bool = False
 
     async def run(
         self, job: Job, work: Awaitable[object], held: Callable[[], int] = lambda: 0
@@ -108,9 +108,12 @@ class JobRunner:
         *held* returns how many rows have no answer yet and are looked for at the end. What *work*
         raises is raised, but for `JournalError`.
         """
-        self._job, self._held, began = job, held, time.monotonic()
+        self._job, began = job, time.monotonic()
+        self._view = JobView(
+            progress=self.progress, traffic=self.traffic, gates=self.gates, held=held
+        )
         try:
-            with self.output.progress(self.progress, self.traffic), on_interrupt(self._interrupt):
+            with self.output.live(self._view.lines), on_interrupt(self._interrupt):
                 async with asyncio.TaskGroup() as tasks:
                     self._task = task = tasks.create_task(self._carry_out(work))
                     while not task.done():
@@ -158,7 +161,9 @@ class JobRunner:
         self._stop_with_job()
         if self.output.closed:
             self.stop("output_closed")
-        if is_unreachable(self.admissions, self.progress, self.patience):
+        self.output.pulse(self._view)
+        admissions = [gate.admission for gate in self.gates]
+        if is_unreachable(admissions, self.progress, self.patience):
             self.stop("platform_unreachable")
             self.cancel()
         self._look_for_a_wait()
@@ -176,14 +181,15 @@ class JobRunner:
 
     def _look_for_a_wait(self) -> None:
         """Say what the job waits for once everything left of it is unconfirmed."""
-        held, now = self._held(), self.progress.clock()
-        if self._waiting or not held or self.progress.finished + held != self.progress.total:
+        held, now = self._view.held(), self.progress.clock()
+        is_last = held and self.progress.finished + held == self.progress.total
+        if self._view.waits_until is not None or not is_last:
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = now
         elif now - self._quiet_since > QUIET:
-            self._waiting = True
-            self.output.wait_for_unconfirmed(held, self.patience)
+            self._view.waits_until = time.monotonic() + self.patience
+            self._view.shown_at = -math.inf  # without a terminal, that is worth a line at once
 
 
 @attrs.define(kw_only=True)

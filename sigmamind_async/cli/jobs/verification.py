@@ -45,7 +45,7 @@ def verify(
     output = Output.for_process(json=json)
     runner = JobRunner(output=output, patience=request.deadline)
     client = cast("SigmaMind", client_of(platform, request, observer=runner.traffic))
-    runner.admissions = [client.gate.admission]
+    runner.gates = [client.gate]
     results: list[Verification] = []
 
     def add(result: Verification) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Self
 
 import attrs
 
+from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.accounts import choose_platforms, client_of
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.jobs.results import with_journal_state
@@ -25,11 +25,13 @@ from sigmamind_async.cli.options import (
     SpendingOptions,
     WorkerOptions,
 )
-from sigmamind_async.cli.output.console import Output, Traffic
+from sigmamind_async.cli.output.console import JobView, Output
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
 from sigmamind_async.cli.output.journal_status import row_id_of, without_call
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.workers import Account, SharedGate, Worker
@@ -53,13 +55,19 @@ def serve(
         approval = Approval(yes=spending.yes, ask=not output.json and is_interactive())
         approval.check_release("duplicates")
     names = choose_platforms(options.platform)
-    traffic, counts, warnings = Traffic(), Counter[str](), WarningLog(output.log)
+    gates: list[Gate] = []
+    warnings, view = WarningLog(output.log), JobView(progress=Progress(), gates=gates)
+    traffic, counts = view.traffic, view.progress
 
     def report(row: Row) -> None:
         result = result_of_operation(row)
-        counts[result.status] += 1
+        counts.count(result.status)
         output.show(result)
         warnings.reset()
+
+    def shared_gate(account: str, journal: PostgresJournal) -> Gate:
+        gates.append(SharedGate(account, journal, refusal_statuses=request.refusal_status))
+        return gates[-1]
 
     accounts = [
         Account(
@@ -79,7 +87,7 @@ def serve(
         concurrency=options.concurrency,
         reconcile=often,
         retry_stalled=often,
-        gate=partial(SharedGate, refusal_statuses=request.refusal_status),
+        gate=shared_gate,
         on_settled=report,
     )
     worker.announce = output.log
@@ -93,19 +101,20 @@ def serve(
         with on_interrupt(worker.stop), warnings:
             output.show(started)
             output.log("serving until Ctrl-C")
-            await worker.run()
+            with output.live(view.lines):
+                await worker.run()
 
-    began = time.monotonic()
+    counts.started = counts.clock()
     run(main())
     output.show(
         Summary(
-            rows=counts.total(),
-            done=counts["done"],
-            failed=counts["failed"],
-            unconfirmed=counts["unconfirmed"],
+            rows=counts.finished,
+            done=counts.done,
+            failed=counts.failed,
+            unconfirmed=counts.unconfirmed,
             requests=traffic.requests,
             rate_limited=traffic.rate_limited,
-            elapsed_ms=round((time.monotonic() - began) * 1000),
+            elapsed_ms=round((counts.clock() - counts.started) * 1000),
         )
     )
 

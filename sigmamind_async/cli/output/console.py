@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:  # rich is a tenth of what `status` costs in a pipe: only a te
 
     from sigmamind_async.bulk import Progress
     from sigmamind_async.events import Event as ClientEvent
+    from sigmamind_async.limiter.gate import Gate
 
+PULSE: Final = 30.0
+"""Seconds between two lines about a job, where there is no terminal."""
 MOST_NEW: Final = 20
 """Rows done that a terminal shows one by one; `sigmamind status` shows the others."""
 
@@ -69,8 +72,6 @@ class Output:
     """True once standard output takes no more."""
     _bar: Console | None = None
     """Where the progress bar is: only through this can anything be written above it."""
-    _waiting: tuple[int, float] | None = None
-    """Unconfirmed rows that alone are left, and until when they are looked for."""
     _has_status: bool = False
     """True once the status of a journal is shown: a blank line goes before the next one."""
     _new: int = 0
@@ -105,57 +106,57 @@ class Output:
 
     def log(self, message: str = "") -> None:
         """Write a line for a person to standard error; programs that read JSON get none."""
+        self.log_line(text.line(sanitize(message, None)))
+
+    def log_line(self, line: text.Line) -> None:
+        """Do the same with a line that has styles."""
         if self.json:
             return
         with suppress(OSError):
-            if self._bar is not None:
-                self._bar.print(_styled(text.line(sanitize(message, None))), soft_wrap=True)
+            styled = any(word for _, word in line)
+            if self._bar is not None or (styled and sys.stderr.isatty()):
+                console = self._bar or _console(stderr=True)
+                console.print(_styled(line), soft_wrap=True)
             else:
-                print(sanitize(message, None), file=sys.stderr)
+                print(text.plain(line), file=sys.stderr)
+
+    @property
+    def has_live_view(self) -> bool:
+        """True if there is a terminal on which something can be kept up to date."""
+        return not self.json and not self.quiet and sys.stderr.isatty()
 
     @contextmanager
-    def progress(self, progress: Progress, traffic: Traffic | None = None) -> Generator[None]:
-        """Show a progress bar while a job runs, if there is a terminal to show it on."""
-        if self.json or self.quiet or not sys.stderr.isatty():
+    def live(self, lines: Callable[[int], list[text.Line]]) -> Generator[None]:
+        """Show what *lines* returns for a width, kept up to date, if there is a terminal for it."""
+        if not self.has_live_view:
             yield
             return
+        from rich.console import Group
         from rich.live import Live
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
 
-        def bar() -> Table:
-            total = max(progress.total or 0, 1)
-            grid = Table.grid(padding=(0, 1))
-            grid.add_row(
-                ProgressBar(total, progress.finished, width=20),
-                _styled(progress_line(progress, traffic, self._waiting)),
-            )
-            return grid
-
-        live = Live(
-            get_renderable=bar,
-            console=_console(stderr=True),
-            refresh_per_second=10,
+        console = _console(stderr=True)
+        view = Live(
+            get_renderable=lambda: Group(*map(_styled, lines(console.width))),
+            console=console,
+            refresh_per_second=5,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        live.start(refresh=True)
-        self._bar = live.console
+        view.start(refresh=True)
+        self._bar = view.console
         try:
             yield
         finally:
             with suppress(OSError):  # the terminal may be gone
-                live.stop()
-            self._bar = self._waiting = None
+                view.stop()
+            self._bar = None
 
-    def wait_for_unconfirmed(self, count: int, seconds: float) -> None:
-        """Say that a job waits for unconfirmed rows alone; on a terminal, with a countdown."""
-        if self._bar is not None:
-            self._waiting = count, time.monotonic() + seconds
-        else:
-            rows = text.count_of(count, "unconfirmed row")
-            self.log(f"checking {rows} for up to {seconds:.0f} s; Ctrl-C leaves them unconfirmed")
+    def pulse(self, view: JobView) -> None:
+        """Write how far a job is, now and then, where there is no terminal for a live view."""
+        if self._bar is None and not self.quiet and time.monotonic() - view.shown_at >= PULSE:
+            view.shown_at = time.monotonic()
+            self.log("; ".join(filter(None, map(text.plain, view.lines()))))
 
     def _is_hidden(self, shown: events.Event | events.View) -> bool:
         if self.json or self.verbose or not isinstance(shown, events.RowResult):
@@ -180,27 +181,67 @@ class Output:
         return [*before, *text.render(shown, width)]
 
 
-def progress_line(
-    counts: Progress, traffic: Traffic | None, waiting: tuple[int, float] | None = None
-) -> text.Line:
-    """Return what is beside the bar of a job."""
-    cells: list[str | text.Span] = [f"{counts.finished:,}/{counts.total or 0:,}"]
-    if counts.failed:
-        cells.append((f" {counts.failed:,} failed", "failed"))
-    if waiting is not None:
-        rows, until = waiting
-        left = text.format_clock(max(0.0, until - time.monotonic()))
-        return text.line(
-            *cells, f" checking {text.count_of(rows, 'unconfirmed row')}, up to {left}"
-        )
-    if counts.unconfirmed:
-        cells.append((f" {counts.unconfirmed:,} unconfirmed", "unconfirmed"))
-    cells.append(f" {counts.rate:,.0f}/s")
-    if counts.eta is not None:
-        cells.append((f" {text.format_clock(counts.eta)}", "heading"))
-    if traffic is not None and traffic.rate_limited:
-        cells.append((f" {traffic.rate_limited:,} rate-limited", "dim"))
-    return text.line(*cells)
+@attrs.define(kw_only=True)
+class JobView:
+    """How far a job is, and what it waits for."""
+
+    progress: Progress
+    traffic: Traffic = attrs.field(factory=Traffic)
+    gates: Sequence[Gate] = ()
+    held: Callable[[], int] = lambda: 0
+    """Returns how many rows have no answer yet and are looked for at the end."""
+    waits_until: float | None = None
+    """Until when rows without an answer are looked for, once nothing else is left to do."""
+    shown_at: float = attrs.field(factory=time.monotonic)
+
+    def lines(self, width: int | None = None) -> list[text.Line]:
+        """Return what is shown: how much is done, then rate, limits and what is waited for."""
+        counts = self.progress
+        done = f"{counts.finished:,}" if counts.total is None else _done_text(counts)
+        first = f"{done}  {counts.rate:,.0f}/s"
+        if counts.eta and counts.finished and self.waits_until is None:
+            first += f"  {text.format_clock(counts.eta)} left"
+        room = 0 if width is None or not counts.total else min(24, width - len(first) - 2)
+        filled = round(room * counts.finished / (counts.total or 1))
+        bar = (("━" * filled, "done"), ("━" * (room - filled) + "  ", "dim")) if room > 0 else ()
+        return [text.line(*bar, first), *self._details(width)]
+
+    def _details(self, width: int | None) -> list[text.Line]:
+        counts, states = self.progress, [gate.state for gate in self.gates]
+        rates = [state.rate for state in states if state.rate is not None]
+        parts: list[str | text.Span] = []
+        if rates:
+            parts.append((f"{sum(rates):,.0f}/s admitted", "dim"))
+        if self.traffic.rate_limited:
+            share = self.traffic.rate_limited / max(self.traffic.requests, 1)
+            parts.append((f"{share:.0%} rate-limited", "dim"))
+        if counts.failed:
+            parts.append((f"{counts.failed:,} failed", "failed"))
+        if open_ := max(counts.unconfirmed, self.held()):
+            parts.append((f"{open_:,} unconfirmed", "unconfirmed"))
+        if wait := self._wait(max((state.pause for state in states), default=0.0)):
+            parts.append((wait, "unconfirmed"))
+        if not parts:
+            return []
+        shown = [(", ", "dim")] * (2 * len(parts) - 1)
+        shown[::2] = [(each, "") if isinstance(each, str) else each for each in parts]
+        joined = "".join(part for part, _ in shown)
+        if width is not None and len(joined) > width:
+            return text.prose(joined, width, "dim")
+        return [tuple(shown)]
+
+    def _wait(self, pause: float) -> str:
+        if self.waits_until is not None:
+            left = text.format_clock(max(0.0, self.waits_until - time.monotonic()))
+            return f"looking for up to {left}"
+        if any(gate.state.circuit != "closed" for gate in self.gates):
+            return "the platform fails; waiting until it answers"
+        return f"the platform asks for a pause of {text.format_clock(pause)}" if pause > 1 else ""
+
+
+def _done_text(counts: Progress) -> str:
+    share = counts.finished / counts.total if counts.total else 1.0
+    return f"{counts.finished:,}/{counts.total:,} ({share:.0%})"
 
 
 def _console(*, stderr: bool = False) -> Console:

@@ -202,9 +202,11 @@ def _(status: events.JournalStatus, width: int | None) -> Iterator[Line]:
     yield line()
     for state, count in status.counts.items():
         yield line((f"{count:>7,}  {state_name(state)}", state.value))
-    included = " or unconfirmed" if status.rows else ""
+    # Those that are unconfirmed or were abandoned may have been bought.
+    is_known = status.counts.keys() <= {State.DONE, State.FAILED, State.PLANNED}
     numbers = "number" if status.purchased == 1 else "numbers"
-    yield line((f"{status.purchased:>7,}  {numbers} bought{included}", "dim"))
+    verb = "bought" if is_known else f"count{'s' if status.purchased == 1 else ''} as bought"
+    yield line((f"{status.purchased:>7,}  {numbers} {verb}", "dim"))
     for rows in (undecided, unconfirmed):
         for row, known in rows[:MOST]:
             yield line()

@@ -171,11 +171,15 @@ def aligned(cells: Iterable[Cell], note: str, width: int | None) -> list[Line]:
 
 
 def table(
-    rows: Sequence[Mapping[str, str | Span]], width: int | None, shrinks: str = ""
+    rows: Sequence[Mapping[str, str | Span]],
+    width: int | None,
+    shrinks: str = "",
+    drops: Sequence[str] = (),
 ) -> Iterator[Line]:
     """Yield headings, which are the keys, and rows; without empty columns.
 
-    Where *width* is too small, the column that *shrinks* is cut, or each row becomes a block.
+    Where *width* is too small, the column that *shrinks* is cut, then those of *drops* are left out
+    and named in the end; where that does not help, each row becomes a block.
     """
     columns: dict[str, list[Span]] = {}
     for heading in rows[0]:
@@ -186,13 +190,19 @@ def table(
         heading: max(map(_columns, (heading, *(text for text, _ in cells))))
         for heading, cells in columns.items()
     }
-    spare = 0 if width is None else width - sum(widths.values()) - 2 * (len(columns) - 1)
-    if spare < 0:
-        widths[shrinks] = widths.get(shrinks, 0) + spare
-        if widths[shrinks] < max(len(shrinks), 1):
+    kept, dropped = dict(columns), list[str]()
+    while (spare := _spare(width, [widths[heading] for heading in kept])) < 0:
+        room = widths.get(shrinks, 0) + spare
+        if room >= max(len(shrinks), min(widths.get(shrinks, 0), NARROWEST), 1):
+            widths[shrinks] = room
+            break
+        if not (left := [heading for heading in drops if heading in kept]):
             for row in zip(*columns.values(), strict=True):
                 yield from _block(dict(zip(columns, row, strict=True)), width or 0, shrinks)
             return
+        dropped.append(left[0])
+        del kept[left[0]]
+    columns = kept
     counts = {
         heading
         for heading, cells in columns.items()
@@ -204,6 +214,15 @@ def table(
             (_pad(text, widths[heading], right=heading in counts) + "  ", word)
             for heading, (text, word) in zip(columns, spans, strict=True)
         )
+    if dropped:
+        yield line()
+        text = f"too wide for this terminal: {', '.join(dropped)}; --json shows all"
+        yield from prose(text, width, "dim")
+
+
+def _spare(width: int | None, columns: Sequence[int]) -> int:
+    """Return how many columns of the terminal are left beside those of a table."""
+    return 0 if width is None else width - sum(columns) - 2 * (len(columns) - 1)
 
 
 def _block(row: Mapping[str, Span], width: int, shrinks: str) -> Iterator[Line]:
@@ -390,7 +409,7 @@ def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
         }
         for number in shown.events
     ]
-    yield from table(rows, width, shrinks="label")
+    yield from table(rows, width, shrinks="label", drops=("provider", "record id"))
     yield line()
     yield line((count_of(len(rows), "number"), "dim"))
 
@@ -553,8 +572,17 @@ def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Line]:
             (step.phone_number or "(any)", NUMBER_WIDTH, ""),
         ]
         creates = action in {"purchase", "import"} or (action == "move" and not step.record)
-        changes = ", ".join(_change_text(change, creates=creates) for change in step.changes)
-        yield from aligned(cells, "; ".join(filter(None, [changes, *step_notes(step)])), width)
+        parts = [_change_text(change, creates=creates) for change in step.changes]
+        if width is not None:  # a name stays on one line with its value, if there is room
+            parts = [
+                each.replace(" ", _NO_BREAK) if len(each) < width - 4 else each for each in parts
+            ]
+        notes = "; ".join(filter(None, [", ".join(parts), *step_notes(step)]))
+        for each in aligned(cells, notes, width):
+            yield tuple((text.replace(_NO_BREAK, " "), word) for text, word in each)
+
+
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
 def step_notes(step: Step) -> list[str]:

@@ -36,7 +36,7 @@ class Header:
     file: str
     journal: str
     accounts: tuple[tuple[str, str], ...] = ()
-    """Name and base URL of each."""
+    """Name of each, and its base URL with the end of the key."""
     started: float
     """Seconds since the epoch."""
     summary: Summary

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from typing import ClassVar, Literal, TypedDict, TypeVar, Unpack
+from typing import ClassVar, Final, Literal, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
@@ -18,6 +18,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     ImportSipTrunk,
     ListPhoneNumberPricing,
     ListPhoneNumbers,
+    NumberType,
     PhoneNumber,
     PhoneNumberPrice,
     PurchasePhoneNumber,
@@ -37,7 +38,7 @@ ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePhoneNumber | Row | str")
 class DialNexa(Client):
     """DialNexa's phone numbers and their prices, and the agents that they are routed to.
 
-    The settings are those of `sigmamind_async.client.Client`. ``DIALNEXA_API_KEY``, the whole of
+    The constructor explains its settings. ``DIALNEXA_API_KEY``, the whole of
     ``key_id:secret``, and ``DIALNEXA_BASE_URL`` are read from the environment.
     """
 
@@ -79,11 +80,13 @@ class PhoneNumbers(Resource):
         self,
         country_iso: str,
         *,
-        type: str | Unset = UNSET,  # noqa: A002 - the vendor's word
+        type: NumberType | Unset = UNSET,  # noqa: A002 - the vendor's word
     ) -> list[AvailableNumber]:
-        """List the numbers on offer in a country, ISO 3166-1 alpha-2.
+        """List the numbers on offer in a country.
 
-        *type* is ``local``, ``mobile`` or ``tollfree``.
+        Args:
+            country_iso: ISO 3166-1 alpha-2, such as ``US``.
+            type: ``local``, ``mobile`` or ``tollfree``; by default any.
         """
         return await self._runner.run(SearchPhoneNumbers(country_iso=country_iso, type=type))
 
@@ -102,8 +105,23 @@ class PhoneNumbers(Resource):
         *telephony_provider_id* and the price for their country.
 
         Without a readable answer, the number is looked up in the listing; if it is not there,
-        `OutcomeUnknownError` says that it may have been bought. Two bodies are documented: see
-        `PurchasePhoneNumber`.
+        `OutcomeUnknownError` says that it may have been bought.
+
+        Args:
+            phone_number: The number, E.164.
+            telephony_provider_id: From ``phone_number_pricing.list()``, such as
+                ``tp_abc123xyz789``; needed.
+            country_iso: ISO 3166-1 alpha-2; needed.
+            provider: With *older_body* only.
+            older_body: Send the older of the two documented bodies, which has the number and
+                optionally a *provider*, and neither *telephony_provider_id* nor *country_iso*.
+
+        Returns:
+            The number; its ``id`` is the key of later calls.
+
+        Raises:
+            OutcomeUnknownError: The number may have been bought.
+            InsufficientFundsError: The account cannot pay for it.
         """
         return await self._runner.run(
             PurchasePhoneNumber(
@@ -127,7 +145,17 @@ class PhoneNumbers(Resource):
     ) -> PhoneNumber:
         """Bring a number you own into DialNexa over a SIP trunk; nothing is bought.
 
-        User name and password are needed, unless ``auth_mode="ip"``, which forbids them.
+        Args:
+            phone_number: The number, E.164.
+            termination_uri: The carrier's ``host`` or ``host:port``, without ``sip:``; at most 253
+                characters.
+            auth_mode: ``userpass`` (by default), or ``ip``, which forbids user name and password.
+            sip_trunk_user_name: Needed unless *auth_mode* is ``ip``.
+            sip_trunk_password: Needed unless *auth_mode* is ``ip``.
+            nickname: Shown in the dashboard, at most 255 characters.
+
+        Raises:
+            OutcomeUnknownError: The number may have been imported.
         """
         sip_trunk_password = as_secret(sip_trunk_password)
         return await self._runner.run(
@@ -151,8 +179,15 @@ class PhoneNumbers(Resource):
     ) -> PhoneNumber:
         """Change a number: ``agent_id=None`` detaches the agent, ``nickname=None`` clears it.
 
-        A 404 means that the number is unknown or that the platform has retired this route; the
-        error says how to route the number with ``agents.update`` instead.
+        Args:
+            id: The number's id, such as ``phn_f7w2kx5mb9qz``.
+            agent_id: Agent that takes calls to the number.
+            nickname: Shown in the dashboard, at most 255 characters.
+            label: For internal accounting.
+
+        Raises:
+            NotFoundError: The number is unknown, or the platform has retired this route; the
+                message says how to route the number with ``agents.update`` instead.
         """
         return await self._runner.run(
             UpdatePhoneNumber(id=id, agent_id=agent_id, nickname=nickname, label=label)
@@ -167,15 +202,21 @@ class PhoneNumbers(Resource):
         *,
         page_size: int = 100,
         country_code: str | Unset = UNSET,
-        type: str | Unset = UNSET,  # noqa: A002 - the vendor's word
+        type: NumberType | Unset = UNSET,  # noqa: A002 - the vendor's word
     ) -> Listing[PhoneNumber]:
-        """Yield every number of the workspace once, reading *page_size* (1 to 100) at a time.
+        """Yield every number of the workspace once.
 
         A number that the workspace holds throughout is yielded, whatever is changed, released and
         bought meanwhile. The first page's numbers come at once; then all pages are read before the
         next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
 
-        Raises `ResponseDecodeError` rather than ending before the workspace does.
+        Args:
+            page_size: Numbers to read at a time, 1 to 100.
+            country_code: Only numbers of this country, ISO 3166-1 alpha-2.
+            type: Only numbers of this type: ``local``, ``mobile`` or ``tollfree``.
+
+        Raises:
+            ResponseDecodeError: The listing ends before the workspace does.
         """
         return all_items(
             lambda page: self._runner.run(
@@ -199,7 +240,14 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[NewNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once.
 
-        A mapping of fields is built when its row begins: a wrong one is a failed outcome.
+        Args:
+            values: `PurchasePhoneNumber` values, or mappings of its fields, which are read when
+                their row begins: a wrong one is a failed outcome.
+            stop_on: When to start no more rows and skip the rest, as in `Client.run_many`.
+            progress: Counts, rate and estimated time, updated while the job runs.
+
+        Returns:
+            The outcome of every row, in the order of *values*.
         """
         return await self._runner.run_all(
             values, PurchasePhoneNumber, stop_on=stop_on, progress=progress
@@ -212,7 +260,16 @@ class PhoneNumbers(Resource):
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkResult[ImportedNumber, PhoneNumber]:
-        """Import many numbers concurrently; *values* as in `purchase_many`."""
+        """Import many numbers concurrently.
+
+        Args:
+            values: `ImportSipTrunk` values, or mappings of its fields, as in `purchase_many`.
+            stop_on: When to start no more rows and skip the rest, as in `Client.run_many`.
+            progress: Counts, rate and estimated time, updated while the job runs.
+
+        Returns:
+            The outcome of every row, in the order of *values*.
+        """
         return await self._runner.run_all(
             values, ImportSipTrunk, stop_on=stop_on, progress=progress
         )
@@ -227,9 +284,16 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[ChangedNumber, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are `UpdatePhoneNumber` values or mappings of its fields, each with its own change,
-        or plain ids, which all get the same *change*, given by keyword as in `update`. A *change*
-        that no number can take raises before anything is sent.
+        Args:
+            values: `UpdatePhoneNumber` values or mappings of its fields, each with its own change,
+                or plain ids, which all get the same *change*.
+            stop_on: When to start no more rows and skip the rest, as in `Client.run_many`.
+            progress: Counts, rate and estimated time, updated while the job runs.
+            **change: Fields as in `update`. One that no number can take raises before anything is
+                sent.
+
+        Returns:
+            The outcome of every row, in the order of *values*.
         """
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "id", change, stop_on=stop_on, progress=progress
@@ -262,8 +326,14 @@ class Agents(Resource):
     ) -> Agent:
         """Route numbers to an agent; an empty text detaches one.
 
-        *version_number* names a draft: a published version cannot be updated. Live calls follow
-        only if ``is_published=True`` is in the same request.
+        Args:
+            id: The agent's id.
+            version_number: The draft to change, as `get` returns it; a published version cannot be
+                updated.
+            inbound_phone_number_id: The number whose calls it takes.
+            outbound_phone_number_id: The number it calls from.
+            is_published: Publish the draft: live calls follow only if this is ``True`` in the same
+                request.
         """
         return await self._runner.run(
             UpdateAgent(
@@ -282,24 +352,24 @@ class Agents(Resource):
 class RawPhoneNumbers(RawResource):
     """The methods of `PhoneNumbers`."""
 
-    search = raw(PhoneNumbers.search)
-    purchase = raw(PhoneNumbers.purchase)
-    import_sip_trunk = raw(PhoneNumbers.import_sip_trunk)
-    update = raw(PhoneNumbers.update)
-    get = raw(PhoneNumbers.get)
-    release = raw(PhoneNumbers.release)
+    search: Final = raw(PhoneNumbers.search)
+    purchase: Final = raw(PhoneNumbers.purchase)
+    import_sip_trunk: Final = raw(PhoneNumbers.import_sip_trunk)
+    update: Final = raw(PhoneNumbers.update)
+    get: Final = raw(PhoneNumbers.get)
+    release: Final = raw(PhoneNumbers.release)
 
 
 class RawAgents(RawResource):
     """The methods of `Agents`."""
 
-    get = raw(Agents.get)
-    update = raw(Agents.update)
+    get: Final = raw(Agents.get)
+    update: Final = raw(Agents.update)
 
 
 class DialNexaRaw:
     """What ``client.with_raw_response`` is; see `DialNexa.with_raw_response`."""
 
     def __init__(self, runner: Runner) -> None:
-        self.phone_numbers = RawPhoneNumbers(runner)
-        self.agents = RawAgents(runner)
+        self.phone_numbers: RawPhoneNumbers = RawPhoneNumbers(runner)
+        self.agents: RawAgents = RawAgents(runner)

@@ -6,7 +6,7 @@ https://dialnexa.com/docs; where they differ, both are accepted. Ids are opaque 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -18,6 +18,12 @@ from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 PENDING: Final = "pending"
 ACTIVE: Final = "active"
 """Values of `PhoneNumber.status`; others are kept as they come."""
+
+if TYPE_CHECKING:  # an editor offers the known words; any other is kept as it comes
+    NumberStatus: TypeAlias = Literal["pending", "active"] | str
+    NumberType: TypeAlias = Literal["local", "mobile", "tollfree"] | str
+else:
+    NumberStatus = NumberType = str
 
 Text: TypeAlias = str | Unset
 Clearable: TypeAlias = str | Unset | None
@@ -42,12 +48,12 @@ class PhoneNumber(Record):
     """Shown in the dashboard."""
     agent_id: Annotated[str | None, wire("agent_id")] = None
     inbound_agent_id: Annotated[str | None, wire("inbound_agent_id")] = None
-    status: Annotated[str | None, wire("status")] = None
+    status: Annotated[NumberStatus | None, wire("status")] = None
     """``pending`` or ``active``."""
     provider: Annotated[str | None, wire("provider")] = None
     created_at: Annotated[str | None, wire("created_at")] = None
     country_code: Annotated[str | None, wire("country_code")] = None
-    type: Annotated[str | None, wire("type")] = None
+    type: Annotated[NumberType | None, wire("type")] = None
     """``local``, ``mobile``, ``toll_free`` or ``tollfree``."""
     monthly_cost_usd: Annotated[Amount, wire("monthly_cost_usd")] = None
     capabilities: Annotated[list[str] | None, wire("capabilities")] = attrs.field(
@@ -66,7 +72,7 @@ class AvailableNumber(Record):
     """A number on offer, as the carrier lists it."""
 
     number: Annotated[str, wire("number", phone_number=True, null_as_empty=True)] = ""
-    type: Annotated[str | None, wire("type")] = None
+    type: Annotated[NumberType | None, wire("type")] = None
     monthly_rental_rate: Annotated[Amount, wire("monthly_rental_rate")] = None
     setup_rate: Annotated[Amount, wire("setup_rate")] = None
     voice_enabled: Annotated[bool | None, wire("voice_enabled")] = None
@@ -141,7 +147,7 @@ class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
     """``GET /v1/organization-phone-numbers/plivo-numbers``: the numbers on offer."""
 
     country_iso: Annotated[str, validators.country_code]
-    type: Annotated[Text, validators.word] = UNSET
+    type: Annotated[NumberType | Unset, validators.word] = UNSET
     """``local``, ``mobile`` or ``tollfree``."""
 
 
@@ -240,7 +246,7 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """Counted from 1."""
     limit: Annotated[int, _LIMIT] = 100
     country_code: Annotated[Text, validators.country_code] = UNSET
-    type: Annotated[Text, validators.word] = UNSET
+    type: Annotated[NumberType | Unset, validators.word] = UNSET
 
 
 @attrs.frozen(kw_only=True)
@@ -263,6 +269,12 @@ class UpdateAgent(RequestValue[Agent]):
 
     An empty text, not null, detaches a number. Live calls follow the change only if
     ``is_published=True`` is in the same request.
+
+    Fields and their limits: `PhoneNumbers.purchase`.
+
+    Fields and their limits: `PhoneNumbers.import_sip_trunk`.
+
+    Fields and their limits: `PhoneNumbers.update`.
     """
 
     id: Annotated[str, _ID]

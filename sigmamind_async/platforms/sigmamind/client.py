@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any, ClassVar, TypedDict, TypeVar, Unpack
+from typing import Any, ClassVar, Final, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
@@ -14,6 +14,7 @@ from sigmamind_async.paging import Listing, all_items
 from sigmamind_async.platforms.sigmamind.models import (
     Agent,
     Call,
+    CallStatus,
     CreateCall,
     CreatePhoneNumber,
     DeleteCall,
@@ -39,7 +40,7 @@ ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePhoneNumber | Row | str")
 class SigmaMind(Client):
     """SigmaMind's phone numbers, agents and calls.
 
-    The settings are those of `sigmamind_async.client.Client`. ``SIGMAMIND_API_KEY`` and
+    The constructor explains its settings. ``SIGMAMIND_API_KEY`` and
     ``SIGMAMIND_BASE_URL`` are read from the environment.
     """
 
@@ -95,8 +96,24 @@ class PhoneNumbers(Resource):
         """Buy a number: exactly *phone_number*, or one in *country_code* near *area_code*.
 
         It costs money and is sent at most once. Without a readable answer, *phone_number* is looked
-        up; if none was given, `OutcomeUnknownError` says that a number may have been bought. Fields
-        and limits: `CreatePhoneNumber`.
+        up; if none was given, `OutcomeUnknownError` says that a number may have been bought.
+
+        Args:
+            friendly_name: Label shown in listings, at most 128 characters; by default the number.
+            country_code: ISO 3166-1 alpha-2, such as ``US``; needed without *phone_number*, ignored
+                with it.
+            area_code: 100 to 99999. With none in stock there, the nearest match is bought.
+            phone_number: Buy exactly this number, E.164.
+            inbound_agent_id: Agent that takes calls to the number, 1 to 64 characters.
+            outbound_agent_id: Agent that calls from the number, 1 to 64 characters.
+            outbound_phone_number: The number that test calls ring, E.164.
+
+        Returns:
+            The number; its ``sip_phone_number`` is the key of later calls.
+
+        Raises:
+            OutcomeUnknownError: A number may have been bought.
+            InsufficientFundsError: The account cannot pay for it.
         """
         return await self._runner.run(
             CreatePhoneNumber(
@@ -124,8 +141,21 @@ class PhoneNumbers(Resource):
     ) -> PhoneNumber:
         """Bring a number you own into SigmaMind over a SIP trunk; nothing is bought.
 
-        Outbound calls need the trunk's username, password and termination URI. Fields and limits:
-        `ImportPhoneNumber`.
+        Outbound calls need the trunk's username, password and termination URI.
+
+        Args:
+            phone_number: The number, E.164.
+            friendly_name: Label shown in listings, at most 128 characters.
+            inbound_agent_id: Agent that takes calls to the number, 1 to 64 characters.
+            outbound_agent_id: Agent that calls from the number, 1 to 64 characters.
+            trunk_username: At most 128 characters.
+            trunk_password: At most 128 characters; never returned.
+            termination_sip_uri: The carrier's host, such as ``sip.telnyx.com``; at most 253
+                characters.
+            outbound_phone_number: The number that test calls ring, E.164.
+
+        Raises:
+            OutcomeUnknownError: The number may have been imported.
         """
         trunk_password = as_secret(trunk_password)
         return await self._runner.run(
@@ -155,7 +185,19 @@ class PhoneNumbers(Resource):
     ) -> PhoneNumber:
         """Change a number; a field left out stays as it is, ``None`` removes an agent.
 
-        The trunk's fields affect imported numbers only. Fields and limits: `UpdatePhoneNumber`.
+        Args:
+            phone_number: The number to change, E.164.
+            friendly_name: Label shown in listings, at most 128 characters.
+            inbound_agent_id: Agent that takes calls to the number, 1 to 64 characters.
+            outbound_agent_id: Agent that calls from the number, 1 to 64 characters.
+            termination_sip_uri: The carrier's host, at most 253 characters. Like the trunk's other
+                fields, it affects imported numbers only.
+            trunk_username: At most 128 characters.
+            trunk_password: At most 128 characters; never returned.
+            outbound_phone_number: The number that test calls ring, E.164.
+
+        Raises:
+            NotFoundError: The account does not hold the number.
         """
         trunk_password = as_secret(trunk_password)
         return await self._runner.run(
@@ -176,13 +218,17 @@ class PhoneNumbers(Resource):
         return await self._runner.run(GetPhoneNumber(phone_number=phone_number))
 
     def list(self, *, page_size: int = 100) -> Listing[PhoneNumber]:
-        """Yield every number of the account once, reading *page_size* (1 to 1,000) at a time.
+        """Yield every number of the account once.
 
         A number that the account holds throughout is yielded, whatever is changed, deleted and
         bought meanwhile. The first page's numbers come at once; then all pages are read before the
         next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
 
-        Raises `ResponseDecodeError` rather than ending before the account does.
+        Args:
+            page_size: Numbers to read at a time, 1 to 1,000.
+
+        Raises:
+            ResponseDecodeError: The listing ends before the account does.
         """
         return all_items(
             lambda page: self._runner.run(ListPhoneNumbers(page=page, size=page_size)),
@@ -203,7 +249,14 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[NewNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once.
 
-        A mapping of fields is built when its row begins: a wrong one is a failed outcome.
+        Args:
+            values: `CreatePhoneNumber` values, or mappings of its fields, which are read when their
+                row begins: a wrong one is a failed outcome.
+            stop_on: When to start no more rows and skip the rest, as in `Client.run_many`.
+            progress: Counts, rate and estimated time, updated while the job runs.
+
+        Returns:
+            The outcome of every row, in the order of *values*.
         """
         return await self._runner.run_all(
             values, CreatePhoneNumber, stop_on=stop_on, progress=progress
@@ -216,7 +269,16 @@ class PhoneNumbers(Resource):
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkResult[ImportedNumber, PhoneNumber]:
-        """Import many numbers concurrently; *values* as in `create_many`."""
+        """Import many numbers concurrently.
+
+        Args:
+            values: `ImportPhoneNumber` values, or mappings of its fields, as in `create_many`.
+            stop_on: When to start no more rows and skip the rest, as in `Client.run_many`.
+            progress: Counts, rate and estimated time, updated while the job runs.
+
+        Returns:
+            The outcome of every row, in the order of *values*.
+        """
         return await self._runner.run_all(
             values, ImportPhoneNumber, stop_on=stop_on, progress=progress
         )
@@ -231,9 +293,16 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[ChangedNumber, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are `UpdatePhoneNumber` values or mappings of its fields, each with its own change,
-        or plain numbers, which all get the same *change*, given by keyword as in `update`. A
-        *change* that no number can take raises before anything is sent.
+        Args:
+            values: `UpdatePhoneNumber` values or mappings of its fields, each with its own change,
+                or plain numbers, which all get the same *change*.
+            stop_on: When to start no more rows and skip the rest, as in `Client.run_many`.
+            progress: Counts, rate and estimated time, updated while the job runs.
+            **change: Fields as in `update`. One that no number can take raises before anything is
+                sent.
+
+        Returns:
+            The outcome of every row, in the order of *values*.
         """
         if "trunk_password" in change:
             change["trunk_password"] = as_secret(change["trunk_password"])
@@ -285,7 +354,11 @@ class Agents(Resource):
         return await self._runner.run(GetAgent(agent_id=agent_id))
 
     def list(self, *, page_size: int = 100) -> Listing[Agent]:
-        """Yield every agent of the account once, as `PhoneNumbers.list` does numbers."""
+        """Yield every agent of the account once, as `PhoneNumbers.list` does numbers.
+
+        Args:
+            page_size: Agents to read at a time, 1 to 1,000.
+        """
         return all_items(
             lambda page: self._runner.run(ListAgents(page=page, size=page_size)),
             lambda agent: agent.agent_id,
@@ -306,7 +379,18 @@ class Calls(Resource):
     ) -> Call:
         """Place a call to *to_phone_number*, at most once.
 
-        *agent_id* may be left out if *from_phone_number* has an outbound agent.
+        Args:
+            from_phone_number: A number of the account, E.164.
+            to_phone_number: The number to ring, E.164.
+            agent_id: The agent that speaks, 1 to 64 characters; may be left out if
+                *from_phone_number* has an outbound agent.
+            dynamic_variables: Values for the variables in the agent's instructions.
+
+        Returns:
+            The call, which has only begun: `wait` returns it when it has ended.
+
+        Raises:
+            OutcomeUnknownError: The call may have been placed.
         """
         return await self._runner.run(
             CreateCall(
@@ -321,8 +405,13 @@ class Calls(Resource):
         """Look up a call."""
         return await self._runner.run(GetCall(call_id=call_id))
 
-    def list(self, *, status: str | Unset = UNSET, page_size: int = 100) -> Listing[Call]:
-        """Yield every call, or those with one *status*, as `PhoneNumbers.list` does numbers."""
+    def list(self, *, status: CallStatus | Unset = UNSET, page_size: int = 100) -> Listing[Call]:
+        """Yield every call, as `PhoneNumbers.list` does numbers.
+
+        Args:
+            status: Only calls with this status.
+            page_size: Calls to read at a time, 1 to 1,000.
+        """
         return all_items(
             lambda page: self._runner.run(ListCalls(status=status, page=page, size=page_size)),
             lambda call: call.call_id,
@@ -340,10 +429,15 @@ class Calls(Resource):
         timeout: float = 120.0,  # noqa: ASYNC109 - it times the phone call
         poll_every: float = 1.0,
     ) -> Call:
-        """Look *call* up every *poll_every* seconds until it has ended, and return it.
+        """Look *call* up until it has ended, and return it.
 
-        Raises `OutcomeUnknownError`, with the call as `value`, if it has not ended within
-        *timeout* seconds.
+        Args:
+            call: The call, as `create` returned it.
+            timeout: Seconds to wait for the end.
+            poll_every: Seconds between two look-ups.
+
+        Raises:
+            OutcomeUnknownError: It has not ended in time; the call is its `value`.
         """
         engine = self._runner.engine
         deadline = engine.clock() + timeout
@@ -371,31 +465,31 @@ def _still_running(call: Call, seconds: float) -> OutcomeUnknownError:
 class RawPhoneNumbers(RawResource):
     """The methods of `PhoneNumbers`."""
 
-    create = raw(PhoneNumbers.create)
-    import_ = raw(PhoneNumbers.import_)
-    update = raw(PhoneNumbers.update)
-    get = raw(PhoneNumbers.get)
-    delete = raw(PhoneNumbers.delete)
+    create: Final = raw(PhoneNumbers.create)
+    import_: Final = raw(PhoneNumbers.import_)
+    update: Final = raw(PhoneNumbers.update)
+    get: Final = raw(PhoneNumbers.get)
+    delete: Final = raw(PhoneNumbers.delete)
 
 
 class RawAgents(RawResource):
     """The methods of `Agents`."""
 
-    get = raw(Agents.get)
+    get: Final = raw(Agents.get)
 
 
 class RawCalls(RawResource):
     """The methods of `Calls`."""
 
-    create = raw(Calls.create)
-    get = raw(Calls.get)
-    delete = raw(Calls.delete)
+    create: Final = raw(Calls.create)
+    get: Final = raw(Calls.get)
+    delete: Final = raw(Calls.delete)
 
 
 class SigmaMindRaw:
     """What ``client.with_raw_response`` is; see `SigmaMind.with_raw_response`."""
 
     def __init__(self, runner: Runner) -> None:
-        self.phone_numbers = RawPhoneNumbers(runner)
-        self.agents = RawAgents(runner)
-        self.calls = RawCalls(runner)
+        self.phone_numbers: RawPhoneNumbers = RawPhoneNumbers(runner)
+        self.agents: RawAgents = RawAgents(runner)
+        self.calls: RawCalls = RawCalls(runner)

@@ -8,7 +8,7 @@ names another page.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -21,6 +21,13 @@ TWILIO: Final = "twilio"
 TELNYX: Final = "telnyx"
 BYO: Final = "byo"
 """Values of `PhoneNumber.provider`; others are kept as they come."""
+
+if TYPE_CHECKING:  # an editor offers the known words; any other is kept as it comes
+    Provider: TypeAlias = Literal["twilio", "telnyx", "byo"] | str
+    CallType: TypeAlias = Literal["inbound", "outbound", "web"] | str
+    CallStatus: TypeAlias = Literal["scheduled", "in_progress", "ended"] | str
+else:
+    Provider = CallType = CallStatus = str
 
 OWN_SIP_DOMAIN: Final = "sip.livekit.cloud"
 """SigmaMind's own SIP host. A termination URI is the carrier's host, never this one."""
@@ -40,7 +47,7 @@ class PhoneNumber(Record):
         str, wire("sipPhoneNumber", phone_number=True, null_as_empty=True)
     ] = ""
     """The number, E.164, and its key in later calls; empty in an answer that names none."""
-    provider: Annotated[str | None, wire("provider")] = None
+    provider: Annotated[Provider | None, wire("provider")] = None
     """The carrier: ``twilio``, ``telnyx`` or ``byo``. Absent from the answer to an import."""
     inbound_agent_id: Annotated[str | None, wire("inboundAgentId")] = None
     outbound_agent_id: Annotated[str | None, wire("outboundAgentId")] = None
@@ -87,14 +94,14 @@ class Call(Record):
     """A phone call. Times are texts, as the platform writes them."""
 
     call_id: Annotated[str | None, wire("callId", strict=True)] = None
-    call_type: Annotated[str | None, wire("callType")] = None
+    call_type: Annotated[CallType | None, wire("callType")] = None
     """``inbound``, ``outbound`` or ``web``."""
     # Was a text before it became a record.
     phone_number: Annotated[PhoneNumber | str | None, wire("phoneNumber", phone_number=True)] = None
     campaign: Annotated[dict[str, Any] | None, wire("campaign")] = attrs.field(
         default=None, hash=False
     )
-    status: Annotated[str | None, wire("status")] = None
+    status: Annotated[CallStatus | None, wire("status")] = None
     """``scheduled``, ``in_progress``, ``ended``; `has_ended` knows the older words."""
     transcript: Annotated[str | None, wire("transcript")] = None
     start_time: Annotated[str | None, wire("startTime")] = None
@@ -284,7 +291,7 @@ class GetCall(RequestValue[Call]):
 class ListCalls(RequestValue[Page[Call]]):
     """One page of ``GET /v1/calls``."""
 
-    status: Annotated[Text, validators.word] = UNSET
+    status: Annotated[CallStatus | Unset, validators.word] = UNSET
     """Only calls with this status."""
     page: Annotated[int, _PAGE] = 0
     size: Annotated[int, _PAGE_SIZE] = 100
@@ -292,6 +299,13 @@ class ListCalls(RequestValue[Page[Call]]):
 
 @attrs.frozen(kw_only=True)
 class DeleteCall(RequestValue[None]):
-    """``DELETE /v1/calls/{callId}``."""
+    """``DELETE /v1/calls/{callId}``.
+
+    Fields and their limits: `PhoneNumbers.create`.
+
+    Fields and their limits: `PhoneNumbers.import_`.
+
+    Fields and their limits: `PhoneNumbers.update`.
+    """
 
     call_id: Annotated[str, validators.record_id()]

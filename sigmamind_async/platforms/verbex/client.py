@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from typing import ClassVar, TypedDict, TypeVar, Unpack
+from typing import ClassVar, Final, TypedDict, TypeVar, Unpack
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, RawResource, Resource, Row, Runner, raw
@@ -19,6 +19,7 @@ from sigmamind_async.platforms.verbex.models import (
     ListPhoneNumbers,
     PhoneNumber,
     Provider,
+    Region,
     UpdatePhoneNumber,
     UpdatePiaPhoneNumber,
     create_value,
@@ -33,7 +34,7 @@ ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePiaPhoneNumber | Row | str
 class Verbex(Client):
     """Verbex's phone numbers.
 
-    The settings are those of `sigmamind_async.client.Client`. ``VERBEX_API_KEY`` and
+    The constructor explains its settings. ``VERBEX_API_KEY`` and
     ``VERBEX_BASE_URL`` are read from the environment.
     """
 
@@ -83,14 +84,33 @@ class PhoneNumbers(Resource):
         sip_termination_uri: str | Unset | None = UNSET,
         sip_trunk_username: str | Unset | None = UNSET,
         sip_trunk_password: str | Secret | Unset | None = UNSET,
-        sip_infra_region: str | Unset = UNSET,
+        sip_infra_region: Region | Unset = UNSET,
         twilio_account_sid: str | Unset = UNSET,
         twilio_auth_token: str | Secret | Unset = UNSET,
     ) -> PhoneNumber:
         """Register a number of the *provider*'s kind; it is sent at most once.
 
-        A field that this kind does not take is refused. Fields by kind: `CreateSipPhoneNumber`,
-        `CreatePiaPhoneNumber`, `CreateTwilioPhoneNumber`.
+        A field that this kind does not take is refused.
+
+        Args:
+            provider: ``sip`` for your own number over a trunk, ``pia`` for one that the platform
+                manages, ``twilio`` for one in your Twilio account.
+            phone_number: The number, E.164; needed but for ``pia``.
+            friendly_name: Label; no limit is documented.
+            inbound_agent_id: Agent that takes calls to the number.
+            outbound_agent_id: Agent that calls from the number.
+            sip_termination_uri: ``sip`` only: the carrier's host.
+            sip_trunk_username: ``sip`` only.
+            sip_trunk_password: ``sip`` only; the platform repeats it in its answers.
+            sip_infra_region: ``sip`` only: ``global`` (by default), ``bd`` or ``bd_link3``.
+            twilio_account_sid: ``twilio`` only, and needed there.
+            twilio_auth_token: ``twilio`` only, and needed there.
+
+        Returns:
+            The number; its ``id`` is the key of later calls.
+
+        Raises:
+            OutcomeUnknownError: The number may have been registered.
         """
         sip_trunk_password = as_secret(sip_trunk_password)
         twilio_auth_token = as_secret(twilio_auth_token)
@@ -128,6 +148,20 @@ class PhoneNumbers(Resource):
         Fields of two kinds of number are refused together. Whether ``None`` clears a field is not
         documented: one that the answer shows with another value is reported, and raised with
         ``strict``.
+
+        Args:
+            phone_number_id: The record's id, not the number.
+            friendly_name: Label; no limit is documented.
+            inbound_agent_id: Agent that takes calls to the number.
+            outbound_agent_id: Agent that calls from the number.
+            sip_termination_uri: ``sip`` numbers only: the carrier's host.
+            sip_trunk_username: ``sip`` numbers only.
+            sip_trunk_password: ``sip`` numbers only.
+            twilio_account_sid: ``twilio`` numbers only.
+            twilio_auth_token: ``twilio`` numbers only.
+
+        Raises:
+            NotFoundError: There is no such record.
         """
         sip_trunk_password = as_secret(sip_trunk_password)
         twilio_auth_token = as_secret(twilio_auth_token)
@@ -150,9 +184,13 @@ class PhoneNumbers(Resource):
         return await self._runner.run(GetPhoneNumber(phone_number_id=phone_number_id))
 
     def list(self, *, page_size: int = 100) -> Listing[PhoneNumber]:
-        """Yield every number of the account, reading *page_size* (1 to 100) at a time.
+        """Yield every number of the account.
 
-        Raises `ResponseDecodeError` rather than ending before the account does.
+        Args:
+            page_size: Numbers to read at a time, 1 to 100.
+
+        Raises:
+            ResponseDecodeError: The listing ends before the account does.
         """
         return all_items_by_token(
             lambda token, size: self._runner.run(
@@ -175,8 +213,14 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[NewNumber, PhoneNumber]:
         """Register many numbers, of any kind, concurrently, each at most once.
 
-        A mapping of fields, with a ``provider`` as in `create`, is built when its row begins: a
-        wrong one is a failed outcome.
+        Args:
+            values: Create values of any kind, or mappings of the arguments of `create`, which are
+                read when their row begins: a wrong one is a failed outcome.
+            stop_on: When to start no more rows and skip the rest, as in `Client.run_many`.
+            progress: Counts, rate and estimated time, updated while the job runs.
+
+        Returns:
+            The outcome of every row, in the order of *values*.
         """
         return await self._runner.run_all(
             values,
@@ -196,10 +240,16 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[ChangedNumber, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are update values of any kind, or mappings of the fields of `UpdatePhoneNumber`,
-        each with its own change, or plain record ids,
-        which all get the same *change*, given by keyword as in `update`. A *change* that no number
-        can take raises before anything is sent.
+        Args:
+            values: Update values of any kind, or mappings of the fields of `UpdatePhoneNumber`,
+                each with its own change, or plain record ids, which all get the same *change*.
+            stop_on: When to start no more rows and skip the rest, as in `Client.run_many`.
+            progress: Counts, rate and estimated time, updated while the job runs.
+            **change: Fields as in `update`. One that no number can take raises before anything is
+                sent.
+
+        Returns:
+            The outcome of every row, in the order of *values*.
         """
         if "sip_trunk_password" in change:
             change["sip_trunk_password"] = as_secret(change["sip_trunk_password"])
@@ -216,14 +266,14 @@ class PhoneNumbers(Resource):
 class RawPhoneNumbers(RawResource):
     """The methods of `PhoneNumbers`."""
 
-    create = raw(PhoneNumbers.create)
-    update = raw(PhoneNumbers.update)
-    get = raw(PhoneNumbers.get)
-    delete = raw(PhoneNumbers.delete)
+    create: Final = raw(PhoneNumbers.create)
+    update: Final = raw(PhoneNumbers.update)
+    get: Final = raw(PhoneNumbers.get)
+    delete: Final = raw(PhoneNumbers.delete)
 
 
 class VerbexRaw:
     """What ``client.with_raw_response`` is; see `Verbex.with_raw_response`."""
 
     def __init__(self, runner: Runner) -> None:
-        self.phone_numbers = RawPhoneNumbers(runner)
+        self.phone_numbers: RawPhoneNumbers = RawPhoneNumbers(runner)

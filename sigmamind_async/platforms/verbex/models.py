@@ -9,7 +9,7 @@ existing phone number" and "Create a new phone number", unless a comment names a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -28,6 +28,12 @@ BANGLADESH: Final = "bd"
 BANGLADESH_LINK3: Final = "bd_link3"
 """Values of `sip_infra_region`; others are kept as they come."""
 
+if TYPE_CHECKING:  # an editor offers the known words; any other is kept as it comes
+    Region: TypeAlias = Literal["global", "bd", "bd_link3"] | str
+    KnownProvider: TypeAlias = Provider | str
+else:
+    Region = KnownProvider = str
+
 Clearable: TypeAlias = str | Unset | None
 ClearableSecret: TypeAlias = Secret | Unset | None
 
@@ -41,7 +47,7 @@ class PhoneNumber(Record):
 
     underscore_id: Annotated[str | None, wire("_id", strict=True)] = None
     plain_id: Annotated[str | None, wire("id", strict=True)] = None
-    provider: Annotated[str | None, wire("provider")] = None
+    provider: Annotated[KnownProvider | None, wire("provider")] = None
     """``sip``, ``pia`` or ``twilio``; others are kept as they come."""
     phone_number: Annotated[str, wire("phone_number", phone_number=True, null_as_empty=True)] = ""
     """E.164."""
@@ -77,7 +83,7 @@ class SipPhoneNumber(PhoneNumber):
     sip_trunk_password: Annotated[Secret | None, wire("sip_trunk_password")] = attrs.field(
         default=None, hash=False
     )
-    sip_infra_region: Annotated[str | None, wire("sip_infra_region")] = None
+    sip_infra_region: Annotated[Region | None, wire("sip_infra_region")] = None
     """``global``, ``bd`` or ``bd_link3``."""
 
 
@@ -148,7 +154,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password"), _PASSWORD] = (
         attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
-    sip_infra_region: Annotated[str | Unset, wire("sip_infra_region"), _WORD] = UNSET
+    sip_infra_region: Annotated[Region | Unset, wire("sip_infra_region"), _WORD] = UNSET
     """``global`` (the platform's default), ``bd`` or ``bd_link3``."""
 
 
@@ -241,7 +247,12 @@ class DeletePhoneNumber(RequestValue[None]):
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
-    """One page of ``GET /v1/phone-numbers``."""
+    """One page of ``GET /v1/phone-numbers``.
+
+    Fields and their limits: `PhoneNumbers.create`.
+
+    Fields and their limits: `PhoneNumbers.update`.
+    """
 
     page_size: Annotated[int, validators.whole_number(1, 100)] = 100
     page_token: Annotated[str | Unset, _WORD] = UNSET

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from sigmamind_async.provisioning.journal.protocol import Counts, PutResult, check_put
+from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, PutResult, check_put
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
 
@@ -21,12 +21,13 @@ class MemoryJournal:
     """
 
     def __init__(self) -> None:
-        self.journal_id = uuid4().hex
+        self.journal_id: str = uuid4().hex
         self.may_be_a_copy = False
-        self.latest = 0.0
+        self.latest: float = 0.0
         self._rows: dict[tuple[str, str], Row] = {}
         self._fingerprints: dict[str, frozenset[str]] = {}
         self._applied: dict[str, str] = {}
+        self._leases: dict[str, tuple[str, float]] = {}
 
     async def get(self, account: str, op_id: str) -> Row | None:
         return self._rows.get((account, op_id))
@@ -59,7 +60,16 @@ class MemoryJournal:
         return [row for row in self._of(account) if row.state in states]
 
     async def unsettled(self, account: str) -> list[Row]:
-        return [row for row in self._of(account) if row.is_open or row.state in NEED_DECISION]
+        return [
+            row
+            for row in self._of(account)
+            if row.state in UNSETTLED | NEED_DECISION
+            or (row.state is State.PLANNED and row.unconfirmed_since > 0)
+        ]
+
+    async def next_rows(self, account: str, states: Collection[State], after: str) -> list[Row]:
+        rows = [row for row in self._of(account) if row.state in states and row.op_id > after]
+        return sorted(rows, key=lambda row: row.op_id)[:CHUNK]
 
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return [row for row in self._of(account) if row.token in tokens]
@@ -96,6 +106,13 @@ class MemoryJournal:
 
     async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
         self._fingerprints[account] = self._fingerprints.get(account, frozenset()) | {fingerprint}
+
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        owner, end = self._leases.get(name, (holder, 0.0))
+        is_free = owner == holder or end <= now
+        if is_free:
+            self._leases[name] = holder, until
+        return is_free
 
     async def __aenter__(self) -> Self:
         return self

@@ -14,6 +14,10 @@ SHOWN: Final = UNSETTLED | NEED_DECISION | {State.PLANNED}
 """States of the rows that a `Status` may list."""
 
 
+CHUNK: Final = 500
+"""Most rows that `Journal.next_rows` returns."""
+
+
 class PutResult(enum.Enum):
     """What became of a write."""
 
@@ -87,10 +91,15 @@ class Journal(Protocol):
         ...
 
     async def unsettled(self, account: str) -> list[Row]:
-        """Return the rows that a listing may still change or an operator must decide, oldest first.
+        """Return the rows that are being sent, went unanswered or need a decision, oldest first.
 
-        There are few of them; of the rows that have not been sent there may be a million.
+        Among those are planned ones with an earlier attempt that went unanswered. There are few of
+        them all; of the other planned rows there may be a million.
         """
+        ...
+
+    async def next_rows(self, account: str, states: Collection[State], after: str) -> list[Row]:
+        """Return the `CHUNK` rows in one of *states* whose op_ids follow *after*, by op_id."""
         ...
 
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
@@ -123,6 +132,13 @@ class Journal(Protocol):
 
     async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
         """Store the fingerprint of another API key."""
+        ...
+
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        """Let *holder* have the lease *name* until a time; return False if another one has it now.
+
+        The same holder renews it with this, or ends it with an *until* that is past.
+        """
         ...
 
 

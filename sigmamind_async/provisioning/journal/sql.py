@@ -19,7 +19,7 @@ import attrs
 import orjson
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.protocol import Counts, Journal
+from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, Journal
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State, Step
 
 T = TypeVar("T")
@@ -173,31 +173,43 @@ class Statements:
     """
 
     def __init__(self, *, schema: str, mark: str, any_of: str, age: str) -> None:
-        self.rows = f"SELECT {NAMES} FROM {schema}operations WHERE account = {mark}"
-        self.get = f"{self.rows} AND op_id = {mark}"
-        self.in_states = f"{self.rows} AND state {any_of} ORDER BY {age}"
-        self.unsettled = f"{self.rows} AND {MAY_BE_UNSETTLED} ORDER BY {age}"
-        self.with_tokens = f"{self.rows} AND token {any_of} ORDER BY {age}"
-        self.with_key = (
+        self.rows: str = f"SELECT {NAMES} FROM {schema}operations WHERE account = {mark}"
+        self.get: str = f"{self.rows} AND op_id = {mark}"
+        self.in_states: str = f"{self.rows} AND state {any_of} ORDER BY {age}"
+        self.unsettled: str = f"{self.rows} AND {MAY_BE_UNSETTLED} ORDER BY {age}"
+        self.next_rows: str = (
+            f"{self.rows} AND op_id > {mark} AND state {any_of} ORDER BY op_id LIMIT {CHUNK}"
+        )
+        self.with_tokens: str = f"{self.rows} AND token {any_of} ORDER BY {age}"
+        self.with_key: str = (
             f"{self.rows} AND key = {mark} AND {HAS_KEY}"
             f" AND ({IS_UNSETTLED} OR unconfirmed_since > {mark}) ORDER BY {age}"
         )
-        self.tagged_before = f"{self.rows} AND {HAS_TAG} AND updated_at < {mark} ORDER BY {age}"
-        self.counts = (
+        self.tagged_before: str = (
+            f"{self.rows} AND {HAS_TAG} AND updated_at < {mark} ORDER BY {age}"
+        )
+        self.counts: str = (
             "SELECT state, count(*), (SELECT sum(purchase_count)"
             f" FROM {schema}accounts AS a WHERE a.account = o.account)"
             f" FROM {schema}operations AS o WHERE account = {mark} GROUP BY account, state"
         )
-        self.last_applied = f"SELECT row_id, text FROM {schema}last_applied"
-        self.set_applied = (
+        self.last_applied: str = f"SELECT row_id, text FROM {schema}last_applied"
+        self.set_applied: str = (
             f"INSERT INTO {schema}last_applied (row_id, text) VALUES ({mark}, {mark})"
             " ON CONFLICT (row_id) DO UPDATE SET text = excluded.text"
         )
-        self.remove_applied = f"DELETE FROM {schema}last_applied WHERE row_id = {mark}"
-        self.key_fingerprints = (
+        self.remove_applied: str = f"DELETE FROM {schema}last_applied WHERE row_id = {mark}"
+        self.acquire_lease: str = (
+            f"INSERT INTO {schema}leases AS held (name, holder, until)"
+            f" VALUES ({mark}, {mark}, {mark}) ON CONFLICT (name)"
+            " DO UPDATE SET holder = excluded.holder, until = excluded.until"
+            f" WHERE held.holder = excluded.holder OR held.until <= {mark}"
+        )
+        self.lease_holder: str = f"SELECT holder FROM {schema}leases WHERE name = {mark}"
+        self.key_fingerprints: str = (
             f"SELECT fingerprint FROM {schema}key_fingerprints WHERE account = {mark}"
         )
-        self.add_key_fingerprint = (
+        self.add_key_fingerprint: str = (
             f"INSERT INTO {schema}key_fingerprints (account, fingerprint) VALUES ({mark}, {mark})"
             " ON CONFLICT DO NOTHING"
         )
@@ -271,7 +283,11 @@ class SqlJournal(Journal):
         return await self._rows(self._statements.in_states, account, words)
 
     async def unsettled(self, account: str) -> list[Row]:
-        return await self._query(self._statements.unsettled, [account], read_unsettled)
+        return await self._rows(self._statements.unsettled, account)
+
+    async def next_rows(self, account: str, states: Collection[State], after: str) -> list[Row]:
+        words = self._as_value([state.value for state in states])
+        return await self._rows(self._statements.next_rows, account, after, words)
 
     async def with_tokens(self, account: str, tokens: Collection[str]) -> list[Row]:
         return await self._rows(self._statements.with_tokens, account, self._as_value(tokens))
@@ -300,6 +316,10 @@ class SqlJournal(Journal):
 
     async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
         await self._execute(self._statements.add_key_fingerprint, account, fingerprint)
+
+    async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
+        await self._execute(self._statements.acquire_lease, name, holder, until, now)
+        return await self._query(self._statements.lease_holder, [name], list) == [(holder,)]
 
     # --- for the subclass --------------------------------------------------------------------
 
@@ -343,12 +363,6 @@ class SqlJournal(Journal):
 def read_rows(found: list[Any]) -> list[Row]:
     """Return the rows of a query for all `COLUMNS`."""
     return [from_columns(values) for values in found]
-
-
-def read_unsettled(found: list[Any]) -> list[Row]:
-    """Return those rows of a query for `MAY_BE_UNSETTLED` that are."""
-    rows = read_rows(found)
-    return [row for row in rows if row.is_open or row.state in NEED_DECISION]
 
 
 def read_counts(found: list[Any]) -> Counts:

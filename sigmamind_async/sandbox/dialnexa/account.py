@@ -8,8 +8,8 @@ from typing import Self, cast
 import attrs
 
 from sigmamind_async.sandbox.account import Account, restored
-from sigmamind_async.sandbox.backend import ApiRequest
 from sigmamind_async.sandbox.dialnexa.records import AGENTS, Agent, PhoneNumber
+from sigmamind_async.sandbox.messages import ApiRequest
 from sigmamind_async.sandbox.refusals import RefusedError
 
 

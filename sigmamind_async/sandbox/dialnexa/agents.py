@@ -13,11 +13,11 @@ from typing import cast
 import attrs
 
 from sigmamind_async.sandbox.account import changed
-from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.dialnexa import rules, views
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.records import Agent, PhoneNumber
 from sigmamind_async.sandbox.fields import read_body, text
+from sigmamind_async.sandbox.messages import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.refusals import RefusedError
 
 _NUMBER_FIELDS = ("inbound_phone_number_id", "outbound_phone_number_id")

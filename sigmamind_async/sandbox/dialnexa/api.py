@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from sigmamind_async.sandbox.api import Api
-from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
+from sigmamind_async.sandbox.backend import Backend, Routes
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.dialnexa import agents, numbers
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.views import refused
+from sigmamind_async.sandbox.messages import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.refusals import Refusal
-from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
 
 OPERATIONS = {
     "search": numbers.search_numbers,
     "pricing": numbers.list_pricing,
+    "countries": numbers.list_countries,
+    "destinations": numbers.list_destinations,
     "purchase": numbers.purchase_number,
     "import": numbers.import_number,
     "update": numbers.update_number,
@@ -35,6 +36,8 @@ ROUTES = Routes(
         f"{_PHONE_NUMBERS}/plivo-numbers": {"GET": "search"},
         f"{_PHONE_NUMBERS}/sip-trunks": {"POST": "import"},
         "/v1/phone-number-pricing": {"GET": "pricing"},
+        "/v1/phone-country-rules/countries": {"GET": "countries"},
+        "/v1/phone-country-rules/enabled-network-groups": {"GET": "destinations"},
         "/v1/agents": {"GET": "agents.list"},
     },
     items={
@@ -44,8 +47,8 @@ ROUTES = Routes(
 )
 
 
-class DialNexaApi(Api[DialNexaAccount]):
-    """The DialNexa tower."""
+class DialNexaApi(Backend[DialNexaAccount]):
+    """The DialNexa backend."""
 
     def __init__(self, seed: int) -> None:
         """Open an empty account."""

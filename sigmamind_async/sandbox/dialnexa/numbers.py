@@ -1,6 +1,6 @@
 """What each phone-number operation of DialNexa does: an account and a request in, an outcome out.
 
-Nothing here changes the account. An operation says what is to change, the tower applies it.
+Nothing here changes the account. An operation says what is to change, the backend applies it.
 Raises :class:`RefusedError` for a request that is answered with an error.
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 import attrs
 
 from sigmamind_async.sandbox.account import changed, releasing
-from sigmamind_async.sandbox.answers import Json, json_answer
-from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
+from sigmamind_async.sandbox.answers import Json, finished, json_answer
 from sigmamind_async.sandbox.dialnexa import rules, views
 from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.paging import number_type, page_answer
 from sigmamind_async.sandbox.dialnexa.records import CARRIER, TRUNK, PhoneNumber
 from sigmamind_async.sandbox.fields import COUNTRY_CODE, read_body, text, without_secrets
+from sigmamind_async.sandbox.messages import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
-from sigmamind_async.sandbox.stock import COUNTRIES, country_of, on_offer
+from sigmamind_async.sandbox.stock import NUMBERING_PLANS, country_of, on_offer
 
 FOUND = 20
 """Numbers a search finds."""
@@ -47,8 +47,20 @@ def search_numbers(account: DialNexaAccount, call: ApiRequest) -> Outcome:
 def list_pricing(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """List what a number of each country costs. Nothing is paged."""
     del account
-    prices = [views.price_view(iso, name, call.switches) for iso, name in COUNTRIES.items()]
+    prices = [views.price_view(iso, call.switches) for iso in NUMBERING_PLANS]
     return Outcome(answer=json_answer(200, prices))
+
+
+def list_countries(account: DialNexaAccount, call: ApiRequest) -> Outcome:
+    """List how the numbers of each country are made. Nothing is paged."""
+    rules = [views.country_view(iso, account.seed) for iso in NUMBERING_PLANS]
+    return Outcome(answer=json_answer(200, [finished(rule, call.switches) for rule in rules]))
+
+
+def list_destinations(account: DialNexaAccount, call: ApiRequest) -> Outcome:
+    """List the countries that may be called: all."""
+    del account, call
+    return Outcome(answer=json_answer(200, list(map(views.destination_view, NUMBERING_PLANS))))
 
 
 def purchase_number(account: DialNexaAccount, call: ApiRequest) -> Outcome:

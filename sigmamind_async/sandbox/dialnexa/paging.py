@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from sigmamind_async.sandbox.answers import Json, json_answer
-from sigmamind_async.sandbox.backend import Answer, ApiRequest
 from sigmamind_async.sandbox.dialnexa.records import PhoneNumber
-from sigmamind_async.sandbox.queries import whole_number
+from sigmamind_async.sandbox.fields import whole_number
+from sigmamind_async.sandbox.messages import Answer, ApiRequest
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
 
 DEFAULT_LIMIT = 20

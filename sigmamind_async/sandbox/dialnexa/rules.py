@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from sigmamind_async.sandbox.backend import ApiRequest
 from sigmamind_async.sandbox.fields import (
     COUNTRY_CODE,
     E164,
+    INT32_MAX,
     Fields,
     Flag,
     Integer,
@@ -21,7 +21,7 @@ from sigmamind_async.sandbox.fields import (
     parse_body,
     read_body,
 )
-from sigmamind_async.sandbox.queries import INT32_MAX
+from sigmamind_async.sandbox.messages import ApiRequest
 from sigmamind_async.sandbox.refusals import RefusedError
 
 # "host[:port]" without a scheme.

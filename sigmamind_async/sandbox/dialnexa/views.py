@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from sigmamind_async.sandbox.answers import Json, error_answer, finished, json_answer, timestamp
-from sigmamind_async.sandbox.backend import Answer, ApiRequest
+from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.dialnexa.records import Agent, PhoneNumber
+from sigmamind_async.sandbox.messages import Answer, ApiRequest
 from sigmamind_async.sandbox.refusals import Refusal
+from sigmamind_async.sandbox.stock import NUMBERING_PLANS
 from sigmamind_async.sandbox.switches import Switches
 
 
@@ -139,18 +141,51 @@ def _version_view(agent: Agent, number: int, switches: Switches) -> Json:
     return finished(view, switches)
 
 
-def price_view(country: str, name: str, switches: Switches) -> Json:
+def price_view(country: str, switches: Switches) -> Json:
     """Return what a number of a country costs."""
     view: Json = {
         "telephony_provider_id": "tp_abc123xyz789",
         "country_iso": country,
-        "country_name": name,
+        "country_name": NUMBERING_PLANS[country].name,
         "credit_cost": "500.0000",
         "created_at": "2026-03-01T10:00:00.000Z",
         "updated_at": "2026-03-01T10:00:00.000Z",
         "telephonyProvider": {"name": "plivo"},
     }
     return finished(view, switches)
+
+
+def country_view(country: str, seed: int) -> Json:
+    """Return how the numbers of a country are made.
+
+    https://dialnexa.com/docs, "List Phone Country Rules"
+    """
+    plan = NUMBERING_PLANS[country]
+    return {
+        "id": "pcr_" + draw_token(seed, 12, "country", country),
+        **_rule(country),
+        "max_length": len(f"{plan.areas[0]}{plan.lowest}"),
+        "is_deleted": False,
+    }
+
+
+def destination_view(country: str) -> Json:
+    """Return what calls to a country may do; "List Enabled Telephony Network Groups"."""
+    return {
+        "prefix_mode": "allow_only_listed",
+        "from_phone_number_country_code": None,
+        "countryRule": _rule(country),
+    }
+
+
+def _rule(country: str) -> Json:
+    plan = NUMBERING_PLANS[country]
+    return {
+        "country_iso": country,
+        "country_name": plan.name,
+        "calling_code": plan.calling_code,
+        "prefixes": [str(area) for area in plan.areas],
+    }
 
 
 def offer_view(phone_number: str, country: str, switches: Switches) -> Json:

@@ -8,8 +8,8 @@ from typing import Self
 import attrs
 
 from sigmamind_async.sandbox.account import Account, restored
-from sigmamind_async.sandbox.backend import ApiRequest
 from sigmamind_async.sandbox.fields import E164
+from sigmamind_async.sandbox.messages import ApiRequest
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.sigmamind.records import AGENTS, Agent, PhoneCall, PhoneNumber
 

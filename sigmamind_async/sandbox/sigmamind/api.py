@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sigmamind_async.sandbox.api import Api
-from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
+from sigmamind_async.sandbox.backend import Backend, Routes
+from sigmamind_async.sandbox.messages import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.refusals import Refusal
-from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.sigmamind import calls, numbers
 from sigmamind_async.sandbox.sigmamind.account import SigmaMindAccount
 from sigmamind_async.sandbox.sigmamind.views import refused
@@ -46,8 +45,8 @@ ROUTES = Routes(
 _RETIRED = "/v1/phone-number"
 
 
-class SigmaMindApi(Api[SigmaMindAccount]):
-    """The SigmaMind tower."""
+class SigmaMindApi(Backend[SigmaMindAccount]):
+    """The SigmaMind backend."""
 
     def __init__(self, seed: int) -> None:
         """Open an empty account."""

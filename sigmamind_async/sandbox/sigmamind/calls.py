@@ -11,9 +11,9 @@ from typing import cast
 import attrs
 
 from sigmamind_async.sandbox.answers import Json, json_answer
-from sigmamind_async.sandbox.backend import ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.fields import read_body, text
+from sigmamind_async.sandbox.messages import ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.sigmamind import rules, views
 from sigmamind_async.sandbox.sigmamind.account import SigmaMindAccount

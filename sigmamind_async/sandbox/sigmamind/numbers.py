@@ -1,6 +1,6 @@
 """What each phone-number operation does: an account and a request in, an outcome out.
 
-Nothing here changes the account. An operation says what is to change, the tower applies it.
+Nothing here changes the account. An operation says what is to change, the backend applies it.
 Raises :class:`RefusedError` for a request that is answered with an error.
 """
 
@@ -12,9 +12,9 @@ import attrs
 
 from sigmamind_async.sandbox.account import changed, releasing
 from sigmamind_async.sandbox.answers import Json, json_answer
-from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.chance import draw_index
 from sigmamind_async.sandbox.fields import read_body, text, without_secrets
+from sigmamind_async.sandbox.messages import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.sigmamind import rules, views
 from sigmamind_async.sandbox.sigmamind.account import SigmaMindAccount

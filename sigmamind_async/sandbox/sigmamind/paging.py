@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from sigmamind_async.sandbox.answers import Json, json_answer
-from sigmamind_async.sandbox.backend import Answer, ApiRequest
-from sigmamind_async.sandbox.queries import whole_number
+from sigmamind_async.sandbox.fields import whole_number
+from sigmamind_async.sandbox.messages import Answer, ApiRequest
 from sigmamind_async.sandbox.switches import Switches
 
 T = TypeVar("T")

@@ -7,7 +7,6 @@ https://docs.sigmamind.ai/api-reference/phone-numbers/update-phone-number
 
 from __future__ import annotations
 
-from sigmamind_async.sandbox.backend import ApiRequest
 from sigmamind_async.sandbox.fields import (
     COUNTRY_CODE,
     E164,
@@ -18,6 +17,7 @@ from sigmamind_async.sandbox.fields import (
     check_body,
     parse_body,
 )
+from sigmamind_async.sandbox.messages import ApiRequest
 
 _LABEL = Text(longest=128)
 _AGENT = Text(longest=64)

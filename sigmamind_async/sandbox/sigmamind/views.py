@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from sigmamind_async.sandbox.answers import Json, error_answer, finished, timestamp
-from sigmamind_async.sandbox.backend import Answer
+from sigmamind_async.sandbox.messages import Answer
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.sigmamind.records import Agent, PhoneCall, PhoneNumber
 from sigmamind_async.sandbox.switches import Switches

@@ -5,10 +5,9 @@ from __future__ import annotations
 import attrs
 
 from sigmamind_async.sandbox.account import Account
-from sigmamind_async.sandbox.api import Api
-from sigmamind_async.sandbox.backend import Answer, Moved, NoRoute, Route
+from sigmamind_async.sandbox.backend import Backend, Routes
+from sigmamind_async.sandbox.messages import Answer, Moved, NoRoute, Route
 from sigmamind_async.sandbox.refusals import Refusal
-from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
 from sigmamind_async.sandbox.verbex import numbers
 from sigmamind_async.sandbox.verbex.records import PhoneNumber
@@ -31,8 +30,8 @@ ROUTES = Routes(
 )
 
 
-class VerbexApi(Api[Account[PhoneNumber]]):
-    """The Verbex tower."""
+class VerbexApi(Backend[Account[PhoneNumber]]):
+    """The Verbex backend."""
 
     def __init__(self, seed: int) -> None:
         """Open an empty account."""

@@ -1,6 +1,6 @@
 """What each phone-number operation of Verbex does: an account and a request in, an outcome out.
 
-Nothing here changes the account. An operation says what is to change, the tower applies it.
+Nothing here changes the account. An operation says what is to change, the backend applies it.
 Raises :class:`RefusedError` for a request that is answered with an error.
 """
 
@@ -12,8 +12,8 @@ import attrs
 
 from sigmamind_async.sandbox.account import Account, changed, releasing
 from sigmamind_async.sandbox.answers import Json, json_answer
-from sigmamind_async.sandbox.backend import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.fields import text, without_secrets
+from sigmamind_async.sandbox.messages import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.verbex import rules, views
 from sigmamind_async.sandbox.verbex.paging import page_answer
 from sigmamind_async.sandbox.verbex.records import (

@@ -11,8 +11,8 @@ import binascii
 from collections.abc import Callable
 
 from sigmamind_async.sandbox.answers import Json, finished, json_answer
-from sigmamind_async.sandbox.backend import Answer, ApiRequest
-from sigmamind_async.sandbox.queries import whole_number
+from sigmamind_async.sandbox.fields import whole_number
+from sigmamind_async.sandbox.messages import Answer, ApiRequest
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.verbex.records import PhoneNumber
 

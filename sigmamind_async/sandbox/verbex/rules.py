@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sigmamind_async.sandbox.backend import ApiRequest
 from sigmamind_async.sandbox.fields import E164, Fields, Text, check_body, fits, parse_body
+from sigmamind_async.sandbox.messages import ApiRequest
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
 from sigmamind_async.sandbox.verbex.records import Variant
 
@@ -88,7 +88,9 @@ def _variant(parsed: Mapping[str, object]) -> Variant:
             return variant
     if "provider" in parsed:
         said = f"must be one of {', '.join(CREATE)}"
-        raise RefusedError(422, "", Problem(kind="choice", name="provider", said=said))
+        raise RefusedError(
+            422, "", Problem(kind="choice", name="provider", said=said, value=provider)
+        )
     return "twilio" if fits(parsed, CREATE["twilio"]) else "sip"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sigmamind_async.sandbox.answers import Json, error_answer, finished
-from sigmamind_async.sandbox.backend import Answer
+from sigmamind_async.sandbox.messages import Answer
 from sigmamind_async.sandbox.refusals import Problem, ProblemKind, Refusal
 from sigmamind_async.sandbox.switches import Switches
 from sigmamind_async.sandbox.verbex.records import OWN_FIELDS, SECRET_FIELDS, PhoneNumber
@@ -53,21 +53,24 @@ def refused(refusal: Refusal, switches: Switches) -> Answer:
     status = 422 if refusal.problems else refusal.status
     usual = "list" if refusal.problems else "string"
     form = switches.verbex.error_detail
-    content = {"detail": _detail(refusal, usual if form == "usual" else form)}
+    detail = _detail(refusal, usual if form == "usual" else form, switches)
+    content = {"detail": detail}
     return error_answer(Refusal(status, refusal.message), content, switches)
 
 
-def _detail(refusal: Refusal, form: str) -> object:
+def _detail(refusal: Refusal, form: str, switches: Switches) -> object:
     if form == "string":
         return refusal.message
     if form == "object":
         return {"code": f"error_{refusal.status}", "message": refusal.message}
     if refusal.problems:
-        return [_located(problem) for problem in refusal.problems]
+        return [_located(problem, switches) for problem in refusal.problems]
     nowhere: list[str] = []
     return [{"loc": nowhere, "msg": refusal.message, "type": "value_error"}]
 
 
-def _located(problem: Problem) -> Json:
+def _located(problem: Problem, switches: Switches) -> Json:
     place: list[str] = [problem.place, problem.name] if problem.name else [problem.place]
-    return {"loc": place, "msg": problem.sentence, "type": _TYPES[problem.kind]}
+    found: Json = {"loc": place, "msg": problem.sentence, "type": _TYPES[problem.kind]}
+    # FastAPI repeats what it refuses, secrets too.
+    return found if switches.verbex.secrets == "masked" else {**found, "input": problem.value}

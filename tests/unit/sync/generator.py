@@ -42,6 +42,7 @@ INTERNAL = {
 """Methods of a journal that only a provisioner or a fleet calls."""
 
 MADE_BY = {
+    "AsyncGenerator": "blocking",  # of a context manager
     "BulkRun": "blocking",
     "Listing": "blocking",
     "ProvisioningRun": "blocking",
@@ -99,7 +100,9 @@ def class_text(cls: type, parts: dict[str, object]) -> str:
             f"        self._wrapped = {source}(*args, **settings)",
             "",
         ]
-    lines += [f"    {each} = {kind}({source}.{each})" for each, kind in methods_of(cls).items()]
+    lines += [
+        f"    {each}: Final = {kind}({source}.{each})" for each, kind in methods_of(cls).items()
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -128,7 +131,8 @@ def module_text(classes: list[type]) -> str:
     ):
         used = ", ".join(name for name in names if re.search(rf"\b{name}\(|\({name}\)", body))
         imports += [f"from sigmamind_async.sync.{module} import {used}"] if used else []
-    typing = ["from typing import Any", ""] if "Any" in body else []
+    typed = [name for name in ("Any", "Final") if re.search(rf"\b{name}\b", body)]
+    typing = [f"from typing import {', '.join(typed)}", ""]
     head = [HEAD, "", *typing, *imports]
     return "\n".join([*head, "\n", body])
 

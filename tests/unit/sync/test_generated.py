@@ -44,7 +44,7 @@ def test_a_method_that_was_added_would_be_missed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(client.PhoneNumbers, "swap", swap, raising=False)
     module = generator.module_text(MODULES["sigmamind"])
 
-    assert "    swap = blocking(client.PhoneNumbers.swap)\n" in module
+    assert "    swap: Final = blocking(client.PhoneNumbers.swap)\n" in module
 
 
 def public_names(thing: object) -> set[str]:
@@ -79,6 +79,10 @@ def test_a_method_keeps_its_parameters_and_its_documentation() -> None:
     assert ours.return_annotation == "Listing[PhoneNumber]"
     assert inspect.getdoc(made) == inspect.getdoc(source)
     assert not inspect.iscoroutinefunction(sync.SigmaMind("key").phone_numbers.get)
+
+
+def test_a_shell_completes_what_was_not_used_yet() -> None:
+    assert {"phone_numbers", "with_raw_response", "close"} <= {*dir(sync.SigmaMind("key"))}
 
 
 def test_documentation_speaks_of_plain_loops() -> None:

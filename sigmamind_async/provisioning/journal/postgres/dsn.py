@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.values import Secret
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 SLOW: Final = 5.0
 """Seconds after which a wait for the database is logged."""
@@ -45,7 +45,12 @@ def warn_if_slow(name: str) -> Generator[None]:
 
     A pooler without a free connection lets its clients wait, and sends them nothing.
     """
-    alarm = asyncio.get_running_loop().call_later(
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # the caller's own connection, and thread
+        yield
+        return
+    alarm = loop.call_later(
         SLOW,
         log.warning,
         "%s: waiting for a connection, or an answer, for %.0f s: check the size of the pool,"

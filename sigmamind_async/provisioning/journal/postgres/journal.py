@@ -96,7 +96,7 @@ class PostgresJournal(SqlJournal):
         super().__init__(self._target.name, read_only=read_only)
         self._max_connections = connections
         self._timeout = timeout
-        self.clock = DatabaseClock(monotonic)
+        self.clock: DatabaseClock = DatabaseClock(monotonic)
         """What is known of the database's clock; work given to `run` may teach it more."""
         self._thread: ConnectionThread | None = None
 

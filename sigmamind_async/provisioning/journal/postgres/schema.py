@@ -51,6 +51,11 @@ CREATE TABLE {schema}.last_applied (
     row_id text COLLATE "C" PRIMARY KEY,
     text text NOT NULL
 );
+CREATE TABLE {schema}.leases (
+    name text COLLATE "C" PRIMARY KEY,
+    holder text COLLATE "C" NOT NULL,
+    until double precision NOT NULL
+);
 CREATE TABLE {schema}.operations (
     account text COLLATE "C" NOT NULL,
     op_id text COLLATE "C" NOT NULL,
@@ -70,7 +75,7 @@ CREATE TABLE {schema}.operations (
     write_id uuid NOT NULL,
     place bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (account, op_id)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.01);
 CREATE INDEX by_state ON {schema}.operations (account, state);
 CREATE INDEX by_unsettled ON {schema}.operations (account) WHERE {may_be_unsettled};
 CREATE INDEX by_token ON {schema}.operations (account, token);

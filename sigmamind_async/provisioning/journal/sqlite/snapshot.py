@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import Counts
-from sigmamind_async.provisioning.journal.sql import SQLITE, read_counts, read_rows, read_unsettled
+from sigmamind_async.provisioning.journal.sql import SQLITE, read_counts, read_rows
 from sigmamind_async.provisioning.journal.sqlite.explanation import explain_error
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.row import Row, State
@@ -35,7 +35,7 @@ def read_accounts(
             return {
                 account: (
                     read_counts(database.execute(SQLITE.counts, (account,)).fetchall()),
-                    read_unsettled(database.execute(SQLITE.unsettled, (account,)).fetchall())
+                    read_rows(database.execute(SQLITE.unsettled, (account,)).fetchall())
                     if states is None
                     else read_rows(database.execute(SQLITE.in_states, (account, words)).fetchall()),
                 )

@@ -52,7 +52,7 @@ class Writer(JournalThread):
         self._held_back: list[_WriterCall] = []
         self._flushing_loop: asyncio.AbstractEventLoop | None = None
         """The loop that will put what is held back into the queue."""
-        self.is_idle = True
+        self.is_idle: bool = True
         """True if a call would be carried out at once. A hint, read without the lock."""
 
     async def start(self) -> None:

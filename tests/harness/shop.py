@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import attrs
 
 from sigmamind_async.sandbox import Faults, Sandbox
-from sigmamind_async.sandbox.backend import JSON, ApiRequest, Moved, NoRoute, Outcome, Route
+from sigmamind_async.sandbox.messages import JSON, ApiRequest, Moved, NoRoute, Outcome, Route
 from sigmamind_async.sandbox.sigmamind import SigmaMindApi
 from sigmamind_async.sandbox.switches import Switches
 
@@ -56,7 +56,7 @@ def _translated(call: ApiRequest) -> ApiRequest:
 async def serve(*, seed: int, share: float, late: float, lag: float) -> None:
     faults = Faults(share=share, late=late, hang=HANG)
     box = Sandbox(seed=seed, faults=faults, latency=LATENCY, list_lag=lag)
-    box.sigmamind.tower = Shop(seed)
+    box.sigmamind.backend = Shop(seed)
     async with box:
         print(box.sigmamind.base_url, box.sigmamind.api_key, flush=True)
         loop = asyncio.get_running_loop()

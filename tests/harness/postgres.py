@@ -117,7 +117,7 @@ class Server:
         schema = schema_of(folder)
         tables = self.asked(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}'")
         rows = [self.asked(f'SELECT t::text FROM "{schema}"."{name}" AS t') for (name,) in tables]
-        assert len(rows) == 6
+        assert len(rows) == 7
         return "\n".join(text for table in rows for (text,) in table)
 
     def _run(self, program: str, *arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""`TimeoutTimer` beside `asyncio.timeout`, which it replaces: both must behave the same."""
+"""The deadlines of attempts beside `asyncio.timeout`, which they replace: both behave the same."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.transport.timeouts import MIN_INTERVAL, Timeout, TimeoutTimer
+from sigmamind_async.operation import ConnectionFlag, HttpRequest
+from sigmamind_async.transport.attempts import MIN_INTERVAL, Attempt, AttemptTracker
 
 Within = Callable[[float], AbstractAsyncContextManager[object]]
 
 
+REQUEST = HttpRequest("GET", "http://127.0.0.1/", {}, 1)
+
+
 class Ours:
-    """Adapts the timer to the form of `asyncio.timeout`, so that both run the same cases."""
+    """Adapts the tracker to the form of `asyncio.timeout`, so that both run the same cases."""
 
     def __init__(self) -> None:
-        self.timers: dict[asyncio.AbstractEventLoop, TimeoutTimer] = {}
+        self.trackers: dict[asyncio.AbstractEventLoop, AttemptTracker] = {}
 
     @contextlib.asynccontextmanager
-    async def within(self, seconds: float) -> AsyncGenerator[Timeout, None]:
+    async def within(self, seconds: float) -> AsyncGenerator[Attempt, None]:
         loop = asyncio.get_running_loop()
-        timer = self.timers.setdefault(loop, TimeoutTimer())
-        timeout = timer.start(seconds)
+        tracker = self.trackers.setdefault(loop, AttemptTracker())
+        attempt = tracker.begin(REQUEST, ConnectionFlag(), seconds)
         try:
-            yield timeout
+            yield attempt
         except asyncio.CancelledError:
-            if timeout.caused_cancellation():
+            if attempt.caused_cancellation():
                 raise TimeoutError from None
             raise
         finally:
-            timer.stop(timeout)
+            tracker.end(attempt)
 
 
 @pytest.fixture(params=["ours", "asyncio"])
@@ -202,10 +206,10 @@ async def test_without_counting_an_outer_cancellation_would_be_lost(
 ) -> None:
     """The control: a timeout that believes every cancellation to be its own swallows one."""
 
-    def believes(timeout: Timeout) -> bool:
-        return timeout.fired
+    def believes(attempt: Attempt) -> bool:
+        return attempt.overdue
 
-    monkeypatch.setattr(Timeout, "caused_cancellation", believes)
+    monkeypatch.setattr(Attempt, "caused_cancellation", believes)
 
     async def work() -> None:
         async with Ours().within(1.0):
@@ -223,13 +227,13 @@ async def test_many_ends_close_together_ring_few_times(monkeypatch: pytest.Monke
     rung: list[float] = []
     late: list[float] = []
     ours = Ours()
-    fire = TimeoutTimer._fire  # noqa: SLF001 - counted
+    fire = AttemptTracker._fire  # noqa: SLF001 - counted
 
-    def counted(timer: TimeoutTimer) -> None:
+    def counted(tracker: AttemptTracker) -> None:
         rung.append(loop.time())
-        fire(timer)
+        fire(tracker)
 
-    monkeypatch.setattr(TimeoutTimer, "_fire", counted)
+    monkeypatch.setattr(AttemptTracker, "_fire", counted)
 
     async def work(turn: int) -> None:
         await asyncio.sleep(turn * 0.0001)
@@ -249,10 +253,10 @@ async def test_an_alarm_at_rest_keeps_nothing() -> None:
     ours = Ours()
     async with ours.within(1.0):
         pass
-    (timer,) = ours.timers.values()
-    assert timer._timeouts == set()  # noqa: SLF001 - not visible from outside
+    (tracker,) = ours.trackers.values()
+    assert tracker.by_task == {}
     await asyncio.sleep(2.0)
-    assert timer._handle is None  # noqa: SLF001 - as above
+    assert tracker._handle is None  # noqa: SLF001 - not visible from outside
 
 
 async def test_a_loop_whose_clock_leaps_ends_what_is_overdue(within: Within) -> None:
@@ -288,9 +292,9 @@ def test_loops_and_threads_have_alarms_of_their_own() -> None:
 
 
 def test_without_a_task_there_is_no_time_to_keep() -> None:
-    async def main() -> TimeoutTimer:
-        return TimeoutTimer()
+    async def main() -> AttemptTracker:
+        return AttemptTracker()
 
-    timer = asyncio.run(main())
+    tracker = asyncio.run(main())
     with pytest.raises(RuntimeError, match="needs a task"):
-        timer.start(1.0)
+        tracker.begin(REQUEST, ConnectionFlag(), 1.0)

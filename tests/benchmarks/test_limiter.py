@@ -6,10 +6,10 @@ import attrs
 import pytest
 
 from benchmarks.limiter import misses
-from benchmarks.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
-from benchmarks.simulator import run
 from benchmarks.timeline import timeline
 from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
+from tests.harness.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
+from tests.harness.simulator import run
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unmeasured")]  # the same many times
 
