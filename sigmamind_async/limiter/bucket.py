@@ -62,7 +62,7 @@ _LATE: Final = 0.005
 _TICK: Final = 1e-4
 """Shortest stretch that a rate is measured over, in seconds."""
 _PROBE: Final = 30.0
-"""Longest wait between two requests, in seconds, where nothing passes and no wait is reported."""
+"""Longest wait between two requests, in seconds, beside the pauses that the platform asks for."""
 
 
 @attrs.define
@@ -181,7 +181,7 @@ class TokenBucketRate(Pacing):
         if needed <= 0 or self.rate is None:
             self.ready = now
             return
-        wait = needed / self.rate
+        wait = min(_PROBE, needed / self.rate)
         if self.doubt > 0.3 and wait > 0.01 and self._in_a_row < 2:
             # The rate grows much until then: find the time in which it lets one request pass.
             low, high = 0.0, wait
@@ -270,7 +270,8 @@ class TokenBucketRate(Pacing):
         low, high = max(1, count) / seconds, self.center * math.exp(self.doubt)
         burst = max(1.0, min(self._burst_at(low if pause >= LONG else self.center), count))
         if count < FEW:
-            self.spare = burst = max(1.0, min(self.spare, burst) / 2)
+            self.spare = max(1.0, min(self.spare, burst) / 2)
+            burst = max(self.spare, 0.75 * burst)
         self._before = [(0.0, math.ceil(burst))]
         self._bracket(low, max(low, high, self.rate or 0.0))
 
@@ -297,7 +298,9 @@ class TokenBucketRate(Pacing):
         self.doubt = max(LEAST_DOUBT, min(MOST_DOUBT, math.sqrt(gain) * noise))
 
     def _bracket(self, low: float, high: float) -> None:
-        self.center = min(FASTEST, max(SLOWEST, math.sqrt(low * high)))
+        low = min(FASTEST, max(SLOWEST, low))
+        high = min(FASTEST, max(low, high))
+        self.center = math.sqrt(low * high)
         self.doubt = max(LEAST_DOUBT, 0.5 * math.log(high / low))
 
     def _burst_at(self, rate: float) -> float:

@@ -79,7 +79,8 @@ class RateByKind:
         """Record a refusal; see `AdaptiveRate.refused`."""
         began, kind = request[0], request[2]
         rate = self.of(kind)
-        if pause and isinstance(rate, AdaptiveRate):
+        # The bucket is learned when a pause ends: by then all that was under way must be answered.
+        if isinstance(rate, AdaptiveRate) and pause and rate.latency <= max(1.5, pause):
             rate = self._use_wait(now, kind, rate)
         if isinstance(rate, TokenBucketRate):
             rate.eager = any(weight > 0 for weight in self._weight.values())

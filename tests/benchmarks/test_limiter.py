@@ -22,10 +22,8 @@ QUICK: dict[str, Case] = {name: case for name, case in BASE.items() if case.rows
 
 MISSED = {
     "shared by two such clients",
-    "shared by two such clients, Retry-After",
     "20/s b5, 200 rows",
     "sliding 100 per 10 s, 1000 rows",
-    "fixed 20 per 1 s RA, 600 rows",
     "fixed 20 per 1 s, 600 rows",
     "punishing 20/s b20, 1000 rows",
     "5 under way and 10/s, 600 rows",
