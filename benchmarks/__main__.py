@@ -19,7 +19,7 @@ from benchmarks.machine import machine
 from benchmarks.memory import MILLION
 from benchmarks.report import QUICK, Part, Scale
 from benchmarks.tables import GOALS_HEAD, goal_rows, table
-from harness import purchases
+from tests.harness import purchases
 
 Figures = dict[str, object]
 Command = Callable[[argparse.Namespace, Figures], bool]
@@ -242,7 +242,7 @@ COMMANDS: dict[str, tuple[Command, ModuleType, Callable[[argparse.ArgumentParser
 
 try:
     from benchmarks import scale, shared_rate
-    from harness import workers
+    from tests.harness import workers
 except ImportError:  # they need a PostgreSQL server, and the extra to speak to it
     pass
 else:

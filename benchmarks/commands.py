@@ -18,8 +18,8 @@ import attrs
 from benchmarks.imports import cpu_ms
 from benchmarks.measure import turns
 from benchmarks.tables import table
-from harness.journal import write_journal
 from sigmamind_async.cli.help import COMMANDS
+from tests.harness.journal import write_journal
 
 BARE = "pass"
 LIBRARIES = "import cyclopts, rich"

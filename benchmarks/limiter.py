@@ -1,7 +1,7 @@
 """How near a job comes to what simulated platforms admit, and how much of it is refused.
 
-Each server of `harness.servers` is run with several seeds, in virtual time, through a real gate.
-The worst of them counts. ``--picture FILE`` draws one run of the first server that is chosen.
+Each server of `tests.harness.servers` is run with several seeds, in virtual time, through a real
+gate. The worst of them counts. ``--picture FILE`` draws one run of the first server that is chosen.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import attrs
 
 from benchmarks.tables import table
 from benchmarks.timeline import timeline
-from harness.servers import SERVERS, Case
-from harness.simulator import Run, run
+from tests.harness.servers import SERVERS, Case
+from tests.harness.simulator import Run, run
 
 MOST_UNEVEN = 1.6
 """Rows that the first of several clients may have done, for one row of the last."""

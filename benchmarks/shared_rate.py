@@ -200,7 +200,7 @@ def main() -> None:
     if chosen.account:
         print(json.dumps(asyncio.run(_admissions(chosen.dsn, chosen.account, chosen.seconds))))
         return
-    from harness.postgres import running
+    from tests.harness.postgres import running
 
     with nullcontext() if chosen.dsn else running() as server:
         show(chosen.dsn if server is None else server.dsn(), quick=chosen.quick)

@@ -6,7 +6,7 @@ from collections import Counter
 from html import escape
 
 from benchmarks.chart import STYLE, axis, line, text
-from harness.simulator import Run
+from tests.harness.simulator import Run
 
 WIDTH, HEIGHT = 800, 360
 LEFT, TOP, RIGHT, BOTTOM = 64, 76, 24, 44

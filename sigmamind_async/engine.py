@@ -491,7 +491,7 @@ class Engine:
         if result.throttled:
             pause = self.gate.throttled(permit, result.retry_after, refused=result.rate_limited)
             self._log_pause(call, result, permit, pause)
-            rate = self.gate.admission.rate or 0.0
+            rate = self.gate.admission.rate
             notify(self.observer, Throttled(call.operation.name, pause, rate, **_identity(call)))
         elif result.is_definite and isinstance(result.answer, Response):
             self.gate.succeeded(permit, remaining(result.answer.headers, self.wall_clock))

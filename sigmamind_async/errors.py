@@ -37,6 +37,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar, cast, get_args
 
 Committed = Literal["no", "yes", "unknown"]
@@ -381,11 +382,28 @@ def missing_attribute(thing: object, name: str) -> AttributeError:
     """Return the error for an unknown attribute; it says what another SDK's name is called here."""
     hint = ""
     if not name.startswith("_"):
-        from sigmamind_async.hints import attribute_hint  # needed only after a mistake
-
-        hint = attribute_hint(thing, name)
+        hint = _hints().attribute_hint(thing, name)
     message = f"{type(thing).__name__!r} object has no attribute {name!r}{hint}"
     return AttributeError(message) if hint else AttributeError(message, name=name, obj=thing)
+
+
+def _hints() -> Any:  # noqa: ANN401 - a module
+    # A table of words, loaded only after a mistake: whoever reads this module need not know it.
+    return import_module(f"{__package__}.hints")
+
+
+class ElsewhereName:
+    """What other SDKs call an attribute: to read it raises `missing_attribute`.
+
+    For classes of which every call reads many attributes: a ``__getattr__`` makes each of those
+    slower, 11,000 instructions of an update, 2 %.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, thing: object, owner: type) -> object:
+        raise missing_attribute(owner if thing is None else thing, self._name)
 
 
 def hint_at_arguments(function: F) -> F:
@@ -409,9 +427,7 @@ def add_argument_hint(error: TypeError) -> None:
     """Add to *error*, if it is about an unknown argument, what that is called here."""
     unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     if unknown:
-        from sigmamind_async.hints import argument_hint  # needed only after a mistake
-
-        error.args = (f"{error}{argument_hint(unknown[1])}",)
+        error.args = (f"{error}{_hints().argument_hint(unknown[1])}",)
 
 
 def normalize_word(name: str) -> str:

@@ -203,14 +203,12 @@ class Throttled(CallEvent):
 
     pause: float
     """Seconds for which the gate admits no request that shares the limit."""
-    rate: float
-    """Admitted requests a second from now on."""
+    rate: float | None
+    """Admitted requests a second from now on; `None` while that is not known."""
 
     def __str__(self) -> str:
-        return self._line(
-            f"rate-limited; the gate pauses for {self.pause:.3f} s and then admits"
-            f" {self.rate:.3g} requests a second"
-        )
+        then = "" if self.rate is None else f" and then admits {self.rate:.3g} requests a second"
+        return self._line(f"rate-limited; the gate pauses for {self.pause:.3f} s{then}")
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from harness.postgres import Server
+    from tests.harness.postgres import Server
 
 # No time limit per example, since a busy machine is not a failing test.
 settings.register_profile("patient", settings(), deadline=None)
@@ -71,7 +71,7 @@ def covered_processes(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """A PostgreSQL server for all tests of this process: made in a second, by the first of them."""
-    from harness.postgres import running
+    from tests.harness.postgres import running
 
     with running() as server:
         yield server

@@ -11,16 +11,11 @@ import types
 import typing
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.errors import (
-    InvalidRequestError,
-    SigmaMindError,
-    missing_attribute,
-    suggest,
-)
+from sigmamind_async.errors import ElsewhereName, InvalidRequestError, SigmaMindError, suggest
 from sigmamind_async.values import REDACTED, UNSET, Secret, SecretReference
 
 V = TypeVar("V")
@@ -37,10 +32,8 @@ class Portable:
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            raise missing_attribute(self, name)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _ELSEWHERE or hasattr(self, name)]
 
     @classmethod
     def _wire_names(cls) -> Mapping[str, str]:
@@ -85,6 +78,32 @@ class Portable:
     @classmethod
     def __get_pydantic_core_schema__(cls, _: object, handler: Callable[[Any], Any]) -> Any:
         return _pydantic_schema(cls, handler)
+
+
+_ELSEWHERE: Final = frozenset(
+    [
+        "agent_id",
+        "as_dict",
+        "dict",
+        "friendly_name",
+        "id",
+        "json",
+        "label",
+        "model_dump",
+        "model_dump_json",
+        "model_extra",
+        "name",
+        "nickname",
+        "number",
+        "phone_number",
+        "phone_number_id",
+        "sid",
+        "sip_phone_number",
+    ]
+)
+"""What other SDKs call an attribute of a record; a class that has one itself overrides it."""
+for _name in _ELSEWHERE:
+    setattr(Portable, _name, ElsewhereName(_name))
 
 
 def plain(held: object, *, wire: bool = False) -> Any:

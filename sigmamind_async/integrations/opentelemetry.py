@@ -141,7 +141,7 @@ class OpenTelemetryObserver:
                 self._end_call(event)
             case Throttled():
                 self._limited.add(1, {"operation": event.operation})
-                self._rate.set(event.rate, {"platform": _platform_of(event.operation)})
+                self._set_rate(event)
             case OperationChanged():
                 self._count_operation(event)
             case _:
@@ -190,8 +190,7 @@ class OpenTelemetryObserver:
 
     def _start_attempt(self, event: AttemptStarted) -> None:
         self._waits.record(event.waited, {"operation": event.operation})
-        if event.rate is not None:
-            self._rate.set(event.rate, {"platform": _platform_of(event.operation)})
+        self._set_rate(event)
         running = self._running.get(event.call)
         if running is None:
             return
@@ -233,6 +232,10 @@ class OpenTelemetryObserver:
             span.set_attribute("http.response.header.x-request-id", [event.request_id])
         span.end()
         self._requests.record(event.elapsed, attributes)
+
+    def _set_rate(self, event: AttemptStarted | Throttled) -> None:
+        if event.rate is not None:
+            self._rate.set(event.rate, {"platform": _platform_of(event.operation)})
 
     def _hide(self, text: str, subject: str | None) -> str:
         """Return *text* without phone numbers and the record's id, unless spans may show them."""

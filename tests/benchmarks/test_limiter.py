@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.limiter import misses
 from benchmarks.timeline import timeline
-from harness.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
-from harness.simulator import run
 from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
+from tests.harness.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
+from tests.harness.simulator import run
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unmeasured")]  # the same many times
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.journal import write_journal
 from sigmamind_async import fleet
 from sigmamind_async.cli import main
 from sigmamind_async.cli.app import bind, cyclopts_app
 from sigmamind_async.cli.commands.explain import page_names, read_page
 from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_command
 from sigmamind_async.cli.settings import take_settings
+from tests.harness.journal import write_journal
 
 NAMES = sorted(COMMANDS)
 LONGEST_SENTENCE = 90

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.ports import closed_port
 from sigmamind_async.sandbox import Sandbox
 from tests.cli.accounts import import_numbers
+from tests.harness.ports import closed_port
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside

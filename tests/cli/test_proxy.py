@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.ports import closed_port
 from sigmamind_async.cli.help import COMMANDS
 from sigmamind_async.cli.options import RequestOptions
 from tests.cli.conftest import Cli, Inside
+from tests.harness.ports import closed_port
 
 LIST = ("numbers", "list", "--json", "--deadline", "2")
 

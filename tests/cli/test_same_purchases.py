@@ -22,8 +22,8 @@ from tests.cli.test_terminal import ESCAPES
 from tests.functional.workers import database
 
 if TYPE_CHECKING:
-    from harness.postgres import Server
     from tests.cli.conftest import Cli, Done, Inside, Wait
+    from tests.harness.postgres import Server
 
 HEADER = "id,platform,source,country_code,label\n"
 ROWS = HEADER + "desk,sigmamind,purchase,US,Desk\nnight,sigmamind,purchase,US,Night\n"

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.postgres import PASSWORD, Server
 from sigmamind_async.cli.jobs.worker_runner import WarningLog, cron_every
 from sigmamind_async.cli.journal_location import database_of
 from sigmamind_async.cli.options import expand_bare_postgres, without_passwords
 from sigmamind_async.sandbox import Fault
 from tests.functional.workers import Database, database
+from tests.harness.postgres import PASSWORD, Server
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.postgres import Server
 from sigmamind_async import JournalError, OutcomeUnknownError
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.dialects import WITH_SECRET, Dialect
 from tests.functional.support import KEY, PASSWORD
+from tests.harness.postgres import Server
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 

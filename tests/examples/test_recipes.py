@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.ports import free_port
-from harness.postgres import Server
 from sigmamind_async.cli.app import bind
 from sigmamind_async.cli.help import find_command
 from sigmamind_async.sandbox import Sandbox, SandboxThread
 from tests.functional.workers import prepared
+from tests.harness.ports import free_port
+from tests.harness.postgres import Server
 
 FOLDER = Path(__file__).parents[2] / "sigmamind_async/docs/recipes"
 NAMES = sorted(path.stem for path in FOLDER.iterdir())

@@ -11,10 +11,10 @@ import attrs
 import pytest
 import trustme
 
-from harness.postgres import Server
 from sigmamind_async.workers import Queue
 from tests.functional.support import LOOPS
 from tests.functional.workers import Database, prepared
+from tests.harness.postgres import Server
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]

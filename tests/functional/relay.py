@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from harness.postgres import Server
+from tests.harness.postgres import Server
 
 _SOCKET = ".s.PGSQL.5432"
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from harness.ports import closed_port
 from sigmamind_async import APIConnectionError, APITimeoutError
 from tests.functional.conftest import Certificates
 from tests.functional.faultserver import FaultServer, always, answer, response
 from tests.functional.support import NUMBER, client_of, error_of, record
+from tests.harness.ports import closed_port
 
 WELL = answer(200, record())
 

@@ -16,7 +16,6 @@ import pytest
 
 import sigmamind_async.transport as transport_module
 import sigmamind_async.transport.aiohttp_transport as sender_module
-from harness.ports import closed_port
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
@@ -36,6 +35,7 @@ from tests.functional.faultserver import (
     response,
 )
 from tests.functional.support import KEY, NUMBER, PASSWORD, client_of, error_of, leaks
+from tests.harness.ports import closed_port
 
 VALUES = {
     "import": ImportPhoneNumber(phone_number=NUMBER, trunk_password=PASSWORD),

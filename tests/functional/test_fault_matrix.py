@@ -20,7 +20,6 @@ import attrs
 import pytest
 from aiohttp.connector import Connection
 
-from harness.ports import closed_port
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response, Verdict
 from sigmamind_async.responses.verdict import classify
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport
@@ -49,6 +48,7 @@ from tests.functional.faultserver import (
     stalling,
 )
 from tests.functional.support import send
+from tests.harness.ports import closed_port
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 

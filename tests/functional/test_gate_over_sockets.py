@@ -9,7 +9,6 @@ from collections import Counter
 import attrs
 import pytest
 
-from harness.ports import closed_port
 from sigmamind_async import (
     APIConnectionError,
     CircuitOpenError,
@@ -22,6 +21,7 @@ from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from tests.functional.faultserver import Exchange, FaultServer, always, answer, in_turn, response
 from tests.functional.support import NUMBER, ONCE, client_of, error_of, record, record_at
+from tests.harness.ports import closed_port
 
 
 @attrs.define

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.postgres import Server
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, Journal, PutResult
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from tests.functional.journals import ACCOUNT, a_row, after
+from tests.harness.postgres import Server
 
 Opened: TypeAlias = AbstractAsyncContextManager[Journal]
 Make: TypeAlias = Callable[[Path], Opened]

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from harness.postgres import Server, schema_of
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import JournalError, OutcomeUnknownError
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
@@ -25,6 +24,7 @@ from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.functional.journals import process
 from tests.functional.support import error_of
+from tests.harness.postgres import Server, schema_of
 
 ACCOUNT = "sigmamind"
 ANY_NUMBER = CreatePhoneNumber(country_code="US", friendly_name="Desk")

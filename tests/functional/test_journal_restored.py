@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 import pytest
 
-from harness.postgres import Server, schema_of
 from sigmamind_async import SigmaMind, Verbex
 from sigmamind_async.client import Client
 from sigmamind_async.errors import InvalidRequestError, ServerError
@@ -25,6 +24,7 @@ from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Fault, Sandbox, Switches
 from tests.functional.support import error_of
+from tests.harness.postgres import Server, schema_of
 
 
 @attrs.frozen

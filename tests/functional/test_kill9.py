@@ -10,11 +10,11 @@ from pathlib import Path
 import attrs
 import pytest
 
-from harness.purchases import Plan, Verdict, judge, run
 from sigmamind_async import SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Kind, Provisioner, Row, SqliteJournal
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
+from tests.harness.purchases import Plan, Verdict, judge, run
 from tests.ledgers import ledger_of
 
 # The settle time is longer than the platform can take to commit late and to show what it did.

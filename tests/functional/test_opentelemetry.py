@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async import RetryPolicy, SigmaMind
+from sigmamind_async import Gate, RetryPolicy, SigmaMind
 from sigmamind_async.errors import NotFoundError, OutcomeUnknownError, RateLimitError
 from sigmamind_async.operation import FaultKind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
@@ -192,12 +192,17 @@ async def test_requests_calls_and_429s_are_counted(recorded: Recorded) -> None:
     assert recorded.points("sigmamind_async.rate_limited") == [(get, 1)]
     assert recorded.points("sigmamind_async.calls.active") == [(get, 0)]
     assert recorded.points("sigmamind_async.gate.wait") == [(get, 3)]
-    [(platform, rate)] = recorded.points("sigmamind_async.gate.rate")
-    assert platform == {"platform": "sigmamind"}
-    assert rate > 0
     durations = recorded.points("http.client.request.duration")
     assert {point["http.response.status_code"] for point, _ in durations} == {200, 429, 404}
     assert NUMBER[1:] not in str(durations)
+
+
+async def test_the_rate_that_the_gate_admits_is_a_gauge(recorded: Recorded) -> None:
+    transport, gate = ScriptedTransport([reply(200, RECORD)]), Gate(max_rate=5.0)
+    client = SigmaMind("key", transport=transport, gate=gate, observer=recorded.observer())
+    await client.phone_numbers.get(NUMBER)
+
+    assert recorded.points("sigmamind_async.gate.rate") == [({"platform": "sigmamind"}, 5.0)]
 
 
 async def test_purchases_are_counted_by_outcome(recorded: Recorded) -> None:

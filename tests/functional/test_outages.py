@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from harness.ports import closed_port
 from sigmamind_async import DialNexa, SigmaMind, SigmaMindError, StopOn
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import (
@@ -22,6 +21,7 @@ from sigmamind_async.provisioning import (
 from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.sandbox import Sandbox
 from tests.functional.support import client_of
+from tests.harness.ports import closed_port
 
 ROWS = 60
 

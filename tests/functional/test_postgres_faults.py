@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from harness.postgres import Server, running, schema_of
 from sigmamind_async.errors import ConfigurationError, JournalError
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres import dsn as target
@@ -26,6 +25,7 @@ from sigmamind_async.values import Secret
 from tests.functional.journals import ACCOUNT, a_row, after
 from tests.functional.relay import Loss, Relay, relay_to
 from tests.functional.support import PASSWORD, error_of
+from tests.harness.postgres import Server, running, schema_of
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.postgres import Server, schema_of
 from sigmamind_async import OutcomeUnknownError, SigmaMind
 from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError
@@ -41,6 +40,7 @@ from tests.functional.conftest import Run
 from tests.functional.drawn import FIELDS
 from tests.functional.journals import ACCOUNT, a_row, after
 from tests.functional.support import error_of, run_script
+from tests.harness.postgres import Server, schema_of
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from harness.ports import closed_port
 from sigmamind_async import (
     APIConnectionError,
     ConfigurationError,
@@ -34,6 +33,7 @@ from tests.functional.faultserver import (
     response,
 )
 from tests.functional.support import KEY, NUMBER, ONCE, error_of
+from tests.harness.ports import closed_port
 
 TWICE = RetryPolicy(max_attempts=2, base=0.001)
 

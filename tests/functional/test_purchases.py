@@ -8,7 +8,6 @@ from typing import ClassVar
 import attrs
 import pytest
 
-from harness.ports import closed_port, free_port
 from sigmamind_async import (
     APIConnectionError,
     APIStatusError,
@@ -39,6 +38,7 @@ from tests.functional.faultserver import (
     stalling,
 )
 from tests.functional.support import FAST, KEY, NUMBER, PASSWORD, client_of, error_of, record
+from tests.harness.ports import closed_port, free_port
 
 ANY_NUMBER = CreatePhoneNumber(country_code="US")
 THIS_NUMBER = CreatePhoneNumber(phone_number=NUMBER, friendly_name="Support")

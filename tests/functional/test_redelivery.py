@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 import pytest
 
-from harness.postgres import Server
 from sigmamind_async.sandbox import Sandbox
 from tests.functional.support import run_script
+from tests.harness.postgres import Server
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 

@@ -19,7 +19,6 @@ import attrs
 import psycopg
 import pytest
 
-from harness.postgres import Server, schema_of
 from sigmamind_async import (
     APITimeoutError,
     CircuitOpenError,
@@ -37,6 +36,7 @@ from sigmamind_async.workers.shared_gate import POLL, TTL, SharedGate
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.relay import relay_to
 from tests.functional.support import NUMBER, client_of, error_of, record
+from tests.harness.postgres import Server, schema_of
 from tests.unit.workers.meeting import Meeting
 
 ACCOUNT = "sigmamind"

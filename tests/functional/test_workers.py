@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from harness.ports import closed_port
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import APIConnectionError
 from sigmamind_async.events import CallFinished, OperationChanged
@@ -44,6 +43,7 @@ from tests.functional.workers import (
     worker,
     working,
 )
+from tests.harness.ports import closed_port
 
 ORDER = ("order-1", purchase())
 TRUNK_PASSWORD = "canary-trunk-2b9e41"

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from harness.postgres import running
 from sigmamind_async import DialNexa, SigmaMind, fleet
 from sigmamind_async.bulk import Outcome
 from sigmamind_async.errors import (
@@ -40,6 +39,7 @@ from sigmamind_async.workers.enqueue import JournalTransaction
 from tests.functional.fleets import bought
 from tests.functional.support import FAST, NUMBER
 from tests.functional.workers import EVERY_SECOND, Database, purchase, until, worker, working
+from tests.harness.postgres import running
 
 DESKS = fleet.Fleet(
     rows=[bought(f"row-{each}", "sigmamind", label=f"Desk {each}") for each in range(6)]

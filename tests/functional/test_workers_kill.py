@@ -10,11 +10,11 @@ import time
 import attrs
 import pytest
 
-from harness.postgres import Server, running
-from harness.purchases import Verdict
-from harness.workers import Plan, judge, run
 from tests.functional.test_kill9 import row
 from tests.functional.workers import database
+from tests.harness.postgres import Server, running
+from tests.harness.purchases import Verdict
+from tests.harness.workers import Plan, judge, run
 from tests.ledgers import ledger_of
 
 # The settle time is longer than the platform can take to commit late and to show what it did.

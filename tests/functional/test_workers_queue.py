@@ -15,7 +15,6 @@ from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 from psycopg.rows import dict_row
 
-from harness.postgres import Server
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError, JournalError
 from sigmamind_async.platforms.sigmamind import (
     CreatePhoneNumber,
@@ -29,6 +28,7 @@ from sigmamind_async.values import Secret, SecretReference
 from sigmamind_async.workers import Queue
 from tests.functional.support import NUMBER, PASSWORD, error_of
 from tests.functional.workers import Database, database, purchase, worker
+from tests.harness.postgres import Server
 
 ORDER = ("order-1", purchase())
 

@@ -13,8 +13,6 @@ import pytest
 from procrastinate import App, PsycopgConnector
 from procrastinate.types import JSONDict
 
-from harness.consumer import bare
-from harness.postgres import Server, running
 from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from sigmamind_async.workers import Queue, Worker
@@ -31,6 +29,8 @@ from tests.functional.workers import (
     worker,
     working,
 )
+from tests.harness.consumer import bare
+from tests.harness.postgres import Server, running
 
 ORDER = ("order-1", purchase())
 STALLED = (

@@ -11,13 +11,13 @@ from uuid import uuid4
 
 import attrs
 
-from harness.postgres import Server
 from sigmamind_async import SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.workers import Account, Queue, Worker
 from tests.functional.support import FAST
+from tests.harness.postgres import Server
 
 EVERY_SECOND = "* * * * * *"
 NEVER = "0 0 29 2 *"

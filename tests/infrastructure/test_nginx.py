@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from harness.ports import free_port
 from sigmamind_async import (
     OutcomeUnknownError,
     Progress,
@@ -25,6 +24,7 @@ from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, UpdatePhoneNu
 from sigmamind_async.sandbox import Sandbox, SandboxThread
 from sigmamind_async.transport import connections as connections_module
 from tests.functional.support import ONCE, error_of
+from tests.harness.ports import free_port
 from tests.infrastructure.servers import nginx
 
 NUMBERS = [f"+1415555{index:04}" for index in range(150)]

@@ -19,8 +19,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from harness.ports import free_port
-from harness.postgres import PASSWORD, Server
 from sigmamind_async import SigmaMind
 from sigmamind_async.provisioning import PostgresJournal, Provisioner
 from sigmamind_async.provisioning.journal.postgres import connections
@@ -31,6 +29,8 @@ from sigmamind_async.workers import Queue
 from sigmamind_async.workers import connector as queue_connector
 from tests.functional.journals import ACCOUNT, a_row
 from tests.functional.workers import Database, prepared, purchase, settled, until, worker, working
+from tests.harness.ports import free_port
+from tests.harness.postgres import PASSWORD, Server
 
 PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 pytestmark = pytest.mark.skipif(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.postgres import Server, running
 from tests.functional.workers import Database, database
+from tests.harness.postgres import Server, running
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Wait

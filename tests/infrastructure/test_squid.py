@@ -23,11 +23,11 @@ import aiohttp
 import attrs
 import pytest
 
-from harness.ports import closed_port, free_port
 from sigmamind_async import APIConnectionError, DialNexa, SigmaMind, SigmaMindError, Verbex
 from tests.functional.conftest import Certificates, certificates  # noqa: F401 - a fixture
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.support import KEY, ONCE, error_of
+from tests.harness.ports import closed_port, free_port
 
 SQUID = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
 ACCEPTS_ANYBODY = Path("/usr/lib/squid/basic_fake_auth")

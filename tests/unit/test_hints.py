@@ -49,7 +49,6 @@ def test_a_hint_names_what_is_there(name: str) -> None:
         (RECORD, "json", "to_json()"),
         (RECORD, "phone_number", "sip_phone_number"),
         (RECORD, "sid", "sip_phone_number"),
-        (RECORD, "friendlyName", "friendly_name"),
         (DialNexaPhoneNumber(), "friendly_name", "nickname"),
         (VerbexPhoneNumber(), "sip_phone_number", "phone_number"),
         (CreatePhoneNumber(country_code="US"), "model_dump", "to_dict()"),

@@ -7,12 +7,12 @@ import random
 import attrs
 import pytest
 
-from harness.servers import BASE
-from harness.simulator import run
 from sigmamind_async.limiter import kinds
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import AdaptiveRate
+from tests.harness.servers import BASE
+from tests.harness.simulator import run
 
 APART = BASE["purchases at 2, updates at 20 a second"]
 
@@ -126,7 +126,7 @@ def test_a_parted_kind_slows_itself_alone() -> None:
 def test_where_nobody_is_ever_parted_purchases_hold_up_updates_for_good(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control to the rows in `harness.servers`."""
+    """The control to the rows in `tests.harness.servers`."""
     short = attrs.evolve(APART, kinds={"buy": 100, "update": 1_000}, ideal=49.0)
     assert run(short, seed=1).seconds < 1.35 * short.ideal
 

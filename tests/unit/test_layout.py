@@ -81,7 +81,6 @@ VISIBLE = {
     "LICENSE",
     "README.md",
     "benchmarks",
-    "harness",
     "pyproject.toml",
     PACKAGE,
     "tests",

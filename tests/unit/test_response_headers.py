@@ -11,7 +11,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.limits import EPOCH
 from sigmamind_async.responses import headers as response_headers
 from sigmamind_async.responses.headers import (
     MAX_WAIT,
@@ -20,6 +19,7 @@ from sigmamind_async.responses.headers import (
     remaining,
     retry_after,
 )
+from tests.harness.limits import EPOCH
 
 # ---------------------------------------------------------------- the platform's wait
 

@@ -8,10 +8,10 @@ from collections import Counter
 import attrs
 import pytest
 
-from harness.servers import BASE
-from harness.simulator import run
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.responses.headers import Remaining
+from tests.harness.servers import BASE
+from tests.harness.simulator import run
 
 REPORTING = BASE["150 a minute, told with every answer"]
 
@@ -66,7 +66,7 @@ def test_without_hints_the_first_window_begins_with_a_burst(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The control."""
-    monkeypatch.setattr("harness.simulator.remaining", lambda *_: None)
+    monkeypatch.setattr("tests.harness.simulator.remaining", lambda *_: None)
 
     assert early(run(attrs.evolve(REPORTING, rows=300), seed=1).arrivals) > 0.9
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -153,6 +152,8 @@ def _do_nothing(*_: object) -> None:
 
 def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
     """Run *command* against *box* to its end, and return its exit code as a shell does."""
+    import subprocess  # a tenth of what --help costs
+
     process: subprocess.Popen[bytes] | None = None
     is_ended = False
 
@@ -181,6 +182,7 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
 def _detach(words: Sequence[str], output: Output) -> int:
     """Start a sandbox in a session of its own, and show where it listens once it does."""
     import json
+    import subprocess
 
     from sigmamind_async.cli.output.events import SandboxEndpoint
 

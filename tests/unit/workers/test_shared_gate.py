@@ -13,8 +13,6 @@ from typing import cast
 
 import pytest
 
-from harness.limits import Bucket, Limit, Window, retry_after
-from harness.simulator import Job, Server
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
 from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
@@ -27,6 +25,8 @@ from sigmamind_async.workers.shared_gate import (
     SharedAdmission,
     SharedGate,
 )
+from tests.harness.limits import Bucket, Limit, Window, retry_after
+from tests.harness.simulator import Job, Server
 from tests.unit.workers.meeting import Meeting, Rate
 
 DEADLINE = math.inf

@@ -29,14 +29,23 @@ from typing import Literal, LiteralString, TypeAlias
 import attrs
 import psycopg
 
-from harness import purchases
-from harness.buyer import operations
-from harness.postgres import running
-from harness.purchases import HERE, LAG, LATE, SETTLE_TIME, Shop, Verdict, row_name, shop_process
-from harness.purchases import Plan as ShopPlan
 from sigmamind_async.provisioning import PostgresJournal, Row, State
 from sigmamind_async.sandbox import Ledger
 from sigmamind_async.workers import Queue
+from tests.harness import purchases
+from tests.harness.buyer import operations
+from tests.harness.postgres import running
+from tests.harness.purchases import (
+    HERE,
+    LAG,
+    LATE,
+    SETTLE_TIME,
+    Shop,
+    Verdict,
+    row_name,
+    shop_process,
+)
+from tests.harness.purchases import Plan as ShopPlan
 
 PATIENCE = 1200.0
 """Longest time in seconds that all workers together may take."""
@@ -147,7 +156,7 @@ class Crew:
         return [process.wait(60) for process in self.processes]
 
     def _started(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self.command, cwd=HERE.parent)
+        return subprocess.Popen(self.command, cwd=HERE.parents[1])
 
 
 @contextmanager
@@ -156,7 +165,7 @@ def crew(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
     options = {"settle-time": plan.settle_time, "width": plan.width, "every": plan.every}
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     bare = ["--bare"] if plan.bare else []
-    command = [sys.executable, "-m", "harness.consumer", shop.url, shop.key, dsn]
+    command = [sys.executable, "-m", "tests.harness.consumer", shop.url, shop.key, dsn]
     with started(Crew([*command, *arguments, *bare]), plan.workers) as made:
         yield made
 
@@ -166,7 +175,7 @@ def applying(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
     """Run the process that applies the fleet."""
     options = ["--count", str(plan.count)]
     options += ["--forgetful"] * plan.forgetful
-    command = [sys.executable, "-m", "harness.applier", shop.url, shop.key, dsn]
+    command = [sys.executable, "-m", "tests.harness.applier", shop.url, shop.key, dsn]
     with started(Crew([*command, *options], has_end=True), 1) as made:
         yield made
 

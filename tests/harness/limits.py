@@ -74,13 +74,13 @@ def reset_epoch(at: float, wait: float) -> Mapping[str, str]:
 class Limit:
     """No limit at all; the others change `decide`, which is called when a request arrives."""
 
-    def decide(self, at: float) -> Answer:  # noqa: ARG002 - others need the time
+    def decide(self, at: float) -> Answer:
         return OK
 
     def end(self) -> None:
         """Record that a request that passed has been handled."""
 
-    def of(self, kind: str) -> Limit:  # noqa: ARG002 - others need the kind
+    def of(self, kind: str) -> Limit:
         """Return the limit of one kind of requests."""
         return self
 

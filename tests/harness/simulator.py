@@ -17,12 +17,12 @@ from typing import Any
 
 import attrs
 
-from harness.limits import EPOCH, Answer, Limit
-from harness.servers import Case
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.responses.headers import BUCKET, Remaining, remaining, retry_after
 from sigmamind_async.retry import StandardWait
+from tests.harness.limits import EPOCH, Answer, Limit
+from tests.harness.servers import Case
 
 WIDTH = 100
 """Connections of one client: the default."""

@@ -13,13 +13,13 @@ from uuid import uuid4
 
 import attrs
 
-from harness.buyer import ATTEMPT, Unlearned
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, fleet
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Outcome, Progress, StopOn
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.fleet.spec import FleetRow, Source
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.workers import FollowedRun, Queue, WorkerProvisioner
+from tests.harness.buyer import ATTEMPT, Unlearned
 
 START = uuid4().hex
 

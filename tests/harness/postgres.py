@@ -82,7 +82,7 @@ class Server:
     def dsn(self, user: str = "postgres", database: str = "postgres") -> str:
         return f"postgresql://{user}:{PASSWORD}@/{database}?host={self.folder}"
 
-    def journal(self, folder: Path, **options: Any) -> PostgresJournal:  # noqa: ANN401 - its own options
+    def journal(self, folder: Path, **options: Any) -> PostgresJournal:
         """Return the journal that belongs to *folder*."""
         return PostgresJournal(self.dsn(), schema=schema_of(folder), **options)
 

@@ -9,12 +9,12 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from harness.buyer import ATTEMPT, Unlearned
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, SigmaMindError
 from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.provisioning import PostgresJournal, Row
 from sigmamind_async.workers import Account, Worker
 from sigmamind_async.workers.context import AccountWorker, Reschedule
+from tests.harness.buyer import ATTEMPT, Unlearned
 
 HEARTBEAT = 1.0
 POLLING = 0.5

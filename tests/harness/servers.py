@@ -23,7 +23,7 @@ from functools import partial
 
 import attrs
 
-from harness.limits import (
+from tests.harness.limits import (
     Apart,
     Both,
     Bucket,
