@@ -33,7 +33,9 @@ class Portable:
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name not in _ELSEWHERE or hasattr(self, name)]
+        # Not by reading them: the error for one that is missing looks here for what was meant.
+        own = {name for cls in type(self).__mro__ if cls is not Portable for name in vars(cls)}
+        return [name for name in super().__dir__() if name not in _ELSEWHERE or name in own]
 
     @classmethod
     def _wire_names(cls) -> Mapping[str, str]:
