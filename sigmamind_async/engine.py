@@ -195,7 +195,7 @@ class Call(Generic[T_co]):
         self.deadline = deadline
         """On the engine's clock; infinite while an unbounded call waits to be admitted."""
         self.unbounded = unbounded
-        self.is_observed = engine.observer is not None or is_logged(DEBUG)
+        self.is_observed: bool = engine.observer is not None or is_logged(DEBUG)
         """True if each step is reported, to an observer or the log."""
 
     @property

@@ -11,12 +11,13 @@ is repeated, and each operation that needs attention; DEBUG has everything. No l
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
@@ -313,8 +314,15 @@ _SUBJECTS: Final = ("phone_number", "phone_number_id", "id", "call_id", "agent_i
 
 def subject_of(value: object) -> str | None:
     """Return the number or record that the request *value* is about, if it names one."""
-    held = (getattr(value, name, None) for name in _SUBJECTS)
+    held = (getattr(value, name) for name in _subjects_of(cast("Hashable", type(value))))
     return next((each for each in held if isinstance(each, str)), None)
+
+
+@functools.cache
+def _subjects_of(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - a type
+    """Return those of the fields of *kind*; to read another would make an error with a hint."""
+    fields = {field.name for field in attrs.fields(kind)} if attrs.has(kind) else set[str]()
+    return tuple(name for name in _SUBJECTS if name in fields)
 
 
 # --- SIGMAMIND_LOG ---------------------------------------------------------------------------

@@ -6,7 +6,6 @@ refers to. pydantic is no dependency: it asks for a schema, and is imported only
 
 from __future__ import annotations
 
-import inspect
 import json
 import types
 import typing
@@ -34,7 +33,9 @@ class Portable:
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if not _is_elsewhere(self, name)]
+        # Not by reading them: the error for one that is missing looks here for what was meant.
+        own = {name for cls in type(self).__mro__ if cls is not Portable for name in vars(cls)}
+        return [name for name in super().__dir__() if name not in _ELSEWHERE or name in own]
 
     @classmethod
     def _wire_names(cls) -> Mapping[str, str]:
@@ -105,10 +106,6 @@ _ELSEWHERE: Final = frozenset(
 """What other SDKs call an attribute of a record; a class that has one itself overrides it."""
 for _name in _ELSEWHERE:
     setattr(Portable, _name, ElsewhereName(_name))
-
-
-def _is_elsewhere(thing: Portable, name: str) -> bool:
-    return name in _ELSEWHERE and isinstance(inspect.getattr_static(thing, name), ElsewhereName)
 
 
 def plain(held: object, *, wire: bool = False) -> Any:

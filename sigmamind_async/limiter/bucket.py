@@ -143,7 +143,7 @@ class TokenBucketRate(Pacing):
             self._learn(self._new)
         if self.rate is None:
             self.record.add(now, math.inf)
-            self.ready = now
+            self.ready: float = now
             return
         seconds = max(0.0, now - self._at)
         self._tokens = min(self._cap, self._tokens + seconds * self.rate)
@@ -173,7 +173,7 @@ class TokenBucketRate(Pacing):
             return
         self._used += seconds
         most = self.rate * math.exp(min(1.0, GROWTH * seconds / (self.latency or 0.1)))
-        self.rate = min(max(self.rate, self._curve(self._used)), most, FASTEST)
+        self.rate: float | None = min(max(self.rate, self._curve(self._used)), most, FASTEST)
 
     def _schedule(self, now: float) -> None:
         """Set when the next request may go."""
@@ -199,12 +199,12 @@ class TokenBucketRate(Pacing):
 
     def pause(self, until: float) -> None:
         """Hold requests back until *until*."""
-        self.paused_until = max(self.paused_until, until)
+        self.paused_until: float = max(self.paused_until, until)
 
     def passed(self, now: float, ticket: Admitted) -> None:
         """Record a request that was answered."""
         self.measure_latency(now - ticket[0])
-        self.width += 1.0
+        self.width: float = self.width + 1.0
         if ticket[0] >= self.cut:
             self._passed += 1
             self._in_a_row = 0
@@ -227,7 +227,8 @@ class TokenBucketRate(Pacing):
         if not pause and self._in_a_row > 1:
             closed = (0.75 + 0.5 * jitter) * 0.5 * (now - self.cut)
             self.ready = max(self.ready, now + min(_PROBE, closed))
-        self.cut, self._passed = now, 0
+        self.cut: float = now
+        self._passed = 0
         return pause
 
     def _drain(self, at: float) -> None:

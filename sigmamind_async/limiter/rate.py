@@ -296,7 +296,7 @@ class AdaptiveRate(Pacing):
         self._sent += 1
         if self.rate is None:
             self.record.add(now, math.inf)
-            self.ready = now
+            self.ready: float = now
             return
         spacing = 1.0 / self.rate
         self._held_back = late < spacing
@@ -304,7 +304,7 @@ class AdaptiveRate(Pacing):
 
     def pause(self, until: float) -> None:
         """Hold requests back until *until*; then let them go one by one, not all at once."""
-        self.paused_until = max(self.paused_until, until)
+        self.paused_until: float = max(self.paused_until, until)
         self.ready = max(self.ready, until)
         self._since = max(self._since, until)
 
@@ -362,7 +362,8 @@ class AdaptiveRate(Pacing):
             self._spell, self._goal = snapshot.probation, snapshot.target_rate
             self._known, self._best = snapshot.known_rate, snapshot.best_rate
             self._usual, self._tolerated = snapshot.usual_rate, snapshot.tolerated
-        self._since, self.cut = now, now
+        self._since = now
+        self.cut: float = now
         self._concurrency.restart()
         self._passed, self._sent, self._credit = 0, 0, 0.0
 
@@ -397,7 +398,7 @@ class AdaptiveRate(Pacing):
             return pause
         is_full = bool(self._known) and self._concurrency.refused(level, self._passed)
         if is_full and (not pause or self._passed > 4 * level):
-            self.width = level - 1.0
+            self.width: float = level - 1.0
             self._speed_up(level)
         elif not pause and self._window.refused(now, self._passed, is_known=bool(self._known)):
             self.rate = 1.0  # one request at a time, to see

@@ -51,7 +51,7 @@ from sigmamind_async.values import check_count, check_seconds
 
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+log: Final = logging.getLogger(__name__)
 
 HORIZON: Final = 86_400.0
 """Seconds for which `Provisioner.sweep` leaves a tag in its label, if it removes tags."""

@@ -327,7 +327,10 @@ def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
             return open_context(result, self._connections)
         return BulkRun[Any, Any](result, inbox, self._connections)
 
-    call.__doc__ = (method.__doc__ or "").replace("``async for``", "``for``")
+    text = method.__doc__ or ""
+    for asynchronous, plain in {"async for": "for", "async with": "with", "await ": ""}.items():
+        text = text.replace(asynchronous, plain)
+    call.__doc__ = text
     return call
 
 

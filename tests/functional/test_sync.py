@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import sys
 import threading
+import time
 import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,12 @@ from queue import SimpleQueue
 
 import pytest
 
-from sigmamind_async import ConfigurationError, InvalidRequestError, NotFoundError
+from sigmamind_async import (
+    ConfigurationError,
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+)
 from sigmamind_async.platforms.sigmamind.models import CreatePhoneNumber
 from sigmamind_async.sandbox import Fault, Faults, Sandbox, SandboxThread
 from sigmamind_async.sync import (
@@ -322,6 +328,19 @@ def test_an_order_is_kept_in_postgres(
     for _ in range(2):
         with PostgresJournal(server.dsn()) as journal:
             Provisioner(client, journal).run("order-1042", value)
+
+    assert len(box.ledger.purchases) == 1
+
+
+def test_upkeep_settles_what_was_left(client: SigmaMind, box: Sandbox) -> None:
+    box.script("create", [Fault.RESET_AFTER_COMMIT], platform="sigmamind")
+    with MemoryJournal() as journal:
+        provisioner = Provisioner(client, journal)
+        with suppress(OutcomeUnknownError):
+            provisioner.send("order-1042", CreatePhoneNumber(country_code="US"))
+        with provisioner.upkeep():
+            while not provisioner.status().is_settled:
+                time.sleep(0.01)
 
     assert len(box.ledger.purchases) == 1
 
