@@ -1,4 +1,4 @@
-"""What tests and benchmarks share is in `harness`, and neither of them needs the other."""
+"""What tests and benchmarks share is in `tests.harness`; apart from it, neither needs the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 OWN = ROOT / "tests" / "benchmarks"
 """Tests of the benchmarks, which may import them."""
-TREES = [("tests", "benchmarks"), ("benchmarks", "tests"), ("harness", "benchmarks|tests")]
+TESTS = r"tests(?!\.harness\b)"
+TREES = [("tests", "benchmarks"), ("benchmarks", TESTS), ("tests/harness", f"benchmarks|{TESTS}")]
 
 
 def imports(text: str, others: str) -> bool:
@@ -28,4 +29,5 @@ def test_it_does_not_import_the_others(tree: str, others: str) -> None:
 def test_an_import_would_be_found() -> None:
     """The control."""
     assert imports("def f():\n    from benchmarks.goals import GOALS\n", "benchmarks")
-    assert not imports("from harness.ports import free_port\n", "benchmarks|tests")
+    assert imports("from tests.ledgers import ledger\n", TESTS)
+    assert not imports("from tests.harness.ports import free_port\n", TESTS)
