@@ -442,12 +442,20 @@ class Execution(Generic[T]):
         async def record() -> None:
             with suppress(JournalError):
                 for pause in _RETRACTIONS:
-                    if await self._context.apply(claim.row, event) is not None or not claim.late:
+                    # A claim that is late may never be stored: then its version is another's, whose
+                    # request may be under way.
+                    if not claim.late or await self._holds(claim):
+                        await self._context.apply(claim.row, event)
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 
         patience = 0.0 if claim.late else _LAST_WRITE
         await asyncio.wait({asyncio.ensure_future(record())}, timeout=patience)
+
+    async def _holds(self, claim: Claim) -> bool:
+        """Return whether the stored row is the one that *claim* has asked for."""
+        stored = await self._context.get(self.op_id)
+        return stored is not None and stored.owner == claim.row.owner
 
     # --- waiting -----------------------------------------------------------------------------
 

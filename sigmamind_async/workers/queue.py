@@ -264,7 +264,8 @@ class Queue:
         transaction = JournalTransaction(connection, self.schema)
         # Before the savepoint: without autocommit this begins the caller's transaction, which would
         # otherwise begin and end with the savepoint.
-        enqueuer = Enqueuer(transaction, await transaction.head())
+        with warn_if_slow(self._target.name):
+            enqueuer = Enqueuer(transaction, await transaction.head())
         async with connection.transaction() if atomic else nullcontext():
             async for batch in _batches(operations):
                 with warn_if_slow(self._target.name):

@@ -116,7 +116,8 @@ def test_a_journal_gives_numbers_their_ids(cli: Cli, inside: Inside, fleet: Path
     (cli.folder / "now.jsonl").write_text(done.out)
     planned = inside("plan", "now.jsonl", *journal, "--json")
 
-    assert sorted(row["id"] for row in done.objects) == ["desk", "night", "own"]
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert sorted(row["id"] for row in rows) == ["desk", "night", "own"]
     assert planned.summary["actions"] == {"unchanged": 3}
 
 
@@ -179,7 +180,7 @@ def test_what_a_file_cannot_hold_is_left_out_with_a_warning(box: Sandbox, inside
         "warning: sigmamind-14155550123 label: contains a line end, U+000A, as character 2;"
         " delete it; left out\n"
     )
-    assert "label" not in inside("export", "--json").objects[0]
+    assert "label" not in json.loads(inside("export", "--json").out)
 
 
 def test_a_spreadsheet_can_tell_the_encoding(box: Sandbox, cli: Cli, inside: Inside) -> None:

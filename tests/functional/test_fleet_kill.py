@@ -10,7 +10,6 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -228,7 +227,7 @@ asyncio.run(main())
 class Place:
     """A platform, from another process."""
 
-    tower: SimpleNamespace
+    name: str
     base_url: str
     api_key: str
 
@@ -243,7 +242,7 @@ class Places:
     def of(cls, words: Sequence[str]) -> Any:
         """Return the sandbox that `told` tells of."""
         threes = zip(*[iter(words)] * 3, strict=True)
-        return cls([Place(SimpleNamespace(name=name), url, key) for name, url, key in threes])
+        return cls([Place(name, url, key) for name, url, key in threes])
 
     @staticmethod
     def told(box: Sandbox) -> list[str]:

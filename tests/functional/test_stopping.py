@@ -337,7 +337,7 @@ async def test_a_request_of_another_kind_fails_its_row_unsent(name: str) -> None
     """An import would be a purchase otherwise, and an update a release. The control is the last."""
     kind, method, rows = CALLS[name]
     others = [each[0] for other, (cls, _, each) in CALLS.items() if cls is kind and other != name]
-    others.append({"phone_number": "+14155550100"})
+    others.append(7)
     async with answering(404) as server, connected(kind, server.url) as client:
         result = await getattr(client.phone_numbers, method)([*others, rows[0]])
 
