@@ -35,7 +35,7 @@ from sigmamind_async.provisioning.journal.sqlite.lockfile import lock
 
 MOST_JOURNALS: Final = 200
 MOST_REMEMBERED: Final = 1000
-"""Journals of one user that are kept in mind."""
+"""Journals of one user that the list keeps."""
 ANNOUNCEMENT: Final = "-buying"
 """After the name of a journal: the rows that a run is buying for."""
 _PATIENCE: Final = 10.0

@@ -128,7 +128,7 @@ def _named_order(order: Order, name: str) -> Path:
     """Return the file of the order called *name*, made if there is none yet."""
     if not _NAME.fullmatch(name):
         raise CommandError(
-            f"--order: {name!r} is no name for an order: a letter, then letters, digits, - and _"
+            f"--order: {name!r} cannot name an order: a letter, then letters, digits, - and _"
         )
     file = Path(f"order-{name}.jsonl")
     run(_count_purchases(order, file))
