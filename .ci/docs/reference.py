@@ -121,7 +121,7 @@ STATES: Final[Mapping[State, tuple[str, str]]] = {
 EXITS: Final[Mapping[Exit, tuple[str, str]]] = {
     Exit.DONE: (
         "Done, or there was nothing to do.",
-        "A reader that went away, as in `sigmamind numbers list | head`, is no error.",
+        "A reader that stops early, as in `sigmamind numbers list | head`, is not an error.",
     ),
     Exit.FAILED: (
         "Something failed or was left out: a row that the platform refused, a problem in the file.",
