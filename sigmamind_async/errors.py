@@ -375,7 +375,7 @@ def suggest(word: str, known: Iterable[str], meanings: Mapping[str, str] | None 
     close = [] if meant else difflib.get_close_matches(spelled, names, n=1)
     if meant or close:
         return f"; did you mean {meant or names[close[0]]!r}?"
-    return f"; known are {', '.join(names.values())}"
+    return f"; known are {', '.join(names.values())}" if names else ""
 
 
 def missing_attribute(thing: object, name: str) -> AttributeError:

@@ -109,7 +109,7 @@ def test_a_fifo_can_be_read(cli: Cli) -> None:
     ("name", "content", "told"),
     [
         ("missing.csv", None, "missing.csv: No such file"),
-        ("rows.txt", b"", "or --format says what it is"),
+        ("rows.txt", b"", "or give --format"),
         ("a.csv", b"", "a.csv"),
         ("a.csv", b"id,frendly_name\n", "a.csv"),
         ("a.csv", b"id,action,country_code\nx,create,US\n", "action"),

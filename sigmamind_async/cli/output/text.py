@@ -392,7 +392,7 @@ def _worst(summary: events.Summary | events.VerificationSummary) -> str:
 @render.register(events.NumberList)
 def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
     if not shown.events:
-        yield line("No numbers match.")
+        yield line("No numbers.")
         return
     several = len({number.platform for number in shown.events}) > 1
     rows = [
