@@ -120,8 +120,8 @@ _WORDS: Final = (
 def message_of(error: SigmaMindError) -> str:
     """Return the message on one line, in the words of the command line."""
     text = str(error).removeprefix(f"{error.operation}: ")
-    if isinstance(error, ResponseDecodeError) and error.operation:
-        text = f"{error.operation.partition('.')[0]}: {text}"
+    if isinstance(error, ResponseDecodeError) and error.operation and not error.not_from_api:
+        text = f"cannot read what {error.operation.partition('.')[0]} answered: {text}"
     text = " ".join(text.splitlines())
     for pattern, words in _WORDS:
         text = re.sub(pattern, words, text)
