@@ -220,8 +220,7 @@ class OutcomeUnknownError(SigmaMindError):
     """The request was sent, and no answer shows how it ended: the platform may have acted.
 
     `committed` is "yes" when a 2xx status line arrived with an answer that cannot be read or names
-    nothing, and "unknown" otherwise, as after a 2xx that reports a failure. Look the number up
-    before sending the call again.
+    nothing, and "unknown" otherwise, as after a 2xx that reports a failure.
     """
 
     status: int | None = None
