@@ -220,8 +220,7 @@ class OutcomeUnknownError(SigmaMindError):
     """The request was sent, and no answer shows how it ended: the platform may have acted.
 
     `committed` is "yes" when a 2xx status line arrived with an answer that cannot be read or names
-    nothing, and "unknown" otherwise, as after a 2xx that reports a failure. Look the number up
-    before sending the call again.
+    nothing, and "unknown" otherwise, as after a 2xx that reports a failure.
     """
 
     status: int | None = None
@@ -375,7 +374,7 @@ def suggest(word: str, known: Iterable[str], meanings: Mapping[str, str] | None 
     close = [] if meant else difflib.get_close_matches(spelled, names, n=1)
     if meant or close:
         return f"; did you mean {meant or names[close[0]]!r}?"
-    return f"; known are {', '.join(names.values())}"
+    return f"; known are {', '.join(names.values())}" if names else ""
 
 
 def missing_attribute(thing: object, name: str) -> AttributeError:

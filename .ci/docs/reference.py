@@ -121,7 +121,7 @@ STATES: Final[Mapping[State, tuple[str, str]]] = {
 EXITS: Final[Mapping[Exit, tuple[str, str]]] = {
     Exit.DONE: (
         "Done, or there was nothing to do.",
-        "A reader that went away, as in `sigmamind numbers list | head`, is no error.",
+        "A reader that stops early, as in `sigmamind numbers list | head`, is not an error.",
     ),
     Exit.FAILED: (
         "Something failed or was left out: a row that the platform refused, a problem in the file.",
@@ -179,7 +179,7 @@ COLUMNS: Final[Mapping[str, str]] = {
 }
 
 _KEY: Final = "API key of the account. The client and every command take it from here."
-_URL: Final = "Another address than the platform's own, such as that of a sandbox."
+_URL: Final = "An address to use instead of the platform's own, such as a sandbox's."
 VARIABLES: Final[Mapping[str, str]] = {
     **{
         f"{platform.upper()}_{word}": meaning
@@ -193,7 +193,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "SIGMAMIND_PROFILE": "Profile of a command that names none with `--profile`.",
     "SIGMAMIND_LOG": "`info` or `debug`: the library logs to standard error.",
     "COLUMNS": "Width of tables and help texts, in place of the terminal's.",
-    "PGHOST": "As everywhere with PostgreSQL, what a DSN leaves out is read from the environment.",
+    "PGHOST": "As usual with PostgreSQL, what a DSN leaves out is read from the environment.",
     "PGPORT": "See `PGHOST`.",
     "PGDATABASE": "See `PGHOST`.",
     "PGSERVICE": "See `PGHOST`.",

@@ -22,6 +22,7 @@ from sigmamind_async.errors import (
     OutcomeUnknownError,
     PermissionDeniedError,
     RateLimitError,
+    ResponseDecodeError,
     ServerError,
     SigmaMindError,
     SpendLimitError,
@@ -73,6 +74,9 @@ _ADVICE: dict[type[SigmaMindError], str] = {
     OutcomeUnknownError: LOOK_UP,
     PermissionDeniedError: "this API key has no permission for it: use one that has",
     RateLimitError: "nothing was changed: run it again later",
+    ResponseDecodeError: (
+        "nothing was changed: run it again; if it persists, check {prefix}_BASE_URL"
+    ),
     ServerError: "the platform failed: run it again later",
     SpendLimitError: "raise --max-purchases to buy more",
 }
@@ -116,6 +120,8 @@ _WORDS: Final = (
 def message_of(error: SigmaMindError) -> str:
     """Return the message on one line, in the words of the command line."""
     text = str(error).removeprefix(f"{error.operation}: ")
+    if isinstance(error, ResponseDecodeError) and error.operation and not error.not_from_api:
+        text = f"cannot read what {error.operation.partition('.')[0]} answered: {text}"
     text = " ".join(text.splitlines())
     for pattern, words in _WORDS:
         text = re.sub(pattern, words, text)

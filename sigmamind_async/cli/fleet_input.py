@@ -88,8 +88,8 @@ def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetI
     name = STDIN_NAME if file == STDIN else file
     if form is None:
         raise CommandError(
-            f"{file}: is no saved plan, or a damaged one; the name of a file of rows ends in"
-            f" {', '.join(SUFFIXES)}, or --format says what it is"
+            f"{file}: is neither a fleet file nor an intact saved plan; name a file that ends in"
+            f" {', '.join(SUFFIXES)}, or give --format"
         )
     fleet = load(
         io.BytesIO(content),

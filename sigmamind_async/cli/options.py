@@ -34,14 +34,14 @@ def seconds(_: object, tokens: Sequence[Token]) -> float:
     """Return the duration that a word names, in seconds: ``90``, ``90s``, ``15m`` or ``1h``."""
     found = _DURATION.fullmatch(tokens[0].value.strip())
     if found is None:
-        raise ValueError(f"{tokens[0].value!r} is no duration; write 90, 90s, 15m or 1h")
+        raise ValueError(f"{tokens[0].value!r} is not a duration; write 90, 90s, 15m or 1h")
     return float(found[1]) * _UNITS[found[2]]
 
 
 def parse_digits(_: object, tokens: Sequence[Token]) -> int:
     """Return the number that a word is, in digits: nothing is rounded to another one."""
     if not _DIGITS.fullmatch(tokens[0].value):
-        raise ValueError(f"{tokens[0].value!r} is no whole number; write digits, such as 20")
+        raise ValueError(f"{tokens[0].value!r} is not a whole number; write digits, such as 20")
     return int(tokens[0].value)
 
 
@@ -97,7 +97,7 @@ class SpendingOptions:
         WholeNumber | None,
         Parameter(
             validator=Number(gte=0),
-            help="Most numbers that the journal may count as bought, over all runs.",
+            help="Most numbers that may be bought with this journal, over all runs.",
         ),
     ] = None
     yes: Annotated[bool, Parameter(help="Do not ask; to buy, give --max-purchases too.")] = False
@@ -114,7 +114,8 @@ class SettlementOptions:
     retry_unconfirmed: Annotated[
         bool,
         Parameter(
-            help="Send it again if it has not turned up by then; for rows not decided on yet."
+            help="Send it again if it has not turned up by then. A row that already needs a"
+            " decision needs reconcile --only."
         ),
     ] = False
     release_duplicates: Annotated[

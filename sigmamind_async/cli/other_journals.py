@@ -35,7 +35,7 @@ from sigmamind_async.provisioning.journal.sqlite.lockfile import lock
 
 MOST_JOURNALS: Final = 200
 MOST_REMEMBERED: Final = 1000
-"""Journals of one user that are kept in mind."""
+"""Journals of one user that the list keeps."""
 ANNOUNCEMENT: Final = "-buying"
 """After the name of a journal: the rows that a run is buying for."""
 _PATIENCE: Final = 10.0
@@ -291,10 +291,10 @@ def _journal_text(given: FleetInput, path: Path, found: Sequence[str]) -> str:
     bought = f"{path} has bought numbers for these rows of {given.name} already: {ids_text(found)}"
     if not isinstance(place, FileJournal):
         return (
-            f"{bought}. To go on with it, leave --postgres out; to buy others, rename {given.name};"
-            " nothing was sent"
+            f"{bought}. To continue with it, leave --postgres out; to buy others, rename"
+            f" {given.name}; nothing was sent"
         )
     return (
-        f"{bought}. To go on with that journal, add --journal {quote(str(path))}; to buy other"
+        f"{bought}. To continue with that journal, add --journal {quote(str(path))}; to buy other"
         f" numbers, add --journal {quote(place.name)}; nothing was sent"
     )

@@ -92,7 +92,7 @@ class Approval:
             return
         if not self.ask:
             raise CommandError(f"releasing {what} needs --yes where there is no terminal")
-        confirm(f"This releases {what}{where}, permanently. Type {answer} to go on", answer)
+        confirm(f"This releases {what}{where}, permanently. Type {answer} to continue", answer)
 
 
 def _them(count: int) -> str:

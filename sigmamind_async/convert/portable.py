@@ -151,7 +151,7 @@ def build(cls: Any, fields: Mapping[str, Any], **kept: object) -> Any:
     for name in fields:
         if name not in known:
             names = sorted(known.keys() - {*_BOOKKEEPING})
-            rule = f"is no field of {cls.__name__}{suggest(str(name), names)}"
+            rule = f"is not a field of {cls.__name__}{suggest(str(name), names)}"
             raise InvalidRequestError(field=str(name), rule=rule)
     for name, field in known.items():
         if field.default is attrs.NOTHING and name not in fields:

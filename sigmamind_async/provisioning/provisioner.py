@@ -82,8 +82,8 @@ class Provisioner:
             the longest time that the platform takes to carry out a request and to show the result
             in its listing. A purchase of a number that you choose, which can be owned only once, is
             sent again as soon as one attempt's time is over.
-        retry_unconfirmed: Send a purchase of a number that the platform picks again if it is not in
-            the account after the settle time. Otherwise an operator decides.
+        retry_unconfirmed: Send a purchase again if the platform picks its number and the account
+            does not have it after the settle time. Otherwise an operator decides.
         tag: ``keep`` the tag in labels of numbers that the platform picked, or ``strip`` it in
             the first `sweep` after a day.
         max_purchases: Most purchases that the journal may ever hold for this account, unconfirmed

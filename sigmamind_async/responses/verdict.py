@@ -323,7 +323,7 @@ class _ErrorMaker:
             return self._unknown_error(self._unread_problem(answer))
         if cut is not None and cut.kind in _BROKEN:
             return self._fault_error(cut)
-        error = ResponseDecodeError(self._unread_problem(answer))
+        error = ResponseDecodeError(f"{self.operation.name}: {self._unread_problem(answer)}")
         # A name in the body may be part of the path.
         path = self.result.decode_error.path if self.result.decode_error else ""
         error.path = self._redact(path, "")

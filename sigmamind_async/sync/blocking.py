@@ -79,7 +79,7 @@ class Blocking:
 
     def __dir__(self) -> list[str]:
         parts = (inspect.get_annotations(cls) for cls in type(self).__mro__)
-        return [*super().__dir__(), *(name for names in parts for name in names)]
+        return sorted({*super().__dir__(), *(name for names in parts for name in names)})
 
     def __repr__(self) -> str:
         return repr(self._wrapped)

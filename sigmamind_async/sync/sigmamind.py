@@ -78,8 +78,9 @@ class Calls(Blocking):
 class SigmaMind(ClientBase):
     """SigmaMind's phone numbers, agents and calls.
 
-    The constructor explains its settings. ``SIGMAMIND_API_KEY`` and
-    ``SIGMAMIND_BASE_URL`` are read from the environment.
+    The methods are those of its attributes ``phone_numbers``, ``agents`` and ``calls``. The
+    constructor explains its settings. ``SIGMAMIND_API_KEY`` and ``SIGMAMIND_BASE_URL`` are read
+    from the environment.
     """
 
     _async_class = client.SigmaMind

@@ -41,8 +41,8 @@ class PhoneNumbers(Blocking):
 class Verbex(ClientBase):
     """Verbex's phone numbers.
 
-    The constructor explains its settings. ``VERBEX_API_KEY`` and
-    ``VERBEX_BASE_URL`` are read from the environment.
+    The methods are those of its attribute ``phone_numbers``. The constructor explains its settings.
+    ``VERBEX_API_KEY`` and ``VERBEX_BASE_URL`` are read from the environment.
     """
 
     _async_class = client.Verbex

@@ -109,7 +109,7 @@ def test_a_fifo_can_be_read(cli: Cli) -> None:
     ("name", "content", "told"),
     [
         ("missing.csv", None, "missing.csv: No such file"),
-        ("rows.txt", b"", "or --format says what it is"),
+        ("rows.txt", b"", "or give --format"),
         ("a.csv", b"", "a.csv"),
         ("a.csv", b"id,frendly_name\n", "a.csv"),
         ("a.csv", b"id,action,country_code\nx,create,US\n", "action"),
@@ -162,7 +162,7 @@ def test_one_number_is_one_number(cli: Cli, inside: Inside) -> None:
         (("apply", "a.csv", "--deadline"), "apply needs a value for --deadline"),
         (("apply", "a.csv", "--max-purchase", "1"), "--max-purchase"),
         (("apply", "a.csv", "--max-purchases", "-1"), "--max-purchases"),
-        (("apply", "a.csv", "--deadline", "soon"), "'soon' is no duration; write 90, 90s, 15m"),
+        (("apply", "a.csv", "--deadline", "soon"), "'soon' is not a duration; write 90, 90s, 15m"),
         (("apply", "--max-purchase", "1", "a.csv"), "Unknown option: --max-purchase."),
         (("apply", "--yess", "a.csv"), "Unknown option: --yess. Did you mean --yes?"),
         (("apply", "--yess=1", "-"), "Unknown option: --yess"),

@@ -111,7 +111,7 @@ def test_a_second_interruption_leaves_rows_in_doubt(on_loop: str, cli: Cli, unti
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
     heard = b""
-    while b"what is under way is settled" not in heard:
+    while b"settling requests under way" not in heard:
         heard = process.stderr.readline()
         assert heard
     process.send_signal(signal.SIGTERM)

@@ -65,7 +65,7 @@ def test_the_first_day_of_an_operator(cli: Cli, until: Wait) -> None:
     text = day.seen(terminal, 130)
     assert f"sigmamind at {box.sigmamind.base_url}, key ..." in text
     assert f"This buys {ROWS} numbers and costs money.\nType {ROWS} to buy them" in text
-    assert "to go on, run the same command again" in text
+    assert "to continue, run the same command again" in text
 
     # The same command again: what is left is bought. One purchase needs a decision.
     box.latency = (0.0, 0.0)

@@ -242,7 +242,7 @@ def test_a_plan_that_was_cut_off_or_overwritten_is_told(
     done = inside("apply", cli.write("fleet.plan", content))
 
     assert (done.code, done.out) == (2, "")
-    assert "fleet.plan: is no saved plan, or a damaged one" in done.err
+    assert "fleet.plan: is neither a fleet file nor an intact saved plan" in done.err
 
 
 def test_a_folder_in_the_place_of_a_file_is_told(cli: Cli, inside: Inside) -> None:
@@ -271,10 +271,8 @@ def test_what_is_in_doubt_is_told_and_settled_by_the_commands_that_are_shown(
 
     assert done.code == 3
     assert "unconfirmed  verbex     buy     night" in done.out
-    assert f"  sigmamind reconcile {path} --wait\n" in done.err.replace(
-        "look until it is known:", " "
-    )
-    assert "to go on, run the same command again" in done.err
+    assert f"  sigmamind reconcile {path} --wait\n" in done.err.replace("wait until settled:", " ")
+    assert "to continue, run the same command again" in done.err
     assert standing.code == 3
     assert f"sigmamind reconcile {path} --platform verbex --wait" in standing.out
     assert inside("reconcile", path).code == 3

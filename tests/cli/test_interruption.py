@@ -75,9 +75,9 @@ def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
     done = cli.ended(process)
 
     assert done.code == 130
-    assert "what is under way is settled; Ctrl-C again leaves it unconfirmed" in done.err
+    assert "settling requests under way; Ctrl-C again leaves them unconfirmed" in done.err
     assert "not sent: buy-" in done.err
-    assert "to go on, run the same command again; nothing is sent twice:" in done.err
+    assert "to continue, run the same command again; nothing is sent twice:" in done.err
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP] * 3])

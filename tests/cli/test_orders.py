@@ -257,15 +257,15 @@ def test_several_at_once_buy_one_order(cli: Cli) -> None:
     [
         (("--country", "US", "--count", "0"), "--count"),
         (("--country", "US", "--count", "1001"), "--count"),
-        (("--country", "US", "--count", "3.5"), "--count: '3.5' is no whole number"),
-        (("--country", "US", "--count", "0x3"), "--count: '0x3' is no whole number"),
+        (("--country", "US", "--count", "3.5"), "--count: '3.5' is not a whole number"),
+        (("--country", "US", "--count", "0x3"), "--count: '0x3' is not a whole number"),
         (("--country", "US", "--area-code", "0415"), "--area-code: must be digits"),
         (("--country", "US", "--area-code", "4e2"), "--area-code: must be digits"),
         (("--country", "USA"), "--country: "),
         ((), "needs --phone-number or --country"),
         (("--phone-number", NUMBER, "--count", "2"), "--phone-number is one number"),
-        (("--country", "US", "--order", "1E5"), "--order: '1E5' is no name"),
-        (("--country", "US", "--order", "../x"), "--order: '../x' is no name"),
+        (("--country", "US", "--order", "1E5"), "--order: '1E5' cannot name"),
+        (("--country", "US", "--order", "../x"), "--order: '../x' cannot name"),
         (("--country", "US", "--type", "local"), "--type: "),
         (("--country", "US", "--label", "a\u200bb"), "--label: "),
         (("--platform", "verbex", "--country", "US"), "--country: "),
@@ -294,7 +294,7 @@ def test_a_limit_is_not_rounded(cli: Cli, inside: Inside, number: str) -> None:
     done = inside(*BUY, "--max-purchases", number, "--yes")
 
     assert (done.code, bought(cli)) == (2, 0)
-    assert f"--max-purchases: '{number}' is no whole number" in done.err
+    assert f"--max-purchases: '{number}' is not a whole number" in done.err
 
 
 @pytest.mark.parametrize(

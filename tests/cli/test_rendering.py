@@ -410,7 +410,7 @@ def test_a_long_label_is_cut_before_numbers_are_listed_as_blocks() -> None:
 
 
 def test_an_empty_list_says_so() -> None:
-    assert drawn(NumberList(())) == "No numbers match."
+    assert drawn(NumberList(())) == "No numbers."
 
 
 def test_an_inactive_number_is_marked() -> None:

@@ -47,7 +47,7 @@ def check_stopped(cli: Cli, done: Done, journal: Path | str) -> None:
     """Check that *done* bought nothing, and named the journal to go on with."""
     assert done.code == 2, done
     assert f"{journal} has bought numbers for these rows" in done.err
-    assert "already: desk, night. To go on with that journal" in done.err
+    assert "already: desk, night. To continue with that journal" in done.err
     assert bought(cli) == ["Desk", "Night"]
 
 
@@ -98,7 +98,7 @@ def test_a_fleet_with_a_journal_of_its_own_is_not_bought_again_by_a_database(
         done = inside(*words, SIGMAMIND_POSTGRES=home.dsn)
         assert (done.code, bought(cli)) == (2, ["Desk", "Night"])
         assert f"{applied}.journal.db has bought numbers for these rows" in done.err
-        assert "already: desk, night. To go on with it, leave --postgres out" in done.err
+        assert "already: desk, night. To continue with it, leave --postgres out" in done.err
 
         Path(f"{applied}.journal.db").rename(cli.folder / "gone.db")
         assert inside(*words, SIGMAMIND_POSTGRES=home.dsn).code == 0

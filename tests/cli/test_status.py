@@ -438,7 +438,7 @@ def test_what_turned_up_makes_a_decision_void(cli: Cli, inside: Inside, until: W
         ),
         (("--only", "bu-1", "--abandon"), "has no row 'bu-1'; did you mean 'buy-1'?"),
         (("--settle-time", "-1"), "--settle-time"),
-        (("--settle-time", "soon"), "'soon' is no duration; write 90, 90s, 15m or 1h"),
+        (("--settle-time", "soon"), "'soon' is not a duration; write 90, 90s, 15m or 1h"),
     ],
 )
 def test_a_decision_that_makes_no_sense_is_told(

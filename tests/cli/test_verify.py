@@ -377,7 +377,7 @@ def test_a_second_ctrl_c_leaves_them(account: Account, until: Wait) -> None:
     process = started(account, until)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert b"stopping: what is under way is settled" in process.stderr.readline()
+    assert b"stopping: settling requests under way" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     done = account.cli.ended(process)
     ends = [line.split()[:2] for line in done.out.splitlines()[:6]]

@@ -105,7 +105,7 @@ def test_workers_carry_out_what_apply_hands_over(
     worker.send_signal(signal.SIGTERM)
     ended = discreet(cli.ended(worker))
     assert ended.code == 0
-    assert "stopping: what is under way is settled first" in ended.err
+    assert "stopping: settling requests under way" in ended.err
     assert "#1" not in ended.out
     assert sorted(line.split()[:4] for line in ended.out.splitlines()[:3]) == [
         ["done", "sigmamind", "buy", "buy-0"],
@@ -124,8 +124,8 @@ def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside)
 
     assert done.code == 3
     assert re.search(r"unconfirmed, may have been carried out: buy-[01]$", done.err, re.MULTILINE)
-    assert "  what is known of them:  sigmamind status --postgres\n" in done.err
-    assert "  look until it is known: sigmamind reconcile --postgres --wait\n" in done.err
+    assert "  see what is known:  sigmamind status --postgres\n" in done.err
+    assert "  wait until settled: sigmamind reconcile --postgres --wait\n" in done.err
 
     [open_row] = discreet(inside("status", "--postgres", "--json", **NOBODY)).open_rows
     assert open_row["state"] == "unconfirmed"
@@ -197,7 +197,7 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     assert done.code == 130
     assert "still with the workers, who carry on: buy-0, buy-1, buy-2" in done.err
     assert "  how far they are: sigmamind status --postgres" in done.err
-    assert "to go on, run the same command again" in done.err
+    assert "to continue, run the same command again" in done.err
     for line, name in zip(done.out.splitlines(), ["buy-0", "buy-1", "buy-2"], strict=False):
         assert {"unconfirmed", "buy", name, "still"} <= {*line.split()}
     standing = inside("status", "--postgres", **NOBODY)

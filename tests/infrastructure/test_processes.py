@@ -81,7 +81,7 @@ def test_a_worker_serves_and_settles_whoever_starts_it(
     _terminate(first, deep=name == "setsid")
     ended = cli.ended(first)
     assert ended.code == code, ended.err
-    assert "stopping: what is under way is settled first" in ended.err
+    assert "stopping: settling requests under way" in ended.err
     assert home.server.asked(_SENDING, database=home.name) == [(0,)]
 
     cli.box.latency = (0.0, 0.0)
@@ -128,7 +128,7 @@ def test_a_worker_that_is_process_1_settles(
     cli.ended(following)
 
     assert ended.code == 0, ended.err
-    assert "stopping: what is under way is settled first" in ended.err
+    assert "stopping: settling requests under way" in ended.err
     assert home.server.asked(_SENDING, database=home.name) == [(0,)]
     assert 10 <= len(cli.box.ledger.purchases) < ROWS
 

@@ -126,7 +126,7 @@ def test_a_reference_travels_and_a_secret_does_not() -> None:
     [
         (
             {"country": "US"},
-            "country: is no field of CreatePhoneNumber; did you mean 'country_code'",
+            "country: is not a field of CreatePhoneNumber; did you mean 'country_code'",
         ),
         ({"country_code": "USA"}, "country_code: "),
         ({"country_code": 7}, "country_code: "),

@@ -340,7 +340,7 @@ def test_a_silent_read_says_that_it_can_be_made_again() -> None:
 def test_a_committed_answer_without_a_fault_still_says_something() -> None:
     unread = AttemptResult(answer=Response(status=200), verdict=UNREAD)
 
-    assert str(error(READ, unread)) == "the answer cannot be read"
+    assert str(error(READ, unread)) == "acme.get: the answer cannot be read"
 
 
 def test_a_connection_error_says_that_nothing_was_sent() -> None:
@@ -372,7 +372,10 @@ def test_a_name_in_an_answer_that_cannot_be_read_is_masked_too() -> None:
     caught = error(READ, finding)
 
     assert isinstance(caught, ResponseDecodeError)
-    assert (str(caught), caught.path) == ("data.***.active: is no bool", "data.***.active")
+    assert (str(caught), caught.path) == (
+        "acme.get: data.***.active: is no bool",
+        "data.***.active",
+    )
 
 
 def test_half_of_a_key_that_is_joined_by_a_colon_is_masked_too() -> None:

@@ -71,9 +71,7 @@ def plan(
 
 
 def apply(
-    file: Annotated[
-        str, Parameter(help="A file of rows, a plan that was saved, or - for standard input.")
-    ],
+    file: Annotated[str, Parameter(help="A file of rows, a saved plan, or - for standard input.")],
     /,
     *,
     report: Annotated[

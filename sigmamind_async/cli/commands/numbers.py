@@ -39,7 +39,7 @@ Yes = Annotated[bool, Parameter(help="Do not ask.")]
 class NumberOptions:
     """What is written to a number of any kind."""
 
-    label: Annotated[str | None, Parameter(help="What it is called.")] = None
+    label: Annotated[str | None, Parameter(help="Label of the number.")] = None
     inbound_agent_id: Annotated[str | None, Parameter(help="Agent that answers its calls.")] = None
     outbound_agent_id: Annotated[
         str | None, Parameter(help="Agent that makes its calls; not on DialNexa.")
@@ -131,8 +131,8 @@ def buy(
     order: Annotated[
         str | None,
         Parameter(
-            help="Name of the order. The same name again goes on with the same order and buys"
-            " nothing twice. Default: a new name."
+            help="Name of the order. Give the same name again to continue that order; nothing is"
+            " bought twice. Default: a new name."
         ),
     ] = None,
     offer: OfferOptions = OfferOptions(),

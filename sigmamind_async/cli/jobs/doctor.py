@@ -113,7 +113,7 @@ def _state() -> Diagnosis:
         message = f"{folder} cannot be written: {error.strerror}"
         fix = "name a folder in XDG_STATE_HOME, or copies of a fleet may be bought twice"
         return Diagnosis(name="state", verdict="warning", message=message, fix=fix)
-    return Diagnosis(name="state", verdict="ok", message=f"{count} in mind, in {folder}")
+    return Diagnosis(name="state", verdict="ok", message=f"{count} listed in {folder}")
 
 
 # ---------------------------------------------------------------- accounts

@@ -128,7 +128,7 @@ def _named_order(order: Order, name: str) -> Path:
     """Return the file of the order called *name*, made if there is none yet."""
     if not _NAME.fullmatch(name):
         raise CommandError(
-            f"--order: {name!r} is no name for an order: a letter, then letters, digits, - and _"
+            f"--order: {name!r} cannot name an order: a letter, then letters, digits, - and _"
         )
     file = Path(f"order-{name}.jsonl")
     run(_count_purchases(order, file))
@@ -149,8 +149,9 @@ def _check_elsewhere(order: Order, file: Path) -> None:
     for each in _same_orders(order):
         if each.name == file.name and run(_count_purchases(order, each)) is not None:
             raise CommandError(
-                f"{each} is this order, and has begun: run this command in {each.parent} to go on"
-                " with it, or give --order another name to buy as many again; nothing was sent"
+                f"{each} is this order, and has begun: run this command in {each.parent} to"
+                " continue with it, or give --order another name to buy as many"
+                " again; nothing was sent"
             )
 
 

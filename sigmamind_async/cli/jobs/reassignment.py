@@ -142,7 +142,7 @@ def reassign_numbers(
             loop.run(stack.aclose())
     code = runner.conclude(summary)
     if summary.unconfirmed or summary.skipped:
-        output.log("to go on, run the same command again: it reads the account again")
+        output.log("to continue, run the same command again: it reads the account again")
     return code
 
 

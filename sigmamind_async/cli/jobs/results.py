@@ -145,20 +145,20 @@ class NextSteps:
         for reason, ids in self._blocked.items():
             say(f"left out: {ids_text(ids)}: {reason}")
         if ids := self._rows.get(WITH_WORKERS, []):
-            say(f"still with the workers, who carry on: {ids_text(ids)}")
+            say(f"still with the workers, which carry on: {ids_text(ids)}")
             say(f"  how far they are: {self.command('status')}")
         if ids := self._rows.get("skipped", []):
             say(f"not sent: {ids_text(ids)}")
         if ids := self._rows.get("unconfirmed", []):
             say(f"unconfirmed, may have been carried out: {ids_text(ids)}")
-            say(f"  what is known of them:  {self.command('status')}")
-            say(f"  look until it is known: {self.command('reconcile', '--wait')}")
+            say(f"  see what is known:  {self.command('status')}")
+            say(f"  wait until settled: {self.command('reconcile', '--wait')}")
         if ids := self._rows.get(NEEDS_DECISION, []):
             say(f"needs a decision: {ids_text(ids)}")
             say(f"  {self.command('status')}")
         if self.resume and (stopped or self._rows.keys() & {"skipped", "unconfirmed"}):
             password = ", with the password in place of ***" if "***" in self.resume else ""
-            say(f"to go on, run the same command again{password}; nothing is sent twice:")
+            say(f"to continue, run the same command again{password}; nothing is sent twice:")
             say(f"  {self.resume}")
 
     def command(self, name: str, *words: str) -> str:

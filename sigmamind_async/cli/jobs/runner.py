@@ -45,13 +45,13 @@ TICK: Final = 0.1
 QUIET: Final = 2.0
 """Seconds to wait after the last row before telling the user what is still pending."""
 STOPPING: Final[dict[StopReason, str]] = {
-    "interrupted": "stopping: what is under way is settled; Ctrl-C again leaves it unconfirmed",
+    "interrupted": "stopping: settling requests under way; Ctrl-C again leaves them unconfirmed",
     "key_refused": "stopping: the platform refuses the key in {key}",
     "cannot_pay": "stopping: the account cannot pay",
     "not_the_api": "stopping: what answers is not the API",
     "platform_unreachable": "stopping: the platform cannot be reached",
     "journal_unusable": "stopping: the journal cannot be written, so nothing more is sent",
-    "output_closed": "stopping: nothing reads the results any more; what is under way is settled",
+    "output_closed": "stopping: nothing reads the results any more; settling requests under way",
 }
 
 

@@ -126,7 +126,7 @@ class AnnouncedWorker(Worker):
 
     def stop(self) -> None:
         """Take no more jobs."""
-        self.announce("stopping: what is under way is settled first")
+        self.announce("stopping: settling requests under way")
         super().stop()
 
 

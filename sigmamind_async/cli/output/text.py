@@ -256,8 +256,8 @@ def _sentence(shown: Event | View) -> str:
             return f"Wrote {count_of(shown.rows, 'number')} to {shown.file}"
         case events.JobKilled():
             return (
-                f"{shown.platform:<9}  {shown.done:>3,} done, {shown.in_progress:>3,} in progress,"
-                f" {shown.not_started:>3,} not started; {shown.unrecorded:,} bought, unrecorded"
+                f"{shown.platform:<9}  {shown.done:>3,} done, {shown.in_progress:>3,} in progress"
+                f" ({shown.unrecorded:>2,} bought, unrecorded), {shown.not_started:>3,} not started"
             )
         case events.WorkerKilled():
             return (
@@ -277,7 +277,7 @@ def _sentence(shown: Event | View) -> str:
 def _(shown: events.OrderPlaced, width: int | None) -> Iterator[Line]:
     numbers = f"{count_of(shown.count, 'number')} on {shown.platform}"
     yield from prose(f"Order {shown.name}: {numbers}, kept in {shown.file}", width)
-    yield from prose("If this run ends early, go on with:", width, "dim")
+    yield from prose("If this run ends early, continue with:", width, "dim")
     yield line((f"  {shown.resume_command}", "command"))
 
 
@@ -392,7 +392,7 @@ def _worst(summary: events.Summary | events.VerificationSummary) -> str:
 @render.register(events.NumberList)
 def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
     if not shown.events:
-        yield line("No numbers match.")
+        yield line("No numbers.")
         return
     several = len({number.platform for number in shown.events}) > 1
     rows = [

@@ -38,7 +38,8 @@ ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePhoneNumber | Row | str")
 class DialNexa(Client):
     """DialNexa's phone numbers and their prices, and the agents that they are routed to.
 
-    The constructor explains its settings. ``DIALNEXA_API_KEY``, the whole of
+    The methods are those of its attributes ``phone_numbers``, ``phone_number_pricing`` and
+    ``agents``. The constructor explains its settings. ``DIALNEXA_API_KEY``, the whole of
     ``key_id:secret``, and ``DIALNEXA_BASE_URL`` are read from the environment.
     """
 

@@ -40,8 +40,9 @@ ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePhoneNumber | Row | str")
 class SigmaMind(Client):
     """SigmaMind's phone numbers, agents and calls.
 
-    The constructor explains its settings. ``SIGMAMIND_API_KEY`` and
-    ``SIGMAMIND_BASE_URL`` are read from the environment.
+    The methods are those of its attributes ``phone_numbers``, ``agents`` and ``calls``. The
+    constructor explains its settings. ``SIGMAMIND_API_KEY`` and ``SIGMAMIND_BASE_URL`` are read
+    from the environment.
     """
 
     platform: ClassVar[Platform] = SIGMAMIND

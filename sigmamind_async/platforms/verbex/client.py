@@ -34,8 +34,8 @@ ChangedNumber = TypeVar("ChangedNumber", bound="UpdatePiaPhoneNumber | Row | str
 class Verbex(Client):
     """Verbex's phone numbers.
 
-    The constructor explains its settings. ``VERBEX_API_KEY`` and
-    ``VERBEX_BASE_URL`` are read from the environment.
+    The methods are those of its attribute ``phone_numbers``. The constructor explains its settings.
+    ``VERBEX_API_KEY`` and ``VERBEX_BASE_URL`` are read from the environment.
     """
 
     platform: ClassVar[Platform] = VERBEX
