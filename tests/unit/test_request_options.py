@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from sigmamind_async import DialNexa, Gate, Page, Secret, SigmaMind, Verbex
 from sigmamind_async.errors import (
+    BadRequestError,
     ConfigurationError,
     InvalidRequestError,
     NotFoundError,
@@ -28,6 +30,7 @@ from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.testing import ScriptedTransport, fault, reply
 from sigmamind_async.testing.doubles import Script
+from sigmamind_async.values import conceal
 
 NUMBER = "+14155552671"
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Desk"}
@@ -385,3 +388,56 @@ async def test_a_query_goes_along_where_the_path_has_another_spelling() -> None:
     first, second = (sent.url for sent in transport.sent)
     assert first != second
     assert second.endswith("?tenant=a")
+
+
+# ---------------------------------------------------------------- texts that sound like secrets
+
+
+HELD = {"trunkPassword": "hunter22", "trunks": [{"auth": {"api": {"key": "hunter23"}}}]}
+
+
+def locals_of(error: BaseException) -> list[str]:
+    """Return the local variables of our frames, as a crash reporter shows them."""
+    steps = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [repr(each.f_locals) for each in steps if each.f_code.co_filename != __file__]
+
+
+def repeat(request: Any) -> Any:
+    return reply(422, json={"message": "wrong", "got": json.loads(request.body or b"null")})
+
+
+@pytest.mark.parametrize("added", [False, True])
+async def test_a_text_under_the_name_of_a_credential_is_shown_nowhere(
+    added: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(1)
+    events: list[Event] = []
+    made, transport = client(repeat, observer=events.append)
+    if added:
+        made = made.with_options(body=HELD)
+    with pytest.raises(BadRequestError) as caught:
+        await made.request("POST", "/v1/trunks", json={"kind": "sip", **({} if added else HELD)})
+
+    assert json.loads(transport.sent[0].body or b"") == {"kind": "sip", **HELD}
+    shown = [caught.value.body, caught.value.to_dict(), caplog.text, events]
+    assert "hunter" not in f"{shown}{locals_of(caught.value)}"
+    assert "sip" in caught.value.body
+
+
+async def test_a_header_with_the_name_of_a_credential_is_shown_nowhere() -> None:
+    def answer(request: Any) -> Any:
+        return reply(422, json=dict(request.headers))
+
+    made, _ = client(answer, headers={"X-Auth-Token": "hunter22", "X-Tenant": "acme"})
+    with pytest.raises(BadRequestError) as caught:
+        await made.request("POST", "/v1/trunks", json={})
+
+    assert "hunter22" not in caught.value.body
+    assert "acme" in caught.value.body
+
+
+def test_a_body_of_any_depth_is_read_for_secrets() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
+    assert conceal(deep)
