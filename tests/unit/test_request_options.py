@@ -441,3 +441,27 @@ def test_a_body_of_any_depth_is_read_for_secrets() -> None:
     for _ in range(10_000):
         deep = {"a": deep}
     assert conceal(deep)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"path": "/v1/\ud800"}, "path"),
+        ({"path": None}, "path"),
+        ({"query": {"a": "\ud800"}}, "query"),
+        ({"query": {"\ud800": "a"}}, "query"),
+        ({"query": {1: "a"}}, "query"),
+        ({"query": "a=1"}, "query"),
+        ({"method": ["GET"]}, "method"),
+    ],
+)
+async def test_a_request_that_cannot_be_written_is_refused(
+    wrong: dict[str, Any], field: str
+) -> None:
+    made, transport = client()
+    request: dict[str, Any] = {"method": "GET", "path": "/v1/x", **wrong}
+    with pytest.raises(InvalidRequestError) as caught:
+        await made.request(request.pop("method"), request.pop("path"), **request)
+
+    assert (caught.value.field, len(transport.sent)) == (field, 0)
+    assert caught.value.__cause__ is caught.value.__context__ is None
