@@ -473,7 +473,8 @@ class Client:
             gate: Admits the calls of the copy. Give another account its own.
             api_key: Another key. For another account pass a *gate* too: platforms limit accounts.
             headers: Sent with each request, in addition to those set before.
-            query: Query parameters added to each request.
+            query: Query parameters added to each request, listings included: a `Provisioner`
+                refuses such a client.
             body: Fields added to the body of each request that has one, by the platform's names:
                 ``client.with_options(body={"newField": 1})``.
 

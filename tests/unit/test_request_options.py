@@ -150,6 +150,15 @@ async def test_a_purchase_keeps_its_tag() -> None:
     assert not transport.sent
 
 
+async def test_no_filter_hides_a_purchase_from_a_journal() -> None:
+    """The platform's listing would lack the number, which would count as not bought."""
+    made, _ = client()
+    async with MemoryJournal() as journal:
+        with pytest.raises(ConfigurationError, match="client: adds query parameters"):
+            Provisioner(made.with_options(query={"country_code": "GB"}), journal)
+        Provisioner(made.with_options(headers={"x-a": "1"}, body={"b": 1}), journal)
+
+
 async def test_no_error_shows_an_added_secret() -> None:
     made, _ = client([reply(400, {"message": "token hunter22 and gateway9 are wrong"})] * 2)
     twin = made.with_options(
