@@ -327,6 +327,15 @@ async def test_a_row_may_be_a_mapping_and_a_bad_one_ends_nothing() -> None:
     assert [each.request_id for each in result.outcomes] == ["r-1", None, None, "r-1"]
 
 
+async def test_an_id_of_a_request_that_repeats_a_secret_is_none() -> None:
+    made, _ = client(lambda _: reply(201, RECORD, {"x-request-id": "r-sk-test"}))
+    raw = await made.with_raw_response.phone_numbers.get(NUMBER)
+    result = await made.phone_numbers.create_many([{"country_code": "US"}])
+
+    assert (raw.request_id, result.outcomes[0].request_id) == (None, None)
+    assert "sk-test" not in f"{raw}{result.outcomes}"
+
+
 async def test_a_row_of_an_update_may_be_a_mapping_too() -> None:
     made, transport = client(lambda _: reply(200, RECORD))
     rows = [{"phone_number": NUMBER, "friendly_name": "Desk"}]
