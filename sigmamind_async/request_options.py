@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeAlias, cast, get_args
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import attrs
 
@@ -200,7 +200,7 @@ def request_operation(
         raise InvalidRequestError(
             field="method", rule=f"must be one of {', '.join(get_args(Method))}"
         )
-    if not _PATH.fullmatch(str(path)) or ".." in str(path):
+    if not _PATH.fullmatch(str(path)) or ".." in unquote(path):
         rule = "must begin with a slash and hold neither a host, a query, blanks nor '..'"
         raise InvalidRequestError(field="path", rule=rule)
     if json is not None and not isinstance(json, Mapping):

@@ -466,6 +466,7 @@ def test_a_body_of_any_depth_is_read_for_secrets() -> None:
     [
         ({"path": "/v1/\ud800"}, "path"),
         ({"path": None}, "path"),
+        ({"path": "/v1/%2e%2e/admin"}, "path"),
         ({"query": {"a": "\ud800"}}, "query"),
         ({"query": {"\ud800": "a"}}, "query"),
         ({"query": {1: "a"}}, "query"),
