@@ -66,7 +66,7 @@ from sigmamind_async.transport import (
     is_host,
     proxy_of_environment,
 )
-from sigmamind_async.values import UNSET, Secret, Unset, check_count, check_seconds
+from sigmamind_async.values import UNSET, Secret, Unset, check_count, check_seconds, conceal
 
 _GRACE_AFTER_ERROR = 5.0
 """Seconds that running requests get when an exception leaves the client's block."""
@@ -319,7 +319,7 @@ class Client:
             strict: Raise `FieldsIgnoredError` when a 200 shows a field with another value than was
                 sent; otherwise that is an event, and part of the bulk outcome.
             headers: Sent with every request, in addition to the client's own; a value may be a
-                `Secret`.
+                `Secret`, and one whose name sounds like a credential becomes one.
             user_agent_suffix: Added to the ``User-Agent``, such as ``my-app/1.2``.
             observer: Called with what happens, one function or several; see
                 `sigmamind_async.events`.
@@ -328,6 +328,7 @@ class Client:
         Raises:
             ConfigurationError: A setting cannot be used.
         """
+        headers = conceal(headers)
         api_key = _key_from_environment(self.platform) if api_key is None else api_key
         if isinstance(api_key, str):
             api_key = Secret(api_key)
@@ -398,8 +399,9 @@ class Client:
             method: ``GET``, ``PUT`` and ``DELETE`` are sent again after a failure that may have
                 reached the platform; ``POST`` and ``PATCH`` are not.
             path: From ``/v1`` on, such as ``/v1/phone-numbers``.
-            json: The body; a value may be a `Secret`.
-            query: Text, numbers or booleans.
+            json: The body; a value may be a `Secret`, and a text under a name that sounds like a
+                credential becomes one.
+            query: Text, numbers or booleans. The log shows them, so no secrets.
 
         Returns:
             The response; its ``parse()`` returns the parsed JSON, ``None`` for an empty body.
@@ -408,6 +410,7 @@ class Client:
             InvalidRequestError: Something in the request cannot be sent.
             SigmaMindError: As any call; an error status raises.
         """
+        json = conceal(json)
         name = f"{self.platform.name}.request"
         return await self._runner.engine.exchange(
             request_operation(name, method, path, json=json, query=query)
@@ -470,7 +473,8 @@ class Client:
             gate: Admits the calls of the copy. Give another account its own.
             api_key: Another key. For another account pass a *gate* too: platforms limit accounts.
             headers: Sent with each request, in addition to those set before.
-            query: Query parameters added to each request.
+            query: Query parameters added to each request, listings included: a `Provisioner`
+                refuses such a client.
             body: Fields added to the body of each request that has one, by the platform's names:
                 ``client.with_options(body={"newField": 1})``.
 
@@ -478,6 +482,8 @@ class Client:
             ConfigurationError: A value cannot be used. A call that sets one of *query* or *body*
                 itself raises `InvalidRequestError`.
         """
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key
+        headers, body = conceal(headers), conceal(body)
         engine = self._runner.engine
         times = _given(deadline=deadline, attempt_timeout=attempt_timeout)
         for name, seconds in times.items():
@@ -490,7 +496,6 @@ class Client:
         )
         limits = attrs.evolve(engine.limits, **times)
         if not isinstance(api_key, Unset):
-            api_key = Secret(api_key) if isinstance(api_key, str) else api_key
             changes["credentials"] = Credentials(api_key, limits.deadline)
         if any(each is not None for each in (headers, query, body)):
             changes["options"] = _merged(

@@ -213,7 +213,7 @@ class Call(Generic[T_co]):
     @property
     def request_id(self) -> str | None:
         """The platform's id of the latest request that was answered, where it gives one."""
-        return None if self.headers is None else request_id(self.headers)
+        return None if self.headers is None else self.engine.request_id_in(self.headers, self)
 
     @property
     def waits(self) -> bool:
@@ -304,7 +304,7 @@ class Engine:
             status=response.status,
             headers=headers,
             body=response.body,
-            request_id=request_id(headers),
+            request_id=self.request_id_in(headers, call),
             attempts=call.attempts,
             elapsed=self.clock() - call.started,
             decode=parse,
@@ -741,7 +741,7 @@ class Engine:
             verdict,
             status,
             self.clock() - began,
-            self._safe_request_id(call),
+            call.request_id,
             **_identity(call),
         )
         notify(self.observer, event)
@@ -759,14 +759,14 @@ class Engine:
             # Of another exception the text is not known to be free of secrets.
             str(error) if isinstance(error, SigmaMindError) else "",
             getattr(error, "status", None),
-            self._safe_request_id(call),
+            call.request_id,
             **_identity(call),
         )
         notify(self.observer, event)
 
-    def _safe_request_id(self, call: Call[object]) -> str | None:
+    def request_id_in(self, headers: Mapping[str, str], call: Call[object]) -> str | None:
         """Return the platform's id of the request, unless it repeats a secret."""
-        found = call.request_id
+        found = request_id(headers)
         if found is None:
             return None
         known = self.credentials.known

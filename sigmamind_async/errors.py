@@ -418,6 +418,8 @@ def hint_at_arguments(function: F) -> F:
         except TypeError as error:
             add_argument_hint(error)
             raise
+        finally:
+            del args, options  # one may be a secret, which no frame of a traceback holds
 
     return cast("F", call)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeAlias, cast, get_args
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import attrs
 
@@ -70,11 +70,12 @@ class RequestOptions:
         """Return *path* with the query parameters added."""
         if not self.query:
             return path
+        added = encode_query(self.query)
         present = path.partition("?")[2]
         for name in self.query:
             if any(each.partition("=")[0] == quote(name) for each in present.split("&")):
                 raise InvalidRequestError(field="query", rule=f"{name!r} is set by the call itself")
-        return f"{path}{'&' if present else '?'}{encode_query(self.query)}"
+        return f"{path}{'&' if present else '?'}{added}"
 
     def json(self, json: Mapping[str, object] | None) -> Mapping[str, object] | None:
         """Return the body *json* with the fields added; a request without one stays without."""
@@ -152,7 +153,11 @@ def encode_query(query: Mapping[str, Any]) -> str:
         if not isinstance(value, str | int | float):
             raise InvalidRequestError(field="query", rule=f"{name}: must be text or a number")
         fields[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return urlencode(fields, quote_via=quote)
+    try:
+        return urlencode(fields, quote_via=quote)
+    except UnicodeEncodeError:
+        pass  # it shows the text
+    raise InvalidRequestError(field="query", rule="must be text that can be encoded as UTF-8")
 
 
 def _check_names(option: str, given: object) -> dict[str, Any]:
@@ -166,8 +171,16 @@ def _check_names(option: str, given: object) -> dict[str, Any]:
     return cast("dict[str, Any]", dict(fields))
 
 
-_PATH: Final = re.compile(r"(?:/[^/?#\s\\]+)+/?")
-_METHODS: Final = frozenset(get_args(Method))
+def _check_query(query: object) -> QueryMap:
+    try:
+        return _check_names("query", query)
+    except ConfigurationError as error:
+        rule = str(error).removeprefix("query: ")
+    raise InvalidRequestError(field="query", rule=rule)
+
+
+_PATH: Final = re.compile(r"(?:/[^/?#\s\\\ud800-\udfff]+)+/?")
+_METHODS: Final = get_args(Method)
 _REPEATABLE: Final = frozenset({"GET", "PUT", "DELETE"})
 
 
@@ -187,7 +200,7 @@ def request_operation(
         raise InvalidRequestError(
             field="method", rule=f"must be one of {', '.join(get_args(Method))}"
         )
-    if not _PATH.fullmatch(str(path)) or ".." in path:
+    if not _PATH.fullmatch(str(path)) or ".." in unquote(path):
         rule = "must begin with a slash and hold neither a host, a query, blanks nor '..'"
         raise InvalidRequestError(field="path", rule=rule)
     if json is not None and not isinstance(json, Mapping):
@@ -195,7 +208,7 @@ def request_operation(
     if json is not None and method == "GET":
         raise InvalidRequestError(field="json", rule="a GET has no body")
     # A plus is escaped, because some servers read it as a blank.
-    target = RequestOptions(query=query or {}).path(quote(path, safe="/:@!$&'()*,;=-._~%"))
+    target = RequestOptions(query=_check_query(query)).path(quote(path, safe="/:@!$&'()*,;=-._~%"))
 
     def decode(response: Response) -> object:
         if not response.body.strip():

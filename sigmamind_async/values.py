@@ -180,6 +180,30 @@ def secrets_in(value: object) -> Iterator[Secret]:
             yield from secrets_in(each)
 
 
+_CREDENTIAL: Final = re.compile(
+    r"pass|pasw|pwd|secret|token|credential|api.?key|authorization|cookie", re.IGNORECASE
+)
+_DEEPEST: Final = 254
+"""Levels of a body that can be written."""
+
+
+def conceal(held: Any, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401 - any JSON value
+    """Return *held* with each text under a name that sounds like a credential as a `Secret`.
+
+    That is at any depth, of names below such a name too. *name* is that of *held* itself.
+    """
+    if isinstance(held, str):
+        return Secret(held) if _CREDENTIAL.search(name) else held
+    if depth > _DEEPEST:
+        return held
+    if isinstance(held, Mapping):
+        fields = cast("Mapping[object, object]", held)
+        return {key: conceal(value, f"{name}.{key}", depth + 1) for key, value in fields.items()}
+    if isinstance(held, list | tuple):
+        return [conceal(each, name, depth + 1) for each in cast("Sequence[object]", held)]
+    return held
+
+
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
 

@@ -7,6 +7,7 @@ Nothing here is imported before it is needed, as in `app`.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
@@ -71,8 +72,16 @@ def _log_to(file: str) -> None:
     """Append to *file* what the library logs: every attempt of every call, and no secret."""
     import logging
 
+    class LogFile(logging.FileHandler):
+        """Says once that it cannot be written; what the command does goes on."""
+
+        def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - its name
+            logger.removeHandler(self)
+            problem = getattr(sys.exception(), "strerror", None) or "it cannot be written"
+            print(f"sigmamind: --log-file {file}: {problem}; the log ends here", file=sys.stderr)
+
     try:
-        handler = logging.FileHandler(file, encoding="utf-8")
+        handler = LogFile(file, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"--log-file {file}: {error.strerror}") from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

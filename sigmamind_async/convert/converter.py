@@ -7,11 +7,10 @@ the wrong type raises `WrongTypeError`, which its field catches unless it is a k
 from __future__ import annotations
 
 import functools
-import re
 import types
 import typing
 from collections.abc import Callable, Collection
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
 from cattrs import Converter
@@ -27,7 +26,7 @@ from sigmamind_async.convert.scalars import (
     read_object,
     scalar_union_reader,
 )
-from sigmamind_async.values import UNSET, Secret
+from sigmamind_async.values import UNSET, conceal
 
 Reader = Callable[[Any, Any], Any]
 """Reads parsed JSON as a type, both given; raises `WrongTypeError` with the path of a fault."""
@@ -239,7 +238,7 @@ def other_reader(
         except WrongTypeError as error:
             if mark.strict or mark.null_as_empty:
                 raise error.below(f".{mark.name}") from None
-            extra[mark.name] = _mask_credentials(mark.name, value)
+            extra[mark.name] = conceal(value, mark.name)
             return default
         return add_plus(held) if mark.phone_number else held
 
@@ -248,20 +247,7 @@ def other_reader(
 
 def unknown_fields(fields: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
     """Return the *fields* that are not among the *known* keys, credentials masked."""
-    return {key: _mask_credentials(key, value) for key, value in fields.items() if key not in known}
-
-
-_CREDENTIAL = re.compile(r"pass|secret|token|credential|api.?key", re.IGNORECASE)
-
-
-def _mask_credentials(key: str, value: Any) -> Any:
-    """Mask texts under a key that sounds like a credential, at any depth."""
-    if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        return {inner: _mask_credentials(f"{key}.{inner}", held) for inner, held in fields.items()}
-    if isinstance(value, list):
-        return [_mask_credentials(key, held) for held in read_array(cast("object", value))]
-    return Secret(value) if isinstance(value, str) and _CREDENTIAL.search(key) else value
+    return {key: conceal(value, key) for key, value in fields.items() if key not in known}
 
 
 # --- writers ---------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, Final, Self, TypeVar, cast
 import attrs
 
 from sigmamind_async.errors import ElsewhereName, InvalidRequestError, SigmaMindError, suggest
-from sigmamind_async.values import REDACTED, UNSET, Secret, SecretReference
+from sigmamind_async.values import REDACTED, UNSET, Secret, SecretReference, conceal
 
 V = TypeVar("V")
 P = TypeVar("P", bound="Portable")
@@ -180,14 +180,19 @@ def _secret_fields(cls: Hashable) -> frozenset[str]:
 
 
 def hide_secrets(row: V, kinds: Iterable[type[Portable]]) -> V:
-    """Return *row*; of a mapping a copy in which the secrets of such *kinds* show as a mask."""
+    """Return *row*; of a mapping a copy in which the secrets of such *kinds* show as a mask.
+
+    So does whatever else sounds like a credential: its name may be misspelled, or another SDK's.
+    """
     if not isinstance(row, Mapping):
         return row
     names = frozenset[str]().union(*(_secret_fields(cast("Hashable", kind)) for kind in kinds))
     hidden: dict[str, Any] = {}
     for name, value in cast("Mapping[str, Any]", row).items():
         is_text = isinstance(value, str) and value != _MASK
-        hidden[name] = Secret(value) if is_text and name in names else value
+        hidden[name] = Secret(cast("str", value)) if is_text and name in names else value
+        if value != _MASK:
+            hidden[name] = conceal(hidden[name], str(name))
     return cast("V", hidden)
 
 

@@ -50,7 +50,12 @@ _SECONDS: Final = (
 _PURCHASES: Final = frozenset({"sigmamind.create_phone_number", "dialnexa.purchase_phone_number"})
 _UNCONFIRMED: Final = frozenset({"unconfirmed", "needs_decision"})
 _ENDS: Final = frozenset({"done", "failed", "needs_decision", "duplicate", "abandoned"})
-_NUMBER: Final = re.compile(r"(?:%2B|\+)[0-9]{7,15}", re.IGNORECASE)
+_NUMBER: Final = re.compile(
+    r"(?:%2B|\+)[0-9]{7,15}|(?<![0-9A-Za-z])[0-9]{10,15}(?![0-9A-Za-z])", re.IGNORECASE
+)
+"""A phone number; some platforms write it without the plus."""
+_ID: Final = re.compile(r"(?<=/)(?!v[0-9]+/)[^/]*[0-9][^/]*")
+"""A part of a path that may be the id of a record: a call without a method names no subject."""
 _HIDDEN: Final = "REDACTED"
 
 _Attributes = dict[str, AttributeValue]
@@ -203,7 +208,7 @@ class OpenTelemetryObserver:
         shown = event.url
         if not self._shows_numbers:
             query = _HIDDEN if url.query else ""
-            path = self._hide(url.path, event.subject)
+            path = _ID.sub(_HIDDEN, self._hide(url.path, event.subject))
             shown = urlunsplit((url.scheme, url.netloc, path, query, ""))
         attributes: _Attributes = {**running.attributes, "url.full": shown}
         if event.attempt > 1:
@@ -229,7 +234,8 @@ class OpenTelemetryObserver:
             span.set_status(StatusCode.ERROR, event.verdict.value)
         span.set_attributes(attributes)
         if event.request_id is not None:
-            span.set_attribute("http.response.header.x-request-id", [event.request_id])
+            shown = self._hide(event.request_id, event.subject)
+            span.set_attribute("http.response.header.x-request-id", [shown])
         span.end()
         self._requests.record(event.elapsed, attributes)
 

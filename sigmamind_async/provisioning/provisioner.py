@@ -120,6 +120,12 @@ class Provisioner:
         if tag not in {"keep", "strip"}:
             raise ConfigurationError("tag: must be 'keep' or 'strip'")
         engine = client.runner.engine
+        if engine.options.query:
+            # Read back without some of its numbers, the account would be sold them again.
+            raise ConfigurationError(
+                "client: adds query parameters, which may leave numbers out of the account's"
+                " listing; give one without with_options(query=...)"
+            )
         self.client = client
         self.journal = journal
         self.account: str = account_name(client.platform.name, account)

@@ -103,9 +103,16 @@ class Endpoint:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead a client here whose key and address come from the environment."""
+        """The variables that lead a client here whose key and address come from the environment.
+
+        None has a profile of the command line, which would lead to the platform itself.
+        """
         name = self.name.upper()
-        return {f"{name}_BASE_URL": self.base_url, f"{name}_API_KEY": self.api_key}
+        return {
+            f"{name}_BASE_URL": self.base_url,
+            f"{name}_API_KEY": self.api_key,
+            "SIGMAMIND_PROFILE": "",
+        }
 
     @property
     def in_flight(self) -> int:

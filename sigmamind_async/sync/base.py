@@ -39,9 +39,12 @@ class ClientBase(BlockingContext):
 
     @constructing(source.Client.__init__)
     def __init__(self, *args: Any, **settings: Any) -> None:
-        if settings.get("session") is not None:
-            raise ConfigurationError("session: a blocking client opens its own; leave it out")
-        self._wrapped = self._async_class(*args, **settings)
+        try:
+            if settings.get("session") is not None:
+                raise ConfigurationError("session: a blocking client opens its own; leave it out")
+            self._wrapped = self._async_class(*args, **settings)
+        finally:
+            del args, settings  # the key is a secret, which no frame of a traceback holds
         self._connections = _Connections(self._wrapped)
 
     @property

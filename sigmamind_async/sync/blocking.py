@@ -319,6 +319,8 @@ def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
         except TypeError as error:
             add_argument_hint(error)
             raise
+        finally:
+            del args, options  # one may be a secret, which no frame of a traceback holds
         if inspect.iscoroutine(result):
             return EVENT_LOOP.run(result, inbox)
         if hasattr(result, "pages"):
@@ -347,7 +349,11 @@ def copying(method: Callable[Concatenate[Any, P], object]) -> Callable[Concatena
 
     @functools.wraps(method)
     def call(self: S, /, *args: P.args, **options: P.kwargs) -> S:
-        return self.wrap(method(self._wrapped, *args, **options), self._connections)
+        try:
+            copy = method(self._wrapped, *args, **options)
+        finally:
+            del args, options  # one may be a secret
+        return self.wrap(copy, self._connections)
 
     return call
 

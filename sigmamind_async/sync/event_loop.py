@@ -64,9 +64,9 @@ class EventLoopThread:
                 " notebook too; or call this one in a thread: await asyncio.to_thread(...)"
             )
         call = _Call(coroutine, queue.SimpleQueue() if inbox is None else inbox)
-        # The task gets a copy of this thread's context variables.
-        self.call_soon(call.start)
         try:
+            # The task gets a copy of this thread's context variables.
+            self.call_soon(call.start)
             task = call.wait(self._poll)
         except BaseException as interruption:
             if not call.has_ended:
@@ -151,19 +151,26 @@ class _Call(Generic[T]):
     coroutine: Coroutine[Any, Any, T]
     inbox: Inbox
     task: asyncio.Task[T] | None = None
+    dropped: bool = False
+    """True if it was cancelled before it began, and never does."""
 
     @property
     def has_ended(self) -> bool:
-        return self.task is not None and self.task.done()
+        return self.dropped or (self.task is not None and self.task.done())
 
     def start(self) -> None:
         """Create the task; called in the loop, as is `cancel`."""
+        if self.dropped:
+            return
         self.task = asyncio.get_running_loop().create_task(self.coroutine)
         self.task.add_done_callback(self.inbox.put)
 
     def cancel(self) -> None:
         if self.task is not None:
             self.task.cancel()
+        else:
+            self.dropped = True
+            self.coroutine.close()
 
     def wait(self, poll: float | None) -> asyncio.Task[T]:
         """Do what comes into the inbox until the task has ended; return the task."""
@@ -182,6 +189,8 @@ class _Call(Generic[T]):
         while not self.has_ended and time.monotonic() < until:
             with contextlib.suppress(queue.Empty):
                 self.inbox.get(timeout=0.2)
+        if self.dropped:
+            return
         if self.task is None or not self.task.done():
             interruption.add_note(f"the call had not ended {GRACE:g} s later")
         elif self.task.cancelled():

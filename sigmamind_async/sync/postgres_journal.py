@@ -42,7 +42,10 @@ class PostgresJournal(JournalBase):
 
     @constructing(journal.PostgresJournal.__init__)
     def __init__(self, *args: Any, **settings: Any) -> None:
-        self._wrapped = journal.PostgresJournal(*args, **settings)
+        try:
+            self._wrapped = journal.PostgresJournal(*args, **settings)
+        finally:
+            del args, settings  # a password may be in them
 
     get: Final = blocking(journal.PostgresJournal.get)
     in_states: Final = blocking(journal.PostgresJournal.in_states)

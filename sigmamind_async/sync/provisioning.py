@@ -17,7 +17,10 @@ class MemoryJournal(JournalBase):
 
     @constructing(memory.MemoryJournal.__init__)
     def __init__(self, *args: Any, **settings: Any) -> None:
-        self._wrapped = memory.MemoryJournal(*args, **settings)
+        try:
+            self._wrapped = memory.MemoryJournal(*args, **settings)
+        finally:
+            del args, settings  # a password may be in them
 
     get: Final = blocking(memory.MemoryJournal.get)
     in_states: Final = blocking(memory.MemoryJournal.in_states)
@@ -106,7 +109,10 @@ class SqliteJournal(JournalBase):
 
     @constructing(journal.SqliteJournal.__init__)
     def __init__(self, *args: Any, **settings: Any) -> None:
-        self._wrapped = journal.SqliteJournal(*args, **settings)
+        try:
+            self._wrapped = journal.SqliteJournal(*args, **settings)
+        finally:
+            del args, settings  # a password may be in them
 
     get: Final = blocking(journal.SqliteJournal.get)
     in_states: Final = blocking(journal.SqliteJournal.in_states)

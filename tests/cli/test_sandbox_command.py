@@ -118,6 +118,27 @@ def test_a_command_runs_with_the_environment_set(cli: Cli) -> None:
     assert done.err.splitlines() == ["OK     0 purchases, 0 numbers held", "OK     0 bought twice"]
 
 
+@pytest.mark.parametrize("how", ["command", "detached", "option"])
+def test_no_profile_leads_out_of_a_sandbox(cli: Cli, how: str) -> None:
+    """A command would buy from the platform itself."""
+    folder = cli.folder / "config/sigmamind"
+    folder.mkdir(parents=True)
+    (folder / "key").write_text("sk-real")
+    real = f'SIGMAMIND_API_KEY = "file:{folder / "key"}"\nSIGMAMIND_BASE_URL = "http://127.0.0.1:9"'
+    (folder / "profiles.toml").write_text(f"[prod]\n{real}\n")
+    program = shlex.join(COMMAND)
+    listing = f"{program} numbers list --json"
+    script = {
+        "command": f"export SIGMAMIND_PROFILE=prod; {program} sandbox -- {listing}",
+        "option": f"{program} sandbox --profile prod -- {listing}",
+        "detached": f"export SIGMAMIND_PROFILE=prod; {listing} 2>/dev/null && exit 9;"
+        f' eval "$({program} sandbox --detach)"; {listing}; kill $SIGMAMIND_SANDBOX_PID',
+    }[how]
+    done = run_shell(cli, f"export XDG_CONFIG_HOME={shlex.quote(str(folder.parent))}; {script}")
+
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [(("no-such-command",), 127), (("/",), 126), (("sh", "-c", "kill $$"), 143)],

@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -279,6 +280,16 @@ def test_a_log_file_has_what_the_library_logs(cli: Cli, inside: Inside) -> None:
 
     assert "told to the file" in log.read_text()
     assert inside("numbers", "list", "--log-file", cli.folder).code == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+def test_a_log_file_on_a_full_disk_ends_alone(cli: Cli) -> None:
+    done = cli("numbers", "list", "--log-file", "/dev/full")
+
+    assert done.code == 0
+    assert done.err == (
+        "sigmamind: --log-file /dev/full: No space left on device; the log ends here\n"
+    )
 
 
 def test_a_common_option_can_be_explained(inside: Inside) -> None:

@@ -245,3 +245,21 @@ async def test_what_is_unconfirmed_now_is_counted(recorded: Recorded) -> None:
     assert recorded.points("sigmamind_async.purchases") == [
         ({"platform": "sigmamind", "outcome": "done"}, 1)
     ]
+
+
+async def test_no_spelling_of_a_number_or_an_id_is_in_a_span(recorded: Recorded) -> None:
+    """A platform may write numbers without the plus; a call without a method names no subject."""
+    answer = reply(404, {"message": f"{NUMBER[1:]} is unknown"}, {"x-request-id": NUMBER[1:]})
+    client = SigmaMind(
+        "sk-test", transport=ScriptedTransport([answer] * 3), observer=recorded.observer()
+    )
+    for path in (f"/v1/phone-numbers/{NUMBER[1:]}", "/v1/calls/call_12/log"):
+        with pytest.raises(NotFoundError):
+            await client.request("GET", path)
+    with pytest.raises(NotFoundError):
+        await client.phone_numbers.get(NUMBER)
+
+    shown = str([(span.attributes, span.status.description) for span in recorded.spans])
+    assert NUMBER[1:] not in shown
+    assert "call_12" not in shown
+    assert "/v1/calls/REDACTED/log" in shown

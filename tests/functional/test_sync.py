@@ -599,3 +599,36 @@ def test_it_starts_again_after_it_was_stopped(client: SigmaMind) -> None:
     EVENT_LOOP.stop()
     EVENT_LOOP.stop()
     assert list(client.phone_numbers.list()) == []
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_an_interrupt_while_a_call_begins_does_not_leave_it_behind(began: bool) -> None:
+    """It would buy after the program has been told that it was interrupted."""
+    events: list[str] = []
+
+    class Interrupted(EventLoopThread):
+        def call_soon(self, function: Callable[[], object]) -> None:
+            is_first = not events
+            events.append("call_soon")
+            if began or not is_first:
+                super().call_soon(function)
+            if is_first:
+                threading.Event().wait(0.1)
+                raise KeyboardInterrupt
+
+    async def buy() -> None:
+        try:
+            events.append("began")
+            await asyncio.sleep(0.5)
+            events.append("bought")
+        finally:
+            events.append("ended")
+
+    loop = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(buy())
+    then = [*events]
+    threading.Event().wait(0.6)
+    loop.stop()
+
+    assert events == then == ["call_soon", *(["began"] * began), "call_soon", *(["ended"] * began)]

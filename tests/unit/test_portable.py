@@ -10,7 +10,7 @@ import pytest
 
 from sigmamind_async.bulk import BulkResult, Outcome
 from sigmamind_async.convert import structure
-from sigmamind_async.convert.portable import json_default
+from sigmamind_async.convert.portable import hide_secrets, json_default
 from sigmamind_async.errors import InvalidRequestError, NotFoundError
 from sigmamind_async.platforms import dialnexa, verbex
 from sigmamind_async.platforms.sigmamind.models import (
@@ -166,6 +166,22 @@ def test_the_hook_of_a_json_library_writes_all_of_them() -> None:
         assert back["error"]["committed"] == "no"
     with pytest.raises(TypeError, match="object has no JSON form"):
         json.dumps(object(), default=json_default)
+
+
+@pytest.mark.parametrize(
+    "name", ["trunkPassword", "trunk_pasword", "password", "sip_pwd", "auth_token", "apiKey"]
+)
+def test_a_row_hides_what_sounds_like_a_credential(name: str) -> None:
+    row = {"friendly_name": "Desk", name: "hunter22", "sip": [{name: "hunter22"}]}
+    hidden = hide_secrets(row, [ImportPhoneNumber])
+
+    assert "hunter22" not in f"{hidden}{json.dumps(hidden, default=json_default)}"
+    assert hidden["friendly_name"] == "Desk"
+    assert row[name] == "hunter22"
+
+
+def test_a_masked_secret_of_a_row_stays_one() -> None:
+    assert hide_secrets({"trunk_password": "***"}, [ImportPhoneNumber])["trunk_password"] == "***"
 
 
 # --- outcomes --------------------------------------------------------------------------------

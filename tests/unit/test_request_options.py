@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from sigmamind_async import DialNexa, Gate, Page, Secret, SigmaMind, Verbex
 from sigmamind_async.errors import (
+    BadRequestError,
     ConfigurationError,
     InvalidRequestError,
     NotFoundError,
@@ -28,6 +30,7 @@ from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.testing import ScriptedTransport, fault, reply
 from sigmamind_async.testing.doubles import Script
+from sigmamind_async.values import conceal
 
 NUMBER = "+14155552671"
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Desk"}
@@ -145,6 +148,15 @@ async def test_a_purchase_keeps_its_tag() -> None:
             await provisioner.run("order-1", CreatePhoneNumber(country_code="US"))
 
     assert not transport.sent
+
+
+async def test_no_filter_hides_a_purchase_from_a_journal() -> None:
+    """The platform's listing would lack the number, which would count as not bought."""
+    made, _ = client()
+    async with MemoryJournal() as journal:
+        with pytest.raises(ConfigurationError, match="client: adds query parameters"):
+            Provisioner(made.with_options(query={"country_code": "GB"}), journal)
+        Provisioner(made.with_options(headers={"x-a": "1"}, body={"b": 1}), journal)
 
 
 async def test_no_error_shows_an_added_secret() -> None:
@@ -315,6 +327,15 @@ async def test_a_row_may_be_a_mapping_and_a_bad_one_ends_nothing() -> None:
     assert [each.request_id for each in result.outcomes] == ["r-1", None, None, "r-1"]
 
 
+async def test_an_id_of_a_request_that_repeats_a_secret_is_none() -> None:
+    made, _ = client(lambda _: reply(201, RECORD, {"x-request-id": "r-sk-test"}))
+    raw = await made.with_raw_response.phone_numbers.get(NUMBER)
+    result = await made.phone_numbers.create_many([{"country_code": "US"}])
+
+    assert (raw.request_id, result.outcomes[0].request_id) == (None, None)
+    assert "sk-test" not in f"{raw}{result.outcomes}"
+
+
 async def test_a_row_of_an_update_may_be_a_mapping_too() -> None:
     made, transport = client(lambda _: reply(200, RECORD))
     rows = [{"phone_number": NUMBER, "friendly_name": "Desk"}]
@@ -385,3 +406,81 @@ async def test_a_query_goes_along_where_the_path_has_another_spelling() -> None:
     first, second = (sent.url for sent in transport.sent)
     assert first != second
     assert second.endswith("?tenant=a")
+
+
+# ---------------------------------------------------------------- texts that sound like secrets
+
+
+HELD = {"trunkPassword": "hunter22", "trunks": [{"auth": {"api": {"key": "hunter23"}}}]}
+
+
+def locals_of(error: BaseException) -> list[str]:
+    """Return the local variables of our frames, as a crash reporter shows them."""
+    steps = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [repr(each.f_locals) for each in steps if each.f_code.co_filename != __file__]
+
+
+def repeat(request: Any) -> Any:
+    return reply(422, json={"message": "wrong", "got": json.loads(request.body or b"null")})
+
+
+@pytest.mark.parametrize("added", [False, True])
+async def test_a_text_under_the_name_of_a_credential_is_shown_nowhere(
+    added: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(1)
+    events: list[Event] = []
+    made, transport = client(repeat, observer=events.append)
+    if added:
+        made = made.with_options(body=HELD)
+    with pytest.raises(BadRequestError) as caught:
+        await made.request("POST", "/v1/trunks", json={"kind": "sip", **({} if added else HELD)})
+
+    assert json.loads(transport.sent[0].body or b"") == {"kind": "sip", **HELD}
+    shown = [caught.value.body, caught.value.to_dict(), caplog.text, events]
+    assert "hunter" not in f"{shown}{locals_of(caught.value)}"
+    assert "sip" in caught.value.body
+
+
+async def test_a_header_with_the_name_of_a_credential_is_shown_nowhere() -> None:
+    def answer(request: Any) -> Any:
+        return reply(422, json=dict(request.headers))
+
+    made, _ = client(answer, headers={"X-Auth-Token": "hunter22", "X-Tenant": "acme"})
+    with pytest.raises(BadRequestError) as caught:
+        await made.request("POST", "/v1/trunks", json={})
+
+    assert "hunter22" not in caught.value.body
+    assert "acme" in caught.value.body
+
+
+def test_a_body_of_any_depth_is_read_for_secrets() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
+    assert conceal(deep)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"path": "/v1/\ud800"}, "path"),
+        ({"path": None}, "path"),
+        ({"path": "/v1/%2e%2e/admin"}, "path"),
+        ({"query": {"a": "\ud800"}}, "query"),
+        ({"query": {"\ud800": "a"}}, "query"),
+        ({"query": {1: "a"}}, "query"),
+        ({"query": "a=1"}, "query"),
+        ({"method": ["GET"]}, "method"),
+    ],
+)
+async def test_a_request_that_cannot_be_written_is_refused(
+    wrong: dict[str, Any], field: str
+) -> None:
+    made, transport = client()
+    request: dict[str, Any] = {"method": "GET", "path": "/v1/x", **wrong}
+    with pytest.raises(InvalidRequestError) as caught:
+        await made.request(request.pop("method"), request.pop("path"), **request)
+
+    assert (caught.value.field, len(transport.sent)) == (field, 0)
+    assert caught.value.__cause__ is caught.value.__context__ is None

@@ -29,7 +29,7 @@ import cattrs
 import orjson
 import pytest
 
-from sigmamind_async import SigmaMind
+from sigmamind_async import SigmaMind, sync
 from sigmamind_async.bulk import BulkRun
 from sigmamind_async.convert import body_of, dump_json, structure
 from sigmamind_async.errors import OutcomeUnknownError, SigmaMindError
@@ -280,6 +280,42 @@ def test_the_control_the_walk_over_frames_finds_what_is_there() -> None:
     assert step.tb_next is not None
 
     assert leaked(list(texts_in(dict(step.tb_next.tb_frame.f_locals))))
+
+
+# ---------------------------------------------------------------- settings, and blocking clients
+
+
+def blocking_client() -> sync.SigmaMind:
+    return sync.SigmaMind("sk-test", transport=ScriptedTransport([reply(422), reply(422)]))
+
+
+def import_blocking(**fields: Any) -> None:
+    blocking_client().phone_numbers.import_(NUMBER, trunk_username="u", **fields)
+
+
+REFUSED: dict[str, Callable[[], object]] = {
+    "key": lambda: SigmaMind(api_key=KEY, base_url="http://platform.example"),
+    "key, unknown setting": lambda: cast("Any", SigmaMind)(api_key=KEY, wrong=1),
+    "another key": lambda: SigmaMind("sk-test").with_options(api_key=KEY, deadline=-1),
+    "key, blocking": lambda: sync.SigmaMind(KEY, base_url="http://platform.example"),
+    "key, session, blocking": lambda: sync.SigmaMind(api_key=KEY, session=cast("Any", 1)),
+    "another key, blocking": lambda: blocking_client().with_options(api_key=KEY, deadline=-1),
+    "database, blocking": lambda: sync.PostgresJournal(f"postgresql://u:{KEY}@h/x", timeout=-1),
+    "password, blocking": lambda: import_blocking(trunk_password=PASSWORD),
+    "wrong password, blocking": lambda: import_blocking(trunk_password=f"{PASSWORD}\ud800"),
+    "misspelled password, blocking": lambda: import_blocking(trunk_pasword=PASSWORD),
+    "body, blocking": lambda: blocking_client().request("POST", "/v1/x", json={"pass": PASSWORD}),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_no_frame_holds_a_secret_that_was_passed(case: str) -> None:
+    with pytest.raises((SigmaMindError, TypeError)) as caught:
+        REFUSED[case]()
+
+    ours = [*frames(caught.value)]
+    assert ours
+    assert not leaked([text for frame in ours for text in texts_in(dict(frame.f_locals))])
 
 
 # ---------------------------------------------------------------- everything else that can be shown

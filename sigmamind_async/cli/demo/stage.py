@@ -146,7 +146,7 @@ class Stage:
         package = {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
         platforms = {k: v for each in self.box.endpoints for k, v in each.environment.items()}
         # A demo before this one has bought for the same rows, in another account.
-        state = {"XDG_STATE_HOME": str(self.folder.resolve() / "state"), "SIGMAMIND_PROFILE": ""}
+        state = {"XDG_STATE_HOME": str(self.folder.resolve() / "state")}
         return {**os.environ, **package, **platforms, **state, "NO_PROXY": "*", "no_proxy": "*"}
 
     def show_command(self, words: Sequence[str]) -> None:

@@ -97,7 +97,10 @@ def class_text(cls: type, parts: dict[str, object]) -> str:
         lines += [
             f"    @constructing({source}.__init__)",
             "    def __init__(self, *args: Any, **settings: Any) -> None:",
-            f"        self._wrapped = {source}(*args, **settings)",
+            "        try:",
+            f"            self._wrapped = {source}(*args, **settings)",
+            "        finally:",
+            "            del args, settings  # a password may be in them",
             "",
         ]
     lines += [
