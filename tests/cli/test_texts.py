@@ -42,7 +42,7 @@ desk-3,verbex,purchase,,,,Sales,,
 own,sigmamind,import,+14155550188,,,Reception,,sip.example.com
 """
 BUY = "--max-purchases 9 --yes"
-LOST = "apply lost.csv --max-purchases 1 --yes --settle-time 0 --deadline 0.3"
+LOST = "apply lost.csv --max-purchases 1 --yes --settle-time 0 --deadline 30"
 SCENES: dict[str, tuple[str, ...]] = {
     "1-first-look": (
         "doctor",
