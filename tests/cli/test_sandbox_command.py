@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside, Wait
 
 
+pytestmark = pytest.mark.usefixtures("covered_processes")
+
 PLATFORMS = ("sigmamind", "verbex", "dialnexa")
 HEADER = "id,platform,source,country_code,label"
 

@@ -326,7 +326,7 @@ def test_an_order_is_kept_in_postgres(
     server = request.getfixturevalue("postgres")
     value = CreatePhoneNumber(country_code="US", friendly_name="Desk")
     for _ in range(2):
-        with PostgresJournal(server.dsn()) as journal:
+        with PostgresJournal(server.dsn(), schema="of_blocking_clients") as journal:
             Provisioner(client, journal).run("order-1042", value)
 
     assert len(box.ledger.purchases) == 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async import Gate, SigmaMind
+from sigmamind_async import Gate, SigmaMind, events
 from sigmamind_async.engine import Engine
 from sigmamind_async.errors import ConfigurationError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.events import (
@@ -24,6 +24,7 @@ from sigmamind_async.events import (
     CallQueued,
     CallStarted,
     Event,
+    FieldsIgnored,
     OperationChanged,
     as_observer,
     notify,
@@ -313,3 +314,28 @@ def test_the_environment_turns_the_log_on(setting: str, prelude: str, lines: int
     )
 
     assert len(done.stderr.splitlines()) == lines
+
+
+@pytest.mark.parametrize(("word", "level"), [("info", logging.INFO), (" DEBUG ", logging.DEBUG)])
+def test_a_word_turns_the_log_on_once(
+    word: str, level: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the program has set up no logging of its own."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(events.logger, "handlers", [])
+    monkeypatch.setattr(events.logger, "level", logging.WARNING)
+    events.logger.manager._clear_cache()  # type: ignore[attr-defined]  # noqa: SLF001
+    try:
+        for each in ("loud", word, word):
+            events.log_as(each)
+        assert len(events.logger.handlers) == 1
+        assert events.logger.level == level
+        events.logger.info("desk: %s", FieldsIgnored("update", ("label",)))
+        line = capsys.readouterr().err
+        assert "INFO sigmamind_async desk: " in line
+        assert "the platform did not set label" in line
+        monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
+        events.logger.info("once more")
+        assert capsys.readouterr().err == ""
+    finally:
+        events.logger.manager._clear_cache()  # type: ignore[attr-defined]  # noqa: SLF001
