@@ -186,6 +186,7 @@ def test_a_run_that_was_not_agreed_to_leaves_no_journal_that_could_be_gone(
     assert (inside("apply", path, *BUY).code, bought(cli)) == (0, ["Desk", "Night"])
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_two_copies_applied_at_once_buy_once(cli: Cli) -> None:
     """Neither journal has a row yet when the other run looks.
 

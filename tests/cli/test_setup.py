@@ -199,6 +199,8 @@ SIGMAMIND_BASE_URL = "{url}"
 SIGMAMIND_API_KEY = "canary"
 [typo]
 SIGMAMIND_KEY = "env:WORK_KEY"
+[bare]
+SIGMAMIND_BASE_URL = 8000
 """
 
 
@@ -242,6 +244,7 @@ def test_the_command_to_go_on_with_names_the_profile(
         ("wrk", "no profile 'wrk'; did you mean 'work'?"),
         ("plain", "plain: SIGMAMIND_API_KEY: is a secret and must not be in plain text"),
         ("typo", "unknown variable 'SIGMAMIND_KEY'; did you mean 'SIGMAMIND_API_KEY'?"),
+        ("bare", "SIGMAMIND_BASE_URL must be a text, in quotes"),
     ],
 )
 def test_a_wrong_profile_is_refused(
@@ -252,6 +255,24 @@ def test_a_wrong_profile_is_refused(
     assert done.code == 2
     assert message in done.err
     assert "canary" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "there is no"), ("[work", "profiles.toml: "), ("\udce9", "profiles.toml: ")],
+    ids=["none", "no TOML", "no UTF-8"],
+)
+def test_profiles_that_cannot_be_read_are_refused(
+    cli: Cli, inside: Inside, profile: dict[str, str], text: str | None, message: str
+) -> None:
+    path = cli.folder / "sigmamind" / "profiles.toml"
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    done = inside("numbers", "list", "--profile", "work", **profile)
+
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
 
 
 @pytest.mark.usefixtures("environment")

@@ -195,7 +195,7 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     done = discreet(cli.ended(process))
 
     assert done.code == 130
-    assert "still with the workers, who carry on: buy-0, buy-1, buy-2" in done.err
+    assert "still with the workers, which carry on: buy-0, buy-1, buy-2" in done.err
     assert "  how far they are: sigmamind status --postgres" in done.err
     assert "to continue, run the same command again" in done.err
     for line, name in zip(done.out.splitlines(), ["buy-0", "buy-1", "buy-2"], strict=False):

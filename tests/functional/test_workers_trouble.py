@@ -339,6 +339,7 @@ async def test_a_worker_that_went_on_as_before_would_keep_its_job(
     base: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WorkerConnector, "_report_loss", lambda _: nullcontext())
+    monkeypatch.setattr(WorkerConnector, "_check_held", lambda *_: asyncio.sleep(0))
     async with Sandbox() as box:
         await queue.enqueue([ORDER])
         base.asked(LOST)

@@ -146,3 +146,17 @@ def test_a_record_keeps_its_size_and_its_count() -> None:
 
     assert len(record.stretches(-1.0, math.inf)) <= 257
     assert record.count(-1.0, math.inf) == 9_999
+
+
+def test_a_kind_of_its_own_begins_at_its_share() -> None:
+    """Its bucket is as large, its rate not known better than within a fifth, its pause the same."""
+    platform = Platform(20, 5, 1)
+    while platform.refused < 3:
+        platform.send()
+    whole = platform.bucket
+    half = whole.separate(platform.now, 0.5)
+
+    assert half.center == pytest.approx(0.5 * whole.center, rel=0.3)
+    assert half.burst == whole.burst
+    assert half.paused_until == whole.paused_until
+    assert half.progress == 0
