@@ -51,7 +51,8 @@ async def test_a_full_disk_ends_the_job_and_loses_nothing(small: Path) -> None:
             errors = [outcome.error for outcome in ends if outcome.error is not None]
             subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
             async with SqliteJournal(small / "orders.db") as journal:
-                again = Provisioner(client, journal, settle_time=0.5)
+                # A request that was cut off on its way is in no listing: it is sent again.
+                again = Provisioner(client, journal, settle_time=2.0, retry_unconfirmed=True)
                 second: list[str] = []
                 for _ in range(60):  # until what was under way can be believed to be settled
                     await again.reconcile()
