@@ -79,12 +79,11 @@ def postgres() -> Iterator[Server]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Collect no garbage among the tests, which all live to the end: neither now nor later."""
+    """Collect no garbage while the tests are collected, which all live to the end."""
     gc.disable()
     try:
         return (yield)
     finally:
-        gc.freeze()
         gc.enable()
 
 
