@@ -1,4 +1,4 @@
-"""What is told of an operation: its new state, or why it cannot continue and what to do."""
+"""What is reported about an operation: its new state, or why it cannot continue and what to do."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class StateFile:
 
 @attrs.define
 class CommitLog:
-    """Takes every change before a caller is told of it."""
+    """Stores every change before its caller gets an answer."""
 
     ledger: Ledger = attrs.field(factory=Ledger)
     file: StateFile | None = None

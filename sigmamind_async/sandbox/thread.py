@@ -1,4 +1,4 @@
-"""A sandbox in a thread of its own, for tests that are not on its loop, or on none."""
+"""A sandbox in a background thread, for tests that run in another event loop, or in none."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@
             print(number.sip_phone_number)
 
 Names, parameters, results and errors are those of the async clients, and so is what they promise:
-the async clients do the work, in one event loop that runs in a thread of its own. A client may be
+the async clients do the work, in one event loop that runs in a background thread. A client may be
 a module-level object, be used by any number of threads at once, and survive a fork. `list` returns
 an iterator, ``run_many`` a job to iterate over; the rows that it is given are read in the calling
 thread. Provisioning works the same way:

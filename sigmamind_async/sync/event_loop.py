@@ -1,4 +1,4 @@
-"""The event loop of the blocking clients: one for the process, in a thread of its own.
+"""The event loop of the blocking clients: one for the process, in a background thread.
 
 It starts with the first call and ends with the process. Any thread may call. A forked process
 starts its own loop and does not touch the inherited one.

@@ -207,7 +207,7 @@ def test_what_a_busy_loop_has_not_read_yet_is_asked_for(
 
 @contextlib.contextmanager
 def threaded(serve: Callable[[socket.socket, bool], None]) -> Iterator[str]:
-    """Serve each connection in a thread of its own, whatever the loop does."""
+    """Serve each connection in a separate thread, whatever the loop does."""
     listening = socket.create_server(("127.0.0.1", 0))
     threads: list[threading.Thread] = []
 

@@ -180,7 +180,7 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
 
 
 def _detach(words: Sequence[str], output: Output) -> int:
-    """Start a sandbox in a session of its own, and show where it listens once it does."""
+    """Start a sandbox in a new session, and show its addresses once it serves them."""
     import json
     import subprocess
 
@@ -207,7 +207,7 @@ def _detach(words: Sequence[str], output: Output) -> int:
     for each in found:
         del each["type"], each["version"]
     _show_endpoints([SandboxEndpoint(**each) for each in found], output)
-    if output.closed:  # nobody has learned where it is, or how to end it
+    if output.closed:  # its address and process id could not be shown
         process.terminate()
     else:
         output.log(f"Running as process {process.pid}; stop it with: kill {process.pid}")
