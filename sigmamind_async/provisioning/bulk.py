@@ -20,6 +20,7 @@ from sigmamind_async.bulk import (
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.convert.portable import build_request, hide_secrets
 from sigmamind_async.errors import (
+    InvalidRequestError,
     JournalError,
     OutcomeUnknownError,
     SigmaMindError,
@@ -96,7 +97,13 @@ class ProvisioningRun(Generic[T]):
         return op_id, hide_secrets(value, () if self._kind is None else (self._kind,))
 
     def _request(self, value: _Given[T]) -> RequestValue[T]:
-        return build_request(value, self._kind)
+        request = build_request(value, self._kind)
+        if self._kind is not None and not isinstance(request, self._kind):
+            # An import would be a purchase otherwise.
+            raise InvalidRequestError(
+                field="value", rule=f"must be of the class {self._kind.__name__}"
+            )
+        return request
 
     @property
     def stopped(self) -> str:
