@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -25,9 +26,30 @@ settings.load_profile("patient")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# A shell lets what it runs in the background ignore SIGINT, and every process of that as well.
+# A shell lets what it runs in the background ignore SIGINT, nohup lets it ignore SIGHUP, and every
+# process of that as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+HANGUP = getattr(signal, "SIGHUP", None)
+if HANGUP is not None and signal.getsignal(HANGUP) is signal.SIG_IGN:
+    signal.signal(HANGUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _process_as_before() -> Iterator[None]:
+    """Undo what a command changes for the rest of its process, where a test runs it in this one.
+
+    After an interrupt SIGHUP is ignored, as it then is in each process that a later test starts;
+    ``--log-file`` turns the log on.
+    """
+    log = logging.getLogger("sigmamind_async")
+    level, handlers = log.level, [*log.handlers]
+    yield
+    if HANGUP is not None and signal.getsignal(HANGUP) is signal.SIG_IGN:
+        signal.signal(HANGUP, signal.SIG_DFL)
+    if (log.level, log.handlers) != (level, handlers):
+        log.handlers[:] = handlers
+        log.setLevel(level)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
