@@ -297,7 +297,8 @@ def test_a_log_file_has_what_the_library_logs(cli: Cli, inside: Inside) -> None:
     finally:
         for handler in set(logger.handlers) - set(before[0]):
             handler.close()
-        logger.handlers, logger.level = before
+        logger.handlers[:] = before[0]
+        logger.setLevel(before[1])  # which forgets what was enabled; setting the attribute does not
 
     assert "told to the file" in log.read_text()
     assert inside("numbers", "list", "--log-file", cli.folder).code == 2
