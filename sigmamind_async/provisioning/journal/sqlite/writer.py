@@ -174,6 +174,7 @@ class Writer(JournalThread):
             else:
                 problems = [_do(call, database) for call in batch]
         except Exception as error:  # noqa: BLE001 - no error may pass for a success
+            self._file.is_suspect = True
             problems = [explain_error(error)] * len(batch)
         for call, problem in zip(batch, problems, strict=True):
             call.problem = problem
