@@ -67,6 +67,7 @@ class Listener:
                 await self._reopening
         self._stop()
         self.endpoint.close()
+        await self._accepted()
         await self._runner.cleanup()
         # Handlers that lost their connection are not the runner's any more.
         await self.endpoint.idle()
@@ -76,12 +77,7 @@ class Listener:
         if self._reopening is not None:
             self._reopening.cancel()
         self._stop()
-        for connection in self._server.connections:
-            if connection in self._busy:
-                connection.close()
-            else:
-                # close() alone would leave an idle one open, and deaf.
-                connection.force_close()
+        self._hang_up()
         self._reopening = asyncio.get_running_loop().create_task(self._reopen(seconds))
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -106,6 +102,8 @@ class Listener:
         # Bound but not listening: connections are refused and nobody else gets the port.
         bound = _bind(self._host, self._port)
         try:
+            await self._accepted()
+            self._hang_up()
             await asyncio.sleep(seconds)
             await self._listen(bound)
         except BaseException:
@@ -117,9 +115,33 @@ class Listener:
         self._listening = await loop.create_server(self._server, sock=bound, backlog=_BACKLOG)
 
     def _stop(self) -> None:
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        """Refuse connections from now on, but let those be served that are accepted already.
+
+        asyncio accepts a connection in one turn of its loop and attaches it in the next; closed in
+        between, its server drops the connection without closing it (CPython gh-109564).
+        """
+        if self._listening is None:
+            return
+        for bound in self._listening.sockets:
+            with contextlib.suppress(OSError):  # Windows shuts down no socket that listens
+                bound.shutdown(socket.SHUT_RDWR)
+        asyncio.get_running_loop().call_soon(self._listening.close)
+        self._listening = None
+
+    @staticmethod
+    async def _accepted() -> None:
+        """Wait until what was accepted before `_stop` is among the server's connections."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    def _hang_up(self) -> None:
+        """Close the idle connections, and each of the others after the answer it is busy with."""
+        for connection in self._server.connections:
+            if connection in self._busy:
+                connection.close()
+            else:
+                # close() alone would leave an idle one open, and deaf.
+                connection.force_close()
 
 
 @attrs.frozen
