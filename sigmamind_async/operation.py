@@ -158,6 +158,22 @@ def differing_fields(sent: object, record: object, fields: Mapping[str, str]) ->
     return _comparison(kind, tuple(fields.items()))(sent, record)
 
 
+def comparison(fields: Mapping[str, str]) -> Callable[[object, object], tuple[str, ...]]:
+    """Return `differing_fields` for *fields* that are the same for all records."""
+    # To find it by all its fields takes 5,500 instructions, more than 1 % of an update.
+    pairs = tuple(fields.items())
+
+    @functools.cache
+    def compiled(kind: Any) -> Callable[[object, object], tuple[str, ...]]:  # noqa: ANN401 - a type
+        return _comparison(kind, pairs)
+
+    def differing(sent: object, record: object) -> tuple[str, ...]:
+        kind: Any = type(record)
+        return compiled(kind)(sent, record)
+
+    return differing
+
+
 @functools.cache
 def _comparison(
     kind: type, fields: tuple[tuple[str, str], ...]
