@@ -193,8 +193,8 @@ def _read_back(
     value: object, phone_number: str, fields: Mapping[str, str]
 ) -> ReadBack[PhoneNumber]:
     return ReadBack(
-        operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
-        agrees=lambda found: (
+        lambda: get_phone_number(GetPhoneNumber(phone_number=phone_number)),
+        lambda found: (
             found.sip_phone_number == phone_number and not differing_fields(value, found, fields)
         ),
     )
