@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.help import fill
 
 MOST_NAMED: Final = 5
 """Numbers that one sentence names."""
@@ -23,15 +24,15 @@ def confirm(question: str, answer: str) -> None:
     """Ask *question*, and raise `CommandError` unless a person types *answer*."""
     what, _, how = question.rpartition(". ")
     if what:
-        print(f"{what}.", file=sys.stderr)
-    print(f"{how}, or press Enter to cancel: ", end="", file=sys.stderr, flush=True)
+        print("\n".join(map(fill, f"{what}.".splitlines())), file=sys.stderr)
+    print(fill(f"{how}, or press Enter to cancel:"), end=" ", file=sys.stderr, flush=True)
     try:
         given = sys.stdin.readline().strip()
     except KeyboardInterrupt:
         print(file=sys.stderr)  # the question's line ends with what was typed
-        raise CommandError("interrupted; nothing was sent", Exit.INTERRUPTED) from None
+        raise CommandError("interrupted; nothing was sent", Exit.INTERRUPTED, page="") from None
     if given != answer:
-        raise CommandError("not confirmed; nothing was sent")
+        raise CommandError("not confirmed; nothing was sent", page="")
 
 
 def numbers(count: int) -> str:

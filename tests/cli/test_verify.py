@@ -315,7 +315,7 @@ def test_what_is_not_agreed_to_calls_nobody(
 
     assert (done.code, done.out, account.calls) == (2, "", [])
     assert done.err.startswith("sigmamind: ")
-    assert done.err.count("\n") == 1
+    assert done.error
     assert told in done.err
 
 

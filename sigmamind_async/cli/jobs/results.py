@@ -11,6 +11,7 @@ import attrs
 
 from sigmamind_async.cli.errors import advice_for, message_of
 from sigmamind_async.cli.journal_location import JournalLocation
+from sigmamind_async.cli.options import SETTLE_TIME, settle_words
 from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
 from sigmamind_async.cli.output.journal_status import without_call
 from sigmamind_async.cli.output.text import ids_text, step_notes
@@ -119,6 +120,7 @@ class NextSteps:
     place: JournalLocation
     resume: str = ""
     """The command that goes on with the job."""
+    settle_time: float = SETTLE_TIME
     _rows: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
     """Ids of rows, by what is left to do about them."""
     _blocked: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
@@ -163,4 +165,4 @@ class NextSteps:
 
     def command(self, name: str, *words: str) -> str:
         """Return the command *name* about the journal of the job."""
-        return self.place.command(name, None, *words)
+        return self.place.command(name, None, *words, *settle_words(self.settle_time))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
@@ -17,8 +18,9 @@ import attrs
 
 from sigmamind_async import fleet
 from sigmamind_async.bulk import Progress
-from sigmamind_async.cli.errors import exit_for_job
+from sigmamind_async.cli.errors import exit_for_job, more_about, page_of_job
 from sigmamind_async.cli.jobs.results import (
+    NEEDS_DECISION,
     NextSteps,
     left_to_workers,
     step_result,
@@ -211,8 +213,11 @@ class PlanRunner(JobRunner):
     """Rows that were left out because of their problems."""
     _unchanged: int = 0
     _abandoned: int = 0
+    _needs_decision: int = 0
     _already_done: int = 0
     _unconfirmed: list[RowResult] = attrs.field(factory=list[RowResult])
+    _failures: Counter[str] = attrs.field(factory=Counter[str])
+    """Rows that failed, by the type of their errors."""
 
     async def carry_out(
         self,
@@ -257,6 +262,8 @@ class PlanRunner(JobRunner):
         self.output.show(summary)
         if self.next_steps is not None:
             self.next_steps.print(self.output.log, summary.stopped)
+        if page := page_of_job(summary, self._failures):
+            self.output.log(more_about(page))
         return exit_for_job(summary)
 
     def _add(self, outcome: StepOutcome) -> None:
@@ -276,6 +283,9 @@ class PlanRunner(JobRunner):
         if shown:
             self.output.show(result)
         self._already_done += result.already_done
+        if result.error is not None:
+            self._needs_decision += result.error.hint == NEEDS_DECISION
+            self._failures[result.error.type] += result.status == "failed"
         commands = () if self.next_steps is None else self.next_steps.add(result)
         self.page.add(result, commands)
 
@@ -307,6 +317,7 @@ class PlanRunner(JobRunner):
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped + self.invalid,
             abandoned=self._abandoned,
+            needs_decision=self._needs_decision,
             already_done=self._already_done,
             requests=self.traffic.requests,
             rate_limited=self.traffic.rate_limited,

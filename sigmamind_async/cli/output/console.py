@@ -12,11 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from sigmamind_async.cli.errors import CommandError, sanitize
+from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.output import (
     events,
     journal_status,  # noqa: F401 # pyright: ignore[reportUnusedImport] - registers its texts
@@ -106,7 +107,11 @@ class Output:
 
     def log(self, message: str = "") -> None:
         """Write a line for a person to standard error; programs that read JSON get none."""
-        self.log_line(text.line(sanitize(message, None)))
+        bare = message.lstrip(" ")
+        # A command is never broken.
+        width = None if bare.startswith("sigmamind ") else log_width()
+        for each in text.prose(bare, width, indent=len(message) - len(bare), hang=2):
+            self.log_line(each)
 
     def log_line(self, line: text.Line) -> None:
         """Do the same with a line that has styles."""
@@ -250,6 +255,11 @@ def _console(*, stderr: bool = False) -> Console:
     # Without colour there is no bold type either; rich would leave that.
     system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     return Console(stderr=stderr, color_system=system)
+
+
+def log_width() -> int | None:
+    """Return the columns of the terminal that standard error is; `None` if it is none."""
+    return get_terminal_size().columns if sys.stderr.isatty() else None
 
 
 def _styled(shown: text.Line) -> Text:

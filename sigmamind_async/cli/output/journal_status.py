@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, get_args
 
-from sigmamind_async.cli.options import PlatformName
+from sigmamind_async.cli.options import PlatformName, settle_words
 from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.text import (
     Line,
@@ -46,7 +46,9 @@ def journal_status_of(
         counts={state: count for state in State if (count := status.counts.get(state, 0))},
         purchased=status.purchase_count,
         is_settled=status.is_settled,
-        reconcile_command=place.command("reconcile", platform, "--wait"),
+        reconcile_command=place.command(
+            "reconcile", platform, "--wait", *settle_words(status.settle_time)
+        ),
         sender=place.sender,
         rows=tuple(journal_row_of(row, status.settle_time, place) for row in rows),
     )
