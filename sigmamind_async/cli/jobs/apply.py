@@ -48,7 +48,7 @@ from sigmamind_async.cli.other_journals import (
 )
 from sigmamind_async.cli.output.console import Output, log_width
 from sigmamind_async.cli.output.events import PlanView, ProblemList
-from sigmamind_async.cli.output.text import aligned, count_line, count_of, line, render
+from sigmamind_async.cli.output.text import aligned, count_line, count_of, line, prose, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
@@ -301,7 +301,7 @@ class Application:
     def _show_plan(self, *, whole: bool) -> None:
         """Show what is done, *whole*, row by row, above a question; then where it is done."""
         name, plan = self.given.name, self.plan
-        lines = [line(f"{name}: {count_line(plan)}")]
+        lines = prose(f"{name}: {count_line(plan)}", log_width())
         if whole:
             lines = [*render(PlanView(file=name, plan=plan), log_width()), line()]
             if hidden := max(0, len(lines) - MOST_PLAN_LINES):

@@ -59,7 +59,9 @@ def with_journal_state(result: RowResult, stored: Row | None) -> RowResult:
         return _with_message(
             result, "another run has sent it and has not recorded how it ended", ""
         )
-    return _with_message(result, without_call(stored.error), "it may have been carried out")
+    message = without_call(stored.error)
+    hint = "" if "carried out" in message else "it may have been carried out"
+    return _with_message(result, message, hint)
 
 
 def left_to_workers(result: RowResult) -> RowResult:

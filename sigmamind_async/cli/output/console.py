@@ -215,7 +215,7 @@ class JobView:
         counts, states = self.progress, [gate.state for gate in self.gates]
         rates = [state.rate for state in states if state.rate is not None]
         parts: list[str | text.Span] = []
-        if rates:
+        if rates and sum(rates) < 3 * counts.rate:  # else it is not what holds the job back
             parts.append((f"{sum(rates):,.0f}/s admitted", "dim"))
         if self.traffic.rate_limited:
             share = self.traffic.rate_limited / max(self.traffic.requests, 1)

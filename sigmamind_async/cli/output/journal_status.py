@@ -242,7 +242,7 @@ def _unsettled_lines(
 ) -> Iterator[Line]:
     since = "" if known.resolutions else f" since {format_timestamp(known.since.timestamp())}"
     yield from prose(f"{row.row}: {state_name(row.state)}{since}", width, row.state.value)
-    yield from prose(f"request: {known.request}", width, indent=2)
+    yield from prose(f"request: {known.request}", width, indent=2, hang=2)
     for text in _decision_texts(known) if known.resolutions else _waiting_texts(known, now):
         yield from prose(text, width, indent=2, hang=2)
     if known.resolutions:
