@@ -64,6 +64,8 @@ from sigmamind_async.values import SecretReference
 if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers import WorkerProvisioner
 
+WIDE = 1_000
+"""Columns that no line of a plan needs."""
 MOST_PLAN_LINES = 60
 """Lines of a plan above a question: what is asked stays on the screen."""
 _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption"}
@@ -291,19 +293,21 @@ class Application:
             self.output.show(ProblemList(tuple(plan.problems)))
         to_buy, releases = sum(self.to_buy.values()), _releases(plan)
         self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
-        self.asked = bool(to_buy or releases) and not spending.yes
-        self._show_plan(whole=self.asked and can_ask)
+        needs_consent = bool(to_buy or releases)
+        self.asked = needs_consent and not spending.yes
+        self._show_plan(whole=needs_consent and not self.output.quiet)
         approval.check_purchases(to_buy)
         approval.check_releases(name, releases)
         if self.options.settlement.release_duplicates:
             approval.check_release("duplicates")
 
     def _show_plan(self, *, whole: bool) -> None:
-        """Show what is done, *whole*, row by row, above a question; then where it is done."""
+        """Show what is done, *whole* that is row by row; then where it is done."""
         name, plan = self.given.name, self.plan
         lines = prose(f"{name}: {count_line(plan)}", log_width())
         if whole:
-            lines = [*render(PlanView(file=name, plan=plan), log_width()), line()]
+            # A width limits the rows: there may be 100,000.
+            lines = [*render(PlanView(file=name, plan=plan), log_width() or WIDE), line()]
             if hidden := max(0, len(lines) - MOST_PLAN_LINES):
                 # The line of counts, which is the last one, stays.
                 more = line((f"... and {hidden:,} more lines: sigmamind plan {name}", "dim"))
