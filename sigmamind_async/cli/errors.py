@@ -109,10 +109,10 @@ def advice_for(error: BaseException | None) -> str:
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
     if isinstance(error, NotFoundError) and ".list_" in (error.operation or ""):
         advice = "there is no platform at that address: check {prefix}_BASE_URL"
-    return advice.format(prefix=_prefix(error))
+    return advice.format(prefix=platform_prefix(error))
 
 
-def _prefix(error: SigmaMindError) -> str:
+def platform_prefix(error: SigmaMindError) -> str:
     """Return how the platform's variables begin: as the names of its calls do."""
     return (error.operation or "sigmamind").partition(".")[0].upper()
 

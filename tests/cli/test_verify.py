@@ -397,7 +397,7 @@ def test_nobody_is_called_for_a_stdout_that_takes_no_more(account: Account) -> N
         err = process.communicate(timeout=120)[1].decode()
 
     assert process.returncode == 130
-    assert "stopping: nothing reads the results" in err
+    assert "stopping: standard output takes no more" in err
     assert len(account.calls) < len(SIX)
 
 

@@ -50,6 +50,7 @@ from sigmamind_async.cli.output.console import Output, log_width
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import aligned, count_line, count_of, line, prose, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.report.model import Header
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.events import Observer
@@ -363,13 +364,16 @@ class Application:
             self._provisioners(limits), state=self.state, secrets=given.references
         )
         self.page.write(
-            summary,
-            file=given.name,
-            journal=given.place.name,
-            accounts=[(name, address_of(client)) for name, client in self.clients.items()],
-            resume=options.resume,
-            bought=await self._count_bought(),
-            max_purchases=self.limit if sum(self.to_buy.values()) else None,
+            Header(
+                file=given.name,
+                journal=given.place.name,
+                accounts=tuple((name, address_of(each)) for name, each in self.clients.items()),
+                started=self.page.started,
+                summary=summary,
+                resume=options.resume,
+                bought=await self._count_bought(),
+                max_purchases=self.limit if sum(self.to_buy.values()) else None,
+            )
         )
         return runner.conclude(summary)
 

@@ -214,7 +214,7 @@ class JobView:
     def _details(self, width: int | None) -> list[text.Line]:
         counts, states = self.progress, [gate.state for gate in self.gates]
         rates = [state.rate for state in states if state.rate is not None]
-        parts: list[str | text.Span] = []
+        parts: list[text.Span] = []
         if rates and sum(rates) < 3 * counts.rate:  # else it is not what holds the job back
             parts.append((f"{sum(rates):,.0f}/s admitted", "dim"))
         if self.traffic.rate_limited:
@@ -228,8 +228,7 @@ class JobView:
             parts.append((wait, "unconfirmed"))
         if not parts:
             return []
-        shown = [(", ", "dim")] * (2 * len(parts) - 1)
-        shown[::2] = [(each, "") if isinstance(each, str) else each for each in parts]
+        shown = [span for part in parts for span in ((", ", "dim"), part)][1:]
         joined = "".join(part for part, _ in shown)
         if width is not None and len(joined) > width:
             return text.prose(joined, width, "dim")
