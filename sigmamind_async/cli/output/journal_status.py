@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from sigmamind_async.cli.journal_location import JournalLocation
     from sigmamind_async.provisioning.journal.protocol import Status
 
-MOST: Final = 20
-"""Most rows of one kind that are shown to a person."""
+MOST_UNDECIDED: Final = 20
+MOST_UNCONFIRMED: Final = 5
+"""Rows that are shown to a person with all that is known; nothing can be done about these."""
 
 # ---------------------------------------------------------------- as events
 
@@ -209,13 +210,13 @@ def _(status: events.JournalStatus, width: int | None) -> Iterator[Line]:
     numbers = "number" if status.purchased == 1 else "numbers"
     verb = "bought" if is_known else f"count{'s' if status.purchased == 1 else ''} as bought"
     yield line((f"{status.purchased:>7,}  {numbers} {verb}", "dim"))
-    for rows in (undecided, unconfirmed):
-        for row, known in rows[:MOST]:
+    for rows, most in ((undecided, MOST_UNDECIDED), (unconfirmed, MOST_UNCONFIRMED)):
+        for row, known in rows[:most]:
             yield line()
             yield from _unsettled_lines(row, known, status.now, width)
-        if len(rows) > MOST:
+        if len(rows) > most:
             yield line()
-            yield line((f"and {len(rows) - MOST:,} more of these; --json lists all", "dim"))
+            yield line((f"and {len(rows) - most:,} more of these; --json shows all", "dim"))
     if unconfirmed:
         yield line()
         yield line(("To settle unconfirmed rows:", "dim"))
