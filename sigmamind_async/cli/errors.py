@@ -217,6 +217,8 @@ def page_of(error: BaseException, command_page: str) -> str:
             return kind.__name__
     if not isinstance(error, CommandError | OSError):
         return "--debug"
+    if isinstance(error, OSError) and error.filename is None:
+        return "exit-codes"  # a stream
     if isinstance(error, OSError | ArgumentError):
         return command_page
     if error.page is not None:

@@ -39,7 +39,7 @@ def test_an_apply_of_two_rows() -> None:
     assert len({step.file for step in outer}) <= 40
     assert len(outer) <= 402
     assert len({step.file for step in steps}) <= 97
-    assert len(steps) <= 730
+    assert len(steps) <= 750
 
 
 def test_the_spine_of_an_apply() -> None:

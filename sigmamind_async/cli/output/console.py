@@ -109,7 +109,7 @@ class Output:
         """Write a line for a person to standard error; programs that read JSON get none."""
         bare = message.lstrip(" ")
         # A command is never broken.
-        width = None if bare.startswith("sigmamind ") else log_width()
+        width = None if bare.startswith(("sigmamind ", "$ ")) else log_width()
         for each in text.prose(bare, width, indent=len(message) - len(bare), hang=2):
             self.log_line(each)
 
