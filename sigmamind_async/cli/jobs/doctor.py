@@ -59,7 +59,8 @@ async def check_everything(
     file: str | None, postgres: str | None, request: RequestOptions, output: Output
 ) -> int:
     """Show the verdict of every check; return the exit code: 1 if one has failed."""
-    found = [_packages(), *([_profile()] if profile_words() else []), _state()]
+    profiles = (Diagnosis("profile", "ok", name) for name in profile_words()[1:])
+    found = [_packages(), *profiles, _state()]
     accounts = [_Account(each, request) for each in PLATFORMS.values()]
     dates: dict[str, float] = {}
     found += await asyncio.gather(*(account.check(dates) for account in accounts))
@@ -68,7 +69,7 @@ async def check_everything(
     try:
         choose_platforms(())
     except CommandError as error:
-        found.append(Diagnosis(name="keys", verdict="failed", message=str(error)))
+        found.append(Diagnosis("keys", "failed", str(error)))
     if file is not None:
         found += await _guarded("journal", _journal(file))
     if postgres or os.environ.get(POSTGRES_VARIABLE):
@@ -85,7 +86,7 @@ async def _guarded(name: str, check: Awaitable[Iterable[Diagnosis]]) -> Iterable
         message, fix = message_of(error), advice_for(error)
     except CommandError as error:
         message, fix = str(error), ""
-    return [Diagnosis(name=name, verdict="failed", message=message, fix=fix)]
+    return [Diagnosis(name, "failed", message, fix)]
 
 
 # ---------------------------------------------------------------- this machine
@@ -94,16 +95,9 @@ async def _guarded(name: str, check: Awaitable[Iterable[Diagnosis]]) -> Iterable
 def _packages() -> Diagnosis:
     missing = [extra for extra, package in EXTRAS.items() if find_spec(package) is None]
     python = ".".join(map(str, sys.version_info[:3]))
-    return Diagnosis(
-        name="packages",
-        verdict="ok",
-        message=f"sigmamind-async {version('sigmamind-async')}, Python {python}"
-        + (f"; extras not installed: {', '.join(missing)}" if missing else ""),
-    )
-
-
-def _profile() -> Diagnosis:
-    return Diagnosis(name="profile", verdict="ok", message=profile_words()[1])
+    more = f"; extras not installed: {', '.join(missing)}" if missing else ""
+    text = f"sigmamind-async {version('sigmamind-async')}, Python {python}{more}"
+    return Diagnosis("packages", "ok", text)
 
 
 def _state() -> Diagnosis:
@@ -115,8 +109,8 @@ def _state() -> Diagnosis:
     except OSError as error:
         message = f"{folder} cannot be written: {error.strerror}"
         fix = "name a folder in XDG_STATE_HOME, or copies of a fleet may be bought twice"
-        return Diagnosis(name="state", verdict="warning", message=message, fix=fix)
-    return Diagnosis(name="state", verdict="ok", message=f"{count} listed in {folder}")
+        return Diagnosis("state", "warning", message, fix)
+    return Diagnosis("state", "ok", f"{count} listed in {folder}")
 
 
 # ---------------------------------------------------------------- accounts
@@ -141,7 +135,7 @@ class _Account:
         name = self.platform.name
         if not self.has_key:
             message = f"{self.platform.key_variable} is not set"
-            return Diagnosis(name=name, verdict="skipped", message=message)
+            return Diagnosis(name, "skipped", message)
         [found] = await _guarded(name, self._look(ahead))
         if found.verdict == "failed" and (proxy := self._proxy()):
             found = attrs.evolve(found, message=f"{found.message} (through the proxy {proxy})")
@@ -161,7 +155,7 @@ class _Account:
         count = len(page.items) if page.total is None else page.total
         more = " or more" if page.total is None and page.more is not False and count else ""
         message = f"{address_of(client)}{way}: {count_of(count, 'number')}{more}"
-        return [Diagnosis(name=self.platform.name, verdict="ok", message=message)]
+        return [Diagnosis(self.platform.name, "ok", message)]
 
     def _proxy(self) -> str:
         """Return host and port of the proxy that requests go through; empty without one."""
@@ -177,14 +171,10 @@ class _Account:
 def _clock(platform: str, ahead: float) -> Diagnosis:
     off = format_duration(max(math.ceil(abs(ahead)), 1))  # a header has whole seconds
     if abs(ahead) <= MOST_DRIFT:
-        return Diagnosis(name="clock", verdict="ok", message=f"within {off} of {platform}'s")
+        return Diagnosis("clock", "ok", f"within {off} of {platform}'s")
+    fix = "set the clock of this machine: the settle time of purchases is measured with it"
     way = "behind" if ahead > 0 else "ahead of"
-    return Diagnosis(
-        name="clock",
-        verdict="failed",
-        message=f"{off} {way} {platform}'s",
-        fix="set the clock of this machine: the settle time of purchases is measured with it",
-    )
+    return Diagnosis("clock", "failed", f"{off} {way} {platform}'s", fix)
 
 
 # ---------------------------------------------------------------- journal and database
@@ -195,21 +185,16 @@ async def _journal(file: str) -> list[Diagnosis]:
     if not place.exists():
         if Path(file).is_file():  # noqa: ASYNC240 - one look
             why = f"{file}: nothing has been applied from it yet"
-            return [Diagnosis(name="journal", verdict="skipped", message=why)]
+            return [Diagnosis("journal", "skipped", why)]
         raise CommandError(f"{file}: there is no such file")
     async with place.opened(read_only=True) as journal:
         status = [await Status.of(journal, name, 0.0) for name in PLATFORMS]
     open_rows = sum(len(each.unconfirmed) + len(each.need_decision) for each in status)
     rows = count_of(sum(each.total for each in status), "row")
-    return [
-        Diagnosis(
-            name="journal",
-            verdict="warning" if open_rows else "ok",
-            message=f"{place.name}: {rows}, "
-            + (f"{open_rows:,} not settled" if open_rows else "all settled"),
-            fix=place.command("status", None) if open_rows else "",
-        )
-    ]
+    if not open_rows:
+        return [Diagnosis("journal", "ok", f"{place.name}: {rows}, all settled")]
+    text = f"{place.name}: {rows}, {open_rows:,} not settled"
+    return [Diagnosis("journal", "warning", text, place.command("status", None))]
 
 
 async def _database(dsn: str) -> list[Diagnosis]:
@@ -218,7 +203,7 @@ async def _database(dsn: str) -> list[Diagnosis]:
     async with place.opened(read_only=True) as journal:
         counts = [await journal.counts(name) for name in PLATFORMS]
     rows = count_of(sum(sum(each.rows.values()) for each in counts), "row")
-    found = [Diagnosis(name="database", verdict="ok", message=f"{place.name}: {rows}")]
+    found = [Diagnosis("database", "ok", f"{place.name}: {rows}")]
     health = await place.queue().inspect()
     return found if health is None else [*found, *queue_verdicts(health)]
 
@@ -230,28 +215,24 @@ def queue_verdicts(health: QueueHealth) -> Iterator[Diagnosis]:
     counts = f"{count_of(health.waiting, 'job')} waiting, {health.failed:,} failed"
     if (health.oldest_failed or 0.0) > KEEP_FAILED:
         age = count_of(round((health.oldest_failed or 0.0) / 86_400), "day")
-        yield Diagnosis(
-            name="queue",
-            verdict="warning",
-            message=f"{counts}, the first of them {age} ago: no worker removes them",
-            fix="sigmamind worker --postgres",
-        )
+        text = f"{counts}, the first of them {age} ago: no worker removes them"
+        yield Diagnosis("queue", "warning", text, "sigmamind worker --postgres")
     else:
-        yield Diagnosis(name="queue", verdict="ok", message=counts)
+        yield Diagnosis("queue", "ok", counts)
     for table in health.not_vacuumed:
         yield Diagnosis(
-            name="autovacuum",
-            verdict="warning",
-            message=f"{table} is cleaned up rarely or never, and fetching passes its dead rows",
-            fix=f"ALTER TABLE {table} SET (autovacuum_enabled, autovacuum_vacuum_scale_factor ="
+            "autovacuum",
+            "warning",
+            f"{table} is cleaned up rarely or never, and fetching passes its dead rows",
+            f"ALTER TABLE {table} SET (autovacuum_enabled, autovacuum_vacuum_scale_factor ="
             " 0.01), with autovacuum = on in the server",
         )
     if (oldest := health.long_transaction) is not None:
         yield Diagnosis(
-            name="transaction",
-            verdict="warning",
-            message=f"one of {oldest.application or 'an unnamed program'!r} has been open for"
+            "transaction",
+            "warning",
+            f"one of {oldest.application or 'an unnamed program'!r} has been open for"
             f" {format_duration(oldest.seconds)}: finished jobs stay in the table, and fetching one"
             " gets ever slower",
-            fix=f"end it: SELECT pg_terminate_backend({oldest.pid})",
+            f"end it: SELECT pg_terminate_backend({oldest.pid})",
         )

@@ -382,7 +382,7 @@ class FileCreated(Event):
     next_command: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Diagnosis(Event):
     name: str
     verdict: Literal["ok", "warning", "failed", "skipped"]
