@@ -25,13 +25,12 @@ from sigmamind_async.fleet.export import export, write
 from sigmamind_async.fleet.load import fleet_of, load
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan
-from sigmamind_async.fleet.refresh import list_numbers, refresh
 from sigmamind_async.fleet.requests import find_purchases, purchase_identities
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
-from sigmamind_async.fleet.state import FleetState, LastApplied
+from sigmamind_async.fleet.state import FleetState, LastApplied, list_numbers, refresh
 from sigmamind_async.fleet.step import Action, Change, Step
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.secret_references import SecretResolver
 
 __all__ = [

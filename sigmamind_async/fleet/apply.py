@@ -19,10 +19,9 @@ from sigmamind_async.fleet.dispatcher import Dispatcher, Report, StepOutcome, St
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.plan_file import stale_reasons
-from sigmamind_async.fleet.refresh import refresh
 from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
-from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state import FleetState, refresh
 from sigmamind_async.fleet.step import Action
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver

@@ -10,7 +10,7 @@ from typing import Final
 from sigmamind_async.fleet.spec import FleetRow, Source
 from sigmamind_async.fleet.state import LastApplied, PendingOperation
 from sigmamind_async.fleet.state_index import RemovedPurchase, StateIndex
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.provisioning.row import Row
 
 RELEASE_NOT_ALLOWED: Final = "releasing a number is permanent, and needs --allow-release"

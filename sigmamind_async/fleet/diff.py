@@ -13,8 +13,7 @@ import attrs
 from sigmamind_async.fleet.spec import SECRETS, Cell, FleetRow
 from sigmamind_async.fleet.state import INLINE_SECRET, LastApplied, normalize_cell
 from sigmamind_async.fleet.step import Change
-from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 
 
 def find_changes(

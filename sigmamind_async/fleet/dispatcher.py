@@ -31,7 +31,7 @@ from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.fleet.requests import StepRequest
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.step import Change, Step
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.secret_references import SecretReferenceError
 

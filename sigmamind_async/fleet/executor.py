@@ -30,8 +30,7 @@ from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.step import Action, Change, Step
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning.journal.protocol import Journal
 
 

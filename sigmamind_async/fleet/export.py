@@ -14,7 +14,7 @@ from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.row_parser import PLATFORMS, field_of, id_of
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, Cell, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import LastApplied
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.rowfiles import CellError, Format, Words, Writable, write_rows
 from sigmamind_async.values import Secret
 

@@ -29,8 +29,7 @@ from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
-from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 
 OnDrift: TypeAlias = Literal["keep", "overwrite", "fail"]
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Mapping
-from typing import Final
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 import orjson
 
-from sigmamind_async.errors import JournalError
-from sigmamind_async.fleet.spec import Cell
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.client import Client
+from sigmamind_async.errors import APIStatusError, ConfigurationError, JournalError, NotFoundError
+from sigmamind_async.fleet.spec import Cell, DesiredState, Fleet, FleetRow, Source
+from sigmamind_async.fleet.step import creation_id
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
+from sigmamind_async.platforms.dialnexa.client import DialNexa
+from sigmamind_async.platforms.dialnexa.models import GetAgent
+from sigmamind_async.platforms.sigmamind.client import SigmaMind
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 from sigmamind_async.values import Secret
 
@@ -126,3 +134,212 @@ class FleetState:
     listed_at: float = attrs.field(default=math.inf, eq=False)
     """When the accounts began to be listed, in seconds since the epoch: *numbers* may lack what was
     bought since."""
+
+
+T = TypeVar("T")
+
+_AGENTS = ("inbound_agent_id", "outbound_agent_id")
+
+
+async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal) -> FleetState:
+    """Return the state of *fleet*, after one listing of each account.
+
+    Args:
+        fleet: The rows.
+        clients: One for each platform that the rows are on, or were on, by name.
+        journal: What was applied; it is only read.
+
+    Raises:
+        ConfigurationError: A platform has no client.
+        JournalError: The journal cannot be read.
+        SigmaMindError: An account cannot be read.
+    """
+    notes = await journal.last_applied()
+    applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes.items()}
+    removed = await _pending_of_removed_rows(fleet, applied, journal)
+    for row_id, each in removed.items():
+        if each.row is not None and each.row.record:
+            # As its run would have noted it.
+            applied[row_id] = attrs.evolve(
+                applied[row_id],
+                record=each.row.record,
+                phone_number=each.row.phone_number,
+                sequence=each.sequence,
+            )
+    existing = Source.EXISTING, DesiredState.PRESENT
+    creating = [row for row in fleet.rows if (row.source, row.state) != existing]
+    unnoted = [row for row in creating if not _is_noted(row, applied)]
+    pending = await _pending_of(unnoted, applied, journal)
+    platforms = sorted(
+        platforms_of(fleet, applied) | {each.platform for each in pending.values()} - {""}
+    )
+    missing = [platform for platform in platforms if platform not in clients]
+    if missing:
+        raise ConfigurationError(f"clients: there is none for {', '.join(missing)}")
+    listed_at = time.time()
+    numbers = await _gather(platforms, lambda name: list_numbers(clients[name]))
+    agents = await _gather(
+        platforms, lambda name: find_agents(clients[name], _agents_of(fleet, name))
+    )
+    missing_rows = [
+        row
+        for row in creating
+        if _is_noted(row, applied) and applied[row.id].record not in numbers[row.platform]
+    ]
+    pending |= await _pending_of(missing_rows, applied, journal)
+    return FleetState(
+        numbers=numbers,
+        last_applied=applied,
+        pending={**removed, **pending},
+        agents={name: ids for name, ids in agents.items() if ids is not None},
+        listed_at=listed_at,
+    )
+
+
+async def _gather(
+    names: Iterable[str], ask: Callable[[str], Coroutine[Any, Any, T]]
+) -> dict[str, T]:
+    """Return the answer of *ask* for each name, all asked at once; raise the first error."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            asked = {name: tasks.create_task(ask(name)) for name in names}
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+    return {name: task.result() for name, task in asked.items()}
+
+
+def platforms_of(fleet: Fleet, applied: Mapping[str, LastApplied]) -> set[str]:
+    """Return the platforms whose accounts have to be read for *fleet*."""
+    notes = (applied.get(row.id) for row in fleet.rows)
+    return {
+        *(row.platform for row in fleet.rows),
+        *(note.platform for note in notes if note is not None and note.record),
+    }
+
+
+async def list_numbers(client: Client) -> dict[str, RemoteNumber]:
+    """Return every number of the account of *client*, by record."""
+    vendor = VENDORS[client.platform.name]
+    listing = vendor.adapter.list_numbers(client)
+    numbers = [vendor.read_number(record) async for record in listing]
+    # Pages shift while numbers appear: the same number may come twice.
+    return {number.record: number for number in numbers if number.record}
+
+
+# --- operations that no note knows yet -------------------------------------------------------
+
+
+async def _pending_of(
+    rows: Iterable[FleetRow], applied: Mapping[str, LastApplied], journal: Journal
+) -> dict[str, PendingOperation]:
+    """Return the latest operation that creates the number of each of *rows*.
+
+    It is on the platform of the row, or on the one where the row was before.
+    """
+    pending: dict[str, PendingOperation] = {}
+    for row in rows:
+        note = applied.get(row.id)
+        pending[row.id] = await _find_pending(row.id, row.platform, note, journal)
+        if pending[row.id].row is None and note is not None and note.platform != row.platform:
+            there = await _find_pending(row.id, note.platform, note, journal)
+            if there.row is not None and not had_no_effect(there.row):
+                pending[row.id] = there
+    return pending
+
+
+def _is_noted(row: FleetRow, applied: Mapping[str, LastApplied]) -> bool:
+    """Return whether the journal has noted a number for *row* on its platform."""
+    note = applied.get(row.id)
+    return note is not None and note.record != "" and note.platform == row.platform
+
+
+async def _find_pending(
+    row_id: str, platform: str, applied: LastApplied | None, journal: Journal
+) -> PendingOperation:
+    """Return the latest operation that creates the number of a row, or the first one."""
+    sequence = 1 if applied is None else applied.sequence + 1
+    stored = await journal.get(platform, creation_id(row_id, sequence))
+    while stored is not None and had_no_effect(stored):
+        later = await journal.get(platform, creation_id(row_id, sequence + 1))
+        if later is None:
+            break
+        sequence, stored = sequence + 1, later
+    return PendingOperation(sequence=sequence, row=stored)
+
+
+def had_no_effect(stored: Row) -> bool:
+    """Return whether an operation did nothing and will do nothing, so that another may follow."""
+    is_settled = stored.proven_absent or not stored.unconfirmed_since
+    return stored.state in {State.FAILED, State.PLANNED} and is_settled
+
+
+async def _pending_of_removed_rows(
+    fleet: Fleet, applied: Mapping[str, LastApplied], journal: Journal
+) -> dict[str, PendingOperation]:
+    """Return the operations that create numbers of rows which the fleet no longer has.
+
+    A note without a record announces each of them. A row may have been renamed before its number
+    was noted: the number must be found, or it would be bought again.
+    """
+    pending = {
+        row_id: await _find_pending(row_id, note.platform, note, journal)
+        for row_id, note in applied.items()
+        if row_id not in fleet.ids and not note.record
+    }
+    return {
+        row_id: each
+        for row_id, each in pending.items()
+        if each.row is not None and not had_no_effect(each.row)
+    }
+
+
+# --- agents ----------------------------------------------------------------------------------
+
+
+def _agents_of(fleet: Fleet, platform: str) -> set[str]:
+    return {
+        agent
+        for row in fleet.rows
+        if row.platform == platform and row.state is DesiredState.PRESENT
+        for name in _AGENTS
+        if isinstance(agent := row.fields.get(name), str) and agent
+    }
+
+
+async def find_agents(client: Client, ids: Collection[str]) -> frozenset[str] | None:
+    """Return those of *ids* that exist, or `None` if the platform does not report that.
+
+    A key may be allowed to change numbers and not to read agents.
+    """
+    find = _FIND_AGENTS.get(client.platform.name)
+    if find is None or not ids:
+        return None
+    try:
+        return await find(client, ids)
+    except APIStatusError:
+        return None
+
+
+async def _find_sigmamind_agents(client: Client, ids: Collection[str]) -> frozenset[str]:
+    agents = cast("SigmaMind", client).agents.list()
+    return frozenset(ids).intersection([agent.agent_id async for agent in agents])
+
+
+async def _find_dialnexa_agents(client: Client, ids: Collection[str]) -> frozenset[str]:
+    existing: set[str] = set()
+    values = [GetAgent(id=agent) for agent in ids]
+    async for outcome in cast("DialNexa", client).run_many(values):
+        if outcome.status == "done":
+            existing.add(values[outcome.index].id)
+        elif not isinstance(outcome.error, NotFoundError) and outcome.error is not None:
+            raise outcome.error
+    return frozenset(existing)
+
+
+_FindAgents: TypeAlias = Callable[[Client, Collection[str]], Awaitable[frozenset[str]]]
+
+# Verbex documents no agents: a wrong one is refused when it is written.
+_FIND_AGENTS: Final[Mapping[str, _FindAgents]] = {
+    "sigmamind": _find_sigmamind_agents,
+    "dialnexa": _find_dialnexa_agents,
+}

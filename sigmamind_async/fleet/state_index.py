@@ -14,8 +14,7 @@ import attrs
 
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, normalize_cell
-from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.row import Row, State
 
 _GROUPS: Final = re.compile(r"[,' ]")

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 
 
 class Action(enum.Enum):

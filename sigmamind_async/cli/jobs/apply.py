@@ -50,7 +50,7 @@ from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.events import Observer
 from sigmamind_async.fleet import Action, FleetState, Plan, PlanOptions
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
-from sigmamind_async.fleet.refresh import platforms_of
+from sigmamind_async.fleet.state import platforms_of
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner

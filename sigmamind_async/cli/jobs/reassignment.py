@@ -21,11 +21,9 @@ from sigmamind_async.cli.prompts import confirm, is_interactive, numbers
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import find_agents, list_numbers
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.state import FleetState, LastApplied
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.state import FleetState, LastApplied, find_agents, list_numbers
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal

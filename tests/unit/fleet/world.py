@@ -25,8 +25,7 @@ from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning.row import Kind, Row, State
 from tests.unit.fleet.rows import PLATFORMS, row
 
