@@ -15,8 +15,8 @@ from typing import Any
 import attrs
 import pytest
 
+from sigmamind_async.fleet.plan import RowPlan
 from sigmamind_async.fleet.requests import RequestBuilder
-from sigmamind_async.fleet.row_plan import RowPlan
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.state import FleetState, refresh
 from sigmamind_async.fleet.state_index import StateIndex

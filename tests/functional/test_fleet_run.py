@@ -11,8 +11,8 @@ import pytest
 
 from sigmamind_async import JournalError
 from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
+from sigmamind_async.fleet.apply import Executor
 from sigmamind_async.fleet.dispatcher import StepOutcome
-from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.spec import DesiredState, FleetRow

@@ -20,8 +20,7 @@ from sigmamind_async.fleet.diff import (
     merge_shown,
     remaining_changes,
 )
-from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.plan import Plan, PlanOptions, plan
 from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
