@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
 
@@ -15,6 +15,23 @@ from sigmamind_async.errors import ConfigurationError, normalize_word, suggest
 
 Place: TypeAlias = tuple[int, int]
 """Line and column, from 1; column 0 where it is not known."""
+
+
+LONGEST_LINE: Final = 1 << 16
+"""Most bytes of one row of CSV or JSON Lines."""
+
+Line: TypeAlias = "tuple[int, str | FileError]"
+"""Number from 1, and text without its end, or why there is none."""
+Words: TypeAlias = Mapping[str, "str | int | None"]
+"""What is written of a row, by column."""
+
+
+class Writable(Protocol):
+    """A file that is open for bytes."""
+
+    def write(self, content: bytes, /) -> object:
+        """Take *content*."""
+        ...
 
 
 @attrs.frozen
