@@ -188,7 +188,7 @@ async def last_applied_in(journal: Journal) -> dict[str, LastApplied]:
 def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
     try:
         plan = plan_file.load_plan(content)
-        saved_from = orjson.loads(content)["saved_from"]
+        saved_from = orjson.loads(content.partition(b"\n")[0])["saved_from"]
         source = str(saved_from["file"])
         chosen = saved_from["journal"] and Path(saved_from["journal"])
         home = saved_from.get("database")
@@ -215,10 +215,6 @@ def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
 
 def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
     """Write *plan* to *path*, with where it is from: the same journal is needed to apply it."""
-    try:
-        content = plan_file.dump_plan(plan)
-    except PlanError as error:
-        raise CommandError(f"{path}: {error}; not saved") from None
     if format_of(str(path)) not in {None, "json"}:
         raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
     place = given.place
@@ -231,5 +227,9 @@ def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
     }
     if isinstance(place, Database):
         saved_from["database"] = place.name
+    try:
+        content = plan_file.dump_plan(plan, {"saved_from": saved_from})
+    except PlanError as error:
+        raise CommandError(f"{path}: {error}; not saved") from None
     with new_file(path, mode=0o600) as stream:
-        stream.write(orjson.dumps({**orjson.loads(content), "saved_from": saved_from}))
+        stream.write(content)

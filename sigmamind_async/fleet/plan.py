@@ -220,7 +220,7 @@ def _plan_missing(
         sequence=sequence,
         op_id=creation_id(row.id, sequence),
         phone_number=row.phone_number or _number_under_way(row, index),
-        changes=_all_changes(row),
+        changes=creation_changes(row),
         remarks=("continues what an earlier run began",) if is_under_way else (),
     )
     return RowPlan(row=row, step=step, problems=[*_missing_agents(row, row.fields, index)])
@@ -248,7 +248,8 @@ def _number_under_way(row: FleetRow, index: StateIndex) -> str:
     return stored.key if stored is not None and stored.key.startswith("+") else ""
 
 
-def _all_changes(row: FleetRow) -> tuple[Change, ...]:
+def creation_changes(row: FleetRow) -> tuple[Change, ...]:
+    """Return what the creation of a number writes, with the update after it."""
     return tuple(
         Change(name, None, after)
         for name, cell in row.fields.items()
@@ -304,7 +305,7 @@ def _plan_move(
     if here is None and (blocked := _plan_blocked(row, index)):
         return blocked
     changes = (
-        _all_changes(row)
+        creation_changes(row)
         if here is None
         else tuple(find_changes(row, VENDORS[row.platform], here, None))
     )

@@ -29,9 +29,9 @@ class Action(enum.Enum):
     UNCHANGED = "unchanged"
 
 
-WRITES: Final = frozenset(
-    {Action.PURCHASE, Action.MOVE, Action.RELEASE, Action.IMPORT, Action.ADOPT, Action.UPDATE}
-)
+CREATES: Final = frozenset({Action.PURCHASE, Action.MOVE, Action.IMPORT})
+"""Actions that create a number."""
+WRITES: Final = CREATES | {Action.RELEASE, Action.ADOPT, Action.UPDATE}
 """Actions that may send requests."""
 
 
