@@ -40,8 +40,6 @@ from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet, Problem
-from sigmamind_async.fleet.state import LastApplied
-from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.rowfiles import SUFFIXES, format_of
 from sigmamind_async.rowfiles.formats import NO_ROWS
 from sigmamind_async.secret_references import SecretResolver
@@ -174,12 +172,6 @@ def _origin(file: str, place: JournalLocation) -> str:
     is_shared = not isinstance(place, FileJournal) or place.chosen is not None
     is_named = file != STDIN and Path(file).is_file()
     return Path(file).stem.casefold() if is_shared and is_named else ""
-
-
-async def last_applied_in(journal: Journal) -> dict[str, LastApplied]:
-    """Return what was last applied to each row, as *journal* has noted it."""
-    notes = (await journal.last_applied()).items()
-    return {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
 
 
 # ---------------------------------------------------------------- saved plans

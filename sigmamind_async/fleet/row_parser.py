@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
+from sys import intern
 from types import NoneType
 from typing import Final, TypeAlias, TypeVar, cast
 
@@ -378,7 +379,7 @@ def _text(name: str, value: str) -> str | CellError:
     if name not in _LABELS and text.lower() in _NOTHINGS:
         what = f"{text!r} is text here"
         return CellError(f"{what}; leave it out, or write null without quotes to clear it")
-    return text
+    return intern(text[:])  # exactly a str, also of an enumeration's member
 
 
 _NOTHINGS: Final = frozenset({"null", "none", "nil", "nan", "n/a", "undefined"})

@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from sys import intern
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
@@ -56,10 +57,21 @@ class LastApplied:
     def load(cls, row_id: str, text: str) -> LastApplied:
         """Return what `dump` was given; raise `JournalError` for anything else."""
         try:
-            return cls(**orjson.loads(text))
-        except (ValueError, TypeError):
+            note = orjson.loads(text)
+            for parts in (note, note.get("fields", {}), note.get("shown", {})):
+                # Rows, notes and listings repeat the same texts, a hundred thousand times over.
+                parts |= {name: intern(v) for name, v in parts.items() if isinstance(v, str)}
+            return cls(**note)
+        except (ValueError, TypeError, AttributeError):
             pass
         raise JournalError(f"the journal's note about {row_id!r} cannot be read by this version")
+
+
+async def read_last_applied(journal: Journal) -> dict[str, LastApplied]:
+    """Return what was last applied to each row, as *journal* has noted it."""
+    notes = {**await journal.last_applied()}
+    # No text is kept longer than it is needed: together they are large.
+    return {row_id: LastApplied.load(row_id, notes.pop(row_id)) for row_id in [*notes]}
 
 
 def normalize_cell(cell: Cell) -> str | int | None:
@@ -154,8 +166,7 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
         JournalError: The journal cannot be read.
         SigmaMindError: An account cannot be read.
     """
-    notes = await journal.last_applied()
-    applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes.items()}
+    applied = await read_last_applied(journal)
     removed = await _pending_of_removed_rows(fleet, applied, journal)
     for row_id, each in removed.items():
         if each.row is not None and each.row.record:

@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import cache, cached_property
+from sys import intern
 from typing import Any, Final, cast
 
 import attrs
@@ -120,13 +121,13 @@ class VendorSchema:
                 value = getattr(record, attribute)
                 text = value if isinstance(value, str) else ""
                 # A row has no tag in its label, and nothing in place of an empty text.
-                text = remove_tag(text) if name == "label" else text
+                text = intern(remove_tag(text) if name == "label" else text)
                 shown[name] = text or shown.get(name)
         tag = find_tag(owned.label)
         return RemoteNumber(
             platform=self.platform,
-            record=owned.record,
-            phone_number=owned.phone_number,
+            record=intern(owned.record),
+            phone_number=intern(owned.phone_number),
             shown=shown,
             token="" if tag is None else tag[0],
         )
