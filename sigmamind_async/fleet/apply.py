@@ -354,7 +354,7 @@ class Executor:
         numbers = {self._plan.rows[step.id].phone_number}
         if applied is not None and applied.platform == found.platform:
             numbers.add(applied.phone_number)
-        if pending is not None and pending.row is not None:
+        if pending is not None:
             numbers.add(pending.row.phone_number)
         return bool(found.phone_number) and found.phone_number in numbers
 

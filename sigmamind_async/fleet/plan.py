@@ -28,10 +28,11 @@ from sigmamind_async.fleet.blockers import (
 )
 from sigmamind_async.fleet.diff import find_changes, find_fixed_changes
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
-from sigmamind_async.fleet.state import FleetState, LastApplied, normalize_cell
+from sigmamind_async.fleet.state import AGENTS, FleetState, LastApplied, normalize_cell
 from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
+from sigmamind_async.provisioning.row import State
 
 OnDrift: TypeAlias = Literal["keep", "overwrite", "fail"]
 
@@ -50,9 +51,6 @@ class PlanOptions:
     """Let new rows buy numbers although rows were removed whose numbers were bought. A row with the
     same fields as one of them, or with an id that a spreadsheet may have made of its id, still buys
     none."""
-
-
-_AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
 
 
 @attrs.frozen(kw_only=True)
@@ -182,7 +180,7 @@ def _drift_text(change: Change) -> str:
 def _missing_agents(row: FleetRow, fields: Collection[str], index: StateIndex) -> Iterator[Problem]:
     """Yield a problem for each agent that would be written and that does not exist."""
     agents = index.state.agents.get(row.platform)
-    for name in _AGENTS:
+    for name in AGENTS:
         agent = row.fields.get(name)
         if agents is not None and name in fields and agent and agent not in agents:
             yield row.problem(name, f"the account has no agent {agent!r}")
@@ -231,7 +229,7 @@ def _plan_blocked(row: FleetRow, index: StateIndex) -> RowPlan | None:
     pending = index.pending(row)
     if why := pending_decision(pending):
         return RowPlan(row=row, problems=(attrs.evolve(row.problem("", why), needs_decision=True),))
-    if pending is None or not pending.is_abandoned:
+    if pending is None or pending.row.state is not State.ABANDONED:
         return None
     step = Step(
         id=row.id,

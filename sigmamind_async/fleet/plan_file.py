@@ -217,9 +217,9 @@ def _has_begun(old: Step, state: FleetState) -> bool:
         return False
     pending, applied = state.pending.get(old.id), state.last_applied.get(old.id)
     stored = None if pending is None else pending.row
-    is_under_way = stored is not None and stored.op_id == old.op_id
-    is_applied = applied is not None and applied.platform == old.platform and applied.record != ""
-    return (is_under_way and stored is not None and stored.state != State.FAILED) or is_applied
+    if stored is not None and stored.op_id == old.op_id and stored.state is not State.FAILED:
+        return True
+    return applied is not None and applied.platform == old.platform and applied.record != ""
 
 
 def _describe(step: Step) -> str:

@@ -216,11 +216,10 @@ def purchase_identities(plan: Plan, state: FleetState) -> dict[str, frozenset[st
     """
     found: dict[str, frozenset[str]] = {}
     for step in plan.steps:
-        row, pending = plan.rows[step.id], state.pending.get(step.id)
-        is_begun = pending is not None and pending.row is not None
+        row = plan.rows[step.id]
         form = _creation_form(row, VENDORS[step.platform])
         buys = step.action is Action.PURCHASE and step.writes and not row.phone_number
-        if buys and not is_begun and form is not None:
+        if buys and step.id not in state.pending and form is not None:
             request = form.request(form.part_of(row.fields))
             found[step.id] = _identities(step.platform, row.id, *_journal_form(request))
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from sys import intern
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, cast
 
 import attrs
 import orjson
@@ -89,40 +89,31 @@ class PendingOperation:
     """An operation that creates the number of a row, and that no note knows yet."""
 
     sequence: int
-    row: Row | None = None
-    """The journal's; `None` if the operation never began."""
+    row: Row
+    """The journal's."""
 
     @property
     def platform(self) -> str:
-        """Where it creates the number; empty if it never began."""
-        return "" if self.row is None else self.row.account.partition(":")[0]
+        """Where it creates the number."""
+        return self.row.account.partition(":")[0]
 
     @property
     def completed(self) -> Row | None:
         """The journal's row, if the operation is over and has created a number."""
-        is_over = self._state in {State.DONE, State.DUPLICATE}
-        return self.row if is_over and self.row and self.row.record else None
+        is_over = self.row.state in {State.DONE, State.DUPLICATE}
+        return self.row if is_over and self.row.record else None
 
     @property
     def is_under_way(self) -> bool:
         """True if it may still create a number, and continues when it is run again."""
-        if self.row is not None and self._state is State.PLANNED:
+        if self.row.state is State.PLANNED:
             return self.row.unconfirmed_since > 0.0
-        return self._state in UNSETTLED
+        return self.row.state in UNSETTLED
 
     @property
     def needs_decision(self) -> bool:
         """True if it does not continue before an operator has decided."""
-        return self.completed is None and self._state in NEED_DECISION
-
-    @property
-    def is_abandoned(self) -> bool:
-        """True if an operator decided that it does not continue."""
-        return self._state is State.ABANDONED
-
-    @property
-    def _state(self) -> State | None:
-        return None if self.row is None else self.row.state
+        return self.completed is None and self.row.state in NEED_DECISION
 
 
 @attrs.frozen(kw_only=True)
@@ -148,9 +139,7 @@ class FleetState:
     bought since."""
 
 
-T = TypeVar("T")
-
-_AGENTS = ("inbound_agent_id", "outbound_agent_id")
+AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
 
 
 async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal) -> FleetState:
@@ -167,9 +156,9 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
         SigmaMindError: An account cannot be read.
     """
     applied = await read_last_applied(journal)
-    removed = await _pending_of_removed_rows(fleet, applied, journal)
-    for row_id, each in removed.items():
-        if each.row is not None and each.row.record:
+    pending = await _pending_of_removed_rows(fleet, applied, journal)
+    for row_id, each in pending.items():
+        if each.row.record:
             # As its run would have noted it.
             applied[row_id] = attrs.evolve(
                 applied[row_id],
@@ -180,43 +169,47 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
     existing = Source.EXISTING, DesiredState.PRESENT
     creating = [row for row in fleet.rows if (row.source, row.state) != existing]
     unnoted = [row for row in creating if not _is_noted(row, applied)]
-    pending = await _pending_of(unnoted, applied, journal)
-    platforms = sorted(
-        platforms_of(fleet, applied) | {each.platform for each in pending.values()} - {""}
-    )
-    missing = [platform for platform in platforms if platform not in clients]
-    if missing:
+    pending |= await _pending_of(unnoted, applied, journal)
+    platforms = platforms_of(fleet, applied) | {each.platform for each in pending.values()}
+    if missing := sorted(platforms.difference(clients)):
         raise ConfigurationError(f"clients: there is none for {', '.join(missing)}")
     listed_at = time.time()
-    numbers = await _gather(platforms, lambda name: list_numbers(clients[name]))
-    agents = await _gather(
-        platforms, lambda name: find_agents(clients[name], _agents_of(fleet, name))
-    )
-    missing_rows = [
+    accounts = {name: _read_account(clients[name], fleet) for name in sorted(platforms)}
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            reading = {name: tasks.create_task(account) for name, account in accounts.items()}
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+    found = {name: task.result() for name, task in reading.items()}
+    numbers = {name: listed for name, (listed, _) in found.items()}
+    lost = [
         row
         for row in creating
         if _is_noted(row, applied) and applied[row.id].record not in numbers[row.platform]
     ]
-    pending |= await _pending_of(missing_rows, applied, journal)
+    pending |= await _pending_of(lost, applied, journal)
     return FleetState(
         numbers=numbers,
         last_applied=applied,
-        pending={**removed, **pending},
-        agents={name: ids for name, ids in agents.items() if ids is not None},
+        pending=pending,
+        agents={name: agents for name, (_, agents) in found.items() if agents is not None},
         listed_at=listed_at,
     )
 
 
-async def _gather(
-    names: Iterable[str], ask: Callable[[str], Coroutine[Any, Any, T]]
-) -> dict[str, T]:
-    """Return the answer of *ask* for each name, all asked at once; raise the first error."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            asked = {name: tasks.create_task(ask(name)) for name in names}
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
-    return {name: task.result() for name, task in asked.items()}
+async def _read_account(
+    client: Client, fleet: Fleet
+) -> tuple[dict[str, RemoteNumber], frozenset[str] | None]:
+    """Return the numbers of the account, and those of the fleet's agents that it has."""
+    numbers = await list_numbers(client)
+    agents = {
+        agent
+        for row in fleet.rows
+        if row.platform == client.platform.name and row.state is DesiredState.PRESENT
+        for name in AGENTS
+        if isinstance(agent := row.fields.get(name), str) and agent
+    }
+    return numbers, await find_agents(client, agents) if agents else None
 
 
 def platforms_of(fleet: Fleet, applied: Mapping[str, LastApplied]) -> set[str]:
@@ -250,11 +243,12 @@ async def _pending_of(
     pending: dict[str, PendingOperation] = {}
     for row in rows:
         note = applied.get(row.id)
-        pending[row.id] = await _find_pending(row.id, row.platform, note, journal)
-        if pending[row.id].row is None and note is not None and note.platform != row.platform:
-            there = await _find_pending(row.id, note.platform, note, journal)
-            if there.row is not None and not had_no_effect(there.row):
-                pending[row.id] = there
+        found = await _find_pending(row.id, row.platform, note, journal)
+        if found is None and note is not None and note.platform != row.platform:
+            found = await _find_pending(row.id, note.platform, note, journal)
+            found = None if found is None or had_no_effect(found.row) else found
+        if found is not None:
+            pending[row.id] = found
     return pending
 
 
@@ -266,8 +260,8 @@ def _is_noted(row: FleetRow, applied: Mapping[str, LastApplied]) -> bool:
 
 async def _find_pending(
     row_id: str, platform: str, applied: LastApplied | None, journal: Journal
-) -> PendingOperation:
-    """Return the latest operation that creates the number of a row, or the first one."""
+) -> PendingOperation | None:
+    """Return the latest operation that creates the number of a row, if one was begun."""
     sequence = 1 if applied is None else applied.sequence + 1
     stored = await journal.get(platform, creation_id(row_id, sequence))
     while stored is not None and had_no_effect(stored):
@@ -275,7 +269,7 @@ async def _find_pending(
         if later is None:
             break
         sequence, stored = sequence + 1, later
-    return PendingOperation(sequence=sequence, row=stored)
+    return None if stored is None else PendingOperation(sequence=sequence, row=stored)
 
 
 def had_no_effect(stored: Row) -> bool:
@@ -292,29 +286,19 @@ async def _pending_of_removed_rows(
     A note without a record announces each of them. A row may have been renamed before its number
     was noted: the number must be found, or it would be bought again.
     """
-    pending = {
+    found = {
         row_id: await _find_pending(row_id, note.platform, note, journal)
         for row_id, note in applied.items()
         if row_id not in fleet.ids and not note.record
     }
     return {
         row_id: each
-        for row_id, each in pending.items()
-        if each.row is not None and not had_no_effect(each.row)
+        for row_id, each in found.items()
+        if each is not None and not had_no_effect(each.row)
     }
 
 
 # --- agents ----------------------------------------------------------------------------------
-
-
-def _agents_of(fleet: Fleet, platform: str) -> set[str]:
-    return {
-        agent
-        for row in fleet.rows
-        if row.platform == platform and row.state is DesiredState.PRESENT
-        for name in _AGENTS
-        if isinstance(agent := row.fields.get(name), str) and agent
-    }
 
 
 async def find_agents(client: Client, ids: Collection[str]) -> frozenset[str] | None:

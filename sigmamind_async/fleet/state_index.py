@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -20,6 +20,9 @@ from sigmamind_async.provisioning.row import Row, State
 _GROUPS: Final = re.compile(r"[,' ]")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:[,' ][0-9]{3})+", re.ASCII)
 """A number that a spreadsheet shows with its thousands apart."""
+
+_DIGITS: Final = Context(prec=15, rounding=ROUND_DOWN)
+"""Further digits of a number are lost in a spreadsheet."""
 
 _Values: TypeAlias = Mapping[str, str | int | None]
 _Items: TypeAlias = frozenset[tuple[str, object]]
@@ -214,7 +217,7 @@ class StateIndex:
             stored = pending.row
             # One with a record is in the notes, see `refresh`; one that an operator abandoned is
             # repeated on purpose, under a new id.
-            if row_id in self.fleet.ids or stored is None or stored.record:
+            if row_id in self.fleet.ids or stored.record:
                 continue
             if stored.kind.costs and stored.state is not State.ABANDONED:
                 fields = request_cells(stored, VENDORS[pending.platform])
@@ -227,6 +230,8 @@ class StateIndex:
         country, is something else. With *alike*, only one whose other fields are the same as well,
         or whose id may be the same.
         """
+        if not self._removed:
+            return None
         fields = {name: normalize_cell(cell) for name, cell in row.fields.items()}
         changeable, fixed = _partition(row.platform, fields)
         id_, platform = spreadsheet_id(row.id), row.platform
@@ -321,6 +326,6 @@ def spreadsheet_id(row_id: str) -> str:
     if _GROUPED.fullmatch(text):
         text = _GROUPS.sub("", text)
     try:
-        return str(Decimal(text).normalize())
+        return str(_DIGITS.create_decimal(text).normalize())
     except ArithmeticError:  # no number, or out of range
         return text.casefold()
