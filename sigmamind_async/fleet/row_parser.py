@@ -328,7 +328,7 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     return CellError(f"must be text of 1 to {LONGEST_ID} printable characters")
 
 
-_COMMENT: Final = re.compile(r"#|//|/\*|;|--|<!--|::|@?rem\s", re.IGNORECASE)
+_COMMENT: Final = re.compile(r"[#;%!*]|//|/\*|--|<!--|::|@?rem\s", re.IGNORECASE)
 _DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
 
 

@@ -21,6 +21,12 @@ _GROUPS: Final = re.compile(r"[,' ]")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:[,' ][0-9]{3})+", re.ASCII)
 """A number that a spreadsheet shows with its thousands apart."""
 
+_DATE: Final = re.compile(
+    r"([0-9]{1,2})[-/ ]([0-9]{1,2}|[a-z]{3})(?:[-/ ][0-9]{2,4})?"
+    r"|([0-9]{1,2})\.([0-9]{1,2})\.[0-9]{2,4}"
+    r"|[0-9]{4}[-/]([0-9]{1,2})[-/]([0-9]{1,2})"
+)
+_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
 _DIGITS: Final = Context(prec=15, rounding=ROUND_DOWN)
 """Further digits of a number are lost in a spreadsheet."""
 
@@ -321,11 +327,14 @@ def _contradict(before: _Items, after: _Items) -> bool:
 
 
 def spreadsheet_id(row_id: str) -> str:
-    """Return one text for all ids that a spreadsheet makes one of, as 1E5 and 100000."""
-    text = unicodedata.normalize("NFKC", row_id).strip()
+    """Return one text for all ids that a spreadsheet makes one of: 0101 and 101, 3-4 and 4-Mar."""
+    text = unicodedata.normalize("NFKC", row_id).strip().casefold()
     if _GROUPED.fullmatch(text):
         text = _GROUPS.sub("", text)
+    if date := _DATE.fullmatch(text):
+        parts = [part.lstrip("0") for part in date.groups() if part]
+        return "-".join(sorted(str(_MONTHS.index(x) + 1) if x in _MONTHS else x for x in parts))
     try:
         return str(_DIGITS.create_decimal(text).normalize())
     except ArithmeticError:  # no number, or out of range
-        return text.casefold()
+        return text

@@ -133,13 +133,15 @@ def optional_library(module: str, why: str) -> Any:  # noqa: ANN401 - the module
 
 _SHORTENED: Final = re.compile(r"[+-]?[0-9]{1,15}(?:[.,][0-9]{1,15})?[eE][+-]?[0-9]{1,3}", re.ASCII)
 _SHEET_ERROR: Final = re.compile(
-    r"#[¡¿]?[A-ZÀ-Þ0-9_/]{2,20}[!?]|#N/?[A-Z]{1,2}|#{2,}|#GETTING_DATA|Err:[0-9]{3}"
+    r"#[¡¿]?[^\W\d_][\w/]{1,19}[!?]|#[NI\u041d]/[^\W\d_]{1,4}|#N[A-Z]|#{2,}|Err:[0-9]{3}"
+    r"|#GETTING_DATA|#YOK|#SAKNAS!?|#HIÁNYZIK"
 )
+"""In capitals, in the languages of spreadsheets."""
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{|\$\(|\{\{|\{[%#]|<%|%\([A-Za-z_]\w*\)s|%[A-Z][A-Z0-9_]+%|\{[A-Za-z_][\w.]*\}"
-    r"|\A\$[A-Za-z_]\w*\Z|\A<[^<>]+>\Z"
+    r"[$#]\{|\$\(|\{\{|\[\[|\{[%#]|<%|%\([A-Za-z_]\w*\)s|%[A-Z][A-Z0-9_]+%|\{(?:[A-Za-z_][\w.]*|\d*)\}"
+    r"|«[^«»]+»|\A(?:\$[A-Za-z_][\w:]*|<[^<>]+>|__\w+__|@[A-Z][A-Z0-9_]+@)\Z"
 )
-_PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%]+[^})>%]*[})>%]+s?")
+_PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%[«]+[^})>%\]»]*[})>%\]»]+s?")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0"
@@ -151,6 +153,8 @@ def text_problem(text: str) -> str:
     """Return what damage *text* shows; empty where it shows none."""
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         return "contains half of a character; write the character itself"
+    if "\ufffd" in text:
+        return "contains U+FFFD, in place of a character that was lost; write the character itself"
     if unseen := _find_unseen(text):
         return unseen
     bare = text.strip()
@@ -159,7 +163,7 @@ def text_problem(text: str) -> str:
             f"{bare!r} is a number in short form, as spreadsheets write it; its digits may be lost:"
             " write all of it as text"
         )
-    if _SHEET_ERROR.fullmatch(bare):
+    if _SHEET_ERROR.fullmatch(bare) and (bare == bare.upper() or bare.startswith("Err:")):
         return f"{bare!r} is an error of a spreadsheet; fix its formula, or write the value itself"
     if found := _PLACEHOLDER.search(bare):
         whole = _PLACEHOLDER_TEXT.match(bare, found.start(), found.start() + 40)
