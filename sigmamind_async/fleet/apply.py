@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -40,7 +39,7 @@ from sigmamind_async.fleet.dispatcher import (
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.plan_file import stale_reasons
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
-from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
+from sigmamind_async.fleet.spec import SECRETS, Fleet, Problem
 from sigmamind_async.fleet.state import FleetState, LastApplied, refresh
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
@@ -246,7 +245,7 @@ class Executor:
         for waiting in (*self._follow_ups.values(), *self._moved.values()):
             for progress in waiting:
                 self._dispatcher.report(progress, "skipped")
-        for step in self._dispatcher.unreported:
+        for step in [*self._dispatcher.unreported.values()]:
             progress = StepProgress(step=step, found=self._find_number(step))
             self._dispatcher.report(progress, "skipped")
 
@@ -374,6 +373,7 @@ class Executor:
         progress = attrs.evolve(
             progress, found=found, sequence=request.sequence, changes=changes, applied=applied
         )
+        following = attrs.evolve(progress, sequence=request.sequence + 1)
         fixed = [*find_fixed_changes(row, VENDORS[found.platform], applied)]
         if row.phone_number not in {"", found.phone_number}:
             fixed.append("phone_number")
@@ -383,9 +383,9 @@ class Executor:
             error = PlanError(f"{row.id}: {why} {' and '.join(fixed)} {how}")
             self._dispatcher.report(progress, "failed", error)
         elif changes:
-            self._follow_ups[found.platform].append(progress.next)
+            self._follow_ups[found.platform].append(following)
         elif step.moves_from is not None:
-            self._moved[step.moves_from.platform].append(progress.next)
+            self._moved[step.moves_from.platform].append(following)
         else:
             await self._note_synced(progress, found)
             self._dispatcher.report(progress, "done")
@@ -457,14 +457,18 @@ async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
     secrets = secrets or SecretResolver()
     resolve = _resolve_with(secrets)
     problems: list[Problem] = []
-    for row, name, reference in _secret_references(plan):
-        if isinstance(secrets, SecretResolver):
-            with suppress(SecretReferenceError):  # `resolve` raises it again
-                await secrets.fetch(reference, _SECONDS_TO_READ)
-        try:
-            resolve(reference)
-        except SecretReferenceError as error:
-            problems.append(row.problem(name, str(error)))
+    for step in plan.steps:
+        row = plan.rows[step.id]
+        for change in step.changes if step.writes else ():
+            reference = row.fields.get(change.field)
+            if change.field not in SECRETS or not isinstance(reference, str):
+                continue
+            try:
+                if isinstance(secrets, SecretResolver):
+                    await secrets.fetch(reference, _SECONDS_TO_READ)
+                resolve(reference)
+            except SecretReferenceError as error:
+                problems.append(row.problem(change.field, str(error)))
     ids = {problem.id for problem in problems}
     if not ids:
         return plan
@@ -478,16 +482,6 @@ async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
 
 def _resolve_with(secrets: Secrets) -> Callable[[str], Secret]:
     return secrets.resolve if isinstance(secrets, SecretResolver) else secrets
-
-
-def _secret_references(plan: Plan) -> Iterator[tuple[FleetRow, str, str]]:
-    """Yield row, field and reference of each secret that a step needs."""
-    for step in plan.steps:
-        row = plan.rows[step.id]
-        for change in step.changes if step.writes else ():
-            cell = row.fields.get(change.field)
-            if change.field in SECRETS and isinstance(cell, str):
-                yield row, change.field, cell
 
 
 async def count_new_purchases(plan: Plan, journal: Journal) -> Mapping[str, int]:

@@ -47,30 +47,24 @@ class StepBatch(Protocol):
     @property
     def progress(self) -> Progress:
         """Counts, kept up to date."""
-        ...
 
     @property
     def stopped(self) -> str:
         """Why it starts no more operations, as a sentence; empty while it does."""
-        ...
 
     @property
     def stopped_by(self) -> SigmaMindError | None:
         """The error that stopped it."""
-        ...
 
     @property
     def undelivered(self) -> Sequence[Outcome[Any, Any]]:
         """After an early end: each outcome that was known and not yielded."""
-        ...
 
     def stop(self) -> None:
         """Start no more operations, settle those under way and skip the others."""
-        ...
 
     def __aiter__(self) -> AsyncGenerator[Outcome[Any, Any]]:
         """Yield the `Outcome` of every operation, with its ``op_id``."""
-        ...
 
 
 class StepProvisioner(Protocol):
@@ -79,27 +73,22 @@ class StepProvisioner(Protocol):
     @property
     def client(self) -> Client:
         """Client of the account; it lists the numbers."""
-        ...
 
     @property
     def journal(self) -> Journal:
         """Where operations are recorded."""
-        ...
 
     @property
     def account(self) -> str:
         """Its name in the journal."""
-        ...
 
     def run_many(
         self, operations: AsyncIterable[tuple[str, Any]], *, stop_on: StopOn | None = ...
     ) -> StepBatch:
         """Carry out pairs of op_id and request, which are read lazily."""
-        ...
 
     async def reconcile(self) -> object:
         """Settle what earlier runs left unconfirmed, if it can be settled."""
-        ...
 
 
 # --- steps under way -------------------------------------------------------------------------
@@ -142,11 +131,6 @@ class StepProgress:
     elapsed: float = 0.0
     ignored: tuple[str, ...] = ()
 
-    @property
-    def next(self) -> StepProgress:
-        """The same before its next request."""
-        return attrs.evolve(self, sequence=self.sequence + 1)
-
 
 MakeRequest: TypeAlias = Callable[[StepProgress], Awaitable[StepRequest]]
 """Returns the next request of a step; raises if there can be none."""
@@ -174,12 +158,13 @@ class Dispatcher:
     """Steps that have been reported, by status."""
     bad: list[StepOutcome] = attrs.field(factory=list[StepOutcome], init=False)
     """Those that failed or are unconfirmed."""
-    _open: dict[str, Step] = attrs.field(factory=dict[str, Step], init=False)
+    unreported: dict[str, Step] = attrs.field(factory=dict[str, Step], init=False)
+    """Steps that have not been reported, by id."""
     _batches: list[StepBatch] = attrs.field(factory=list[StepBatch], init=False)
 
     def begin(self, steps: Sequence[Step]) -> None:
         """Count *steps*, each of which will be reported."""
-        self._open = {step.id: step for step in steps}
+        self.unreported = {step.id: step for step in steps}
         self.progress.total = len(steps)
         self.progress.started = self.progress.clock()
 
@@ -187,11 +172,6 @@ class Dispatcher:
     def unconfirmed(self) -> int:
         """Operations whose outcome is unknown so far."""
         return sum(batch.progress.unconfirmed for batch in self._batches)
-
-    @property
-    def unreported(self) -> list[Step]:
-        """Steps that have not been reported."""
-        return list(self._open.values())
 
     def stop(self, why: str = "stop() was called") -> None:
         """Start no more steps; those under way are settled."""
@@ -209,7 +189,7 @@ class Dispatcher:
     ) -> None:
         """Report how a step ended, unless that was done."""
         step, found = progress.step, progress.found
-        if self._open.pop(step.id, None) is None:
+        if self.unreported.pop(step.id, None) is None:
             return
         outcome = StepOutcome(
             step=step,
@@ -259,7 +239,9 @@ class Dispatcher:
             async with aclosing(aiter(batch)) as outcomes:
                 async for outcome in outcomes:
                     unfinished = [outcome]
-                    self._stop_with(batch)
+                    if batch.stopped and not self.stopped:  # by responses of this platform
+                        self.stopped_by = batch.stopped_by
+                        self.stop(batch.stopped)
                     await end(outcome)
                     unfinished = []
         finally:
@@ -301,12 +283,6 @@ class Dispatcher:
                 else:
                     under_way[request.op_id] = ahead.popleft(), request
                     yield request.op_id, request.value
-
-    def _stop_with(self, batch: StepBatch) -> None:
-        """Stop on all platforms once the responses of one of them have stopped *batch*."""
-        if batch.stopped and not self.stopped:
-            self.stopped_by = batch.stopped_by
-            self.stop(batch.stopped)
 
     async def _end(
         self,

@@ -82,7 +82,7 @@ def _line(row: FleetRow, step: Step, names: Sequence[str]) -> list[object]:
     cells: Mapping[str, object] = {"state": row.state.value, **row.fields}
     own = [row.id, row.platform, row.source.value, row.line]
     of_step = [step.action.value, step.sequence, record, before, more]
-    line = [*own, *(cells.get(name, _UNSET) for name in names), *of_step]
+    line: list[object] = [*own, *(cells.get(name, _UNSET) for name in names), *of_step]
     while line[-1] in _LEFT_OUT:
         line.pop()
     return line
@@ -136,7 +136,7 @@ def _plan_of(head: Mapping[str, Any], lines: Sequence[Any]) -> Plan:
     rows = {row.id: row for row, _ in found}
     if not is_known or not len(rows) == len(lines) == head["rows"]:
         raise ValueError
-    empty = {"steps": (), "rows": {}, **{name: head[name] for name in _HEAD}}
+    empty: dict[str, Any] = {"steps": (), "rows": {}, **{name: head[name] for name in _HEAD}}
     # Lines are in the order of the file.
     steps = sorted((step for _, step in found), key=lambda step: ORDER[step.action])
     return attrs.evolve(_converter().structure(empty, Plan), steps=tuple(steps), rows=rows)
@@ -145,12 +145,12 @@ def _plan_of(head: Mapping[str, Any], lines: Sequence[Any]) -> Plan:
 def _read_line(line: Sequence[Any], names: Sequence[str]) -> tuple[FleetRow, Step]:
     columns = (*_ROW, *names, *_STEP)
     left_out = _LEFT_OUT[len(line) - len(columns) + len(_LEFT_OUT) :]
-    cells = dict(zip(columns, (*line, *left_out), strict=True))
+    cells: dict[str, Any] = dict(zip(columns, (*line, *left_out), strict=True))
     fields = {name: cells[name] for name in names if cells[name] != _UNSET}
     of_row = {**{name: cells[name] for name in _ROW}, "state": fields.pop("state", "present")}
     row = _converter().structure({**of_row, "fields": fields}, FleetRow)
     step = _usual_step(row, Action(cells["action"]), _check_scalar(cells["sequence"], int))
-    more = {**cells["more"]}
+    more: dict[str, Any] = {**cells["more"]}
     if not more.keys().isdisjoint(("id", "platform", "action", "sequence")):
         raise ValueError
     if cells["record"] != "":

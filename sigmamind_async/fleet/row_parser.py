@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from sys import intern
 from types import NoneType
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -87,45 +87,42 @@ _ANY_KEY: Final = "+14155550100"
 
 def problems_of(row: FleetRow) -> list[Problem]:
     """Return what its platform does not take of *row*, whose names and types are right."""
-    vendor = VENDORS[row.platform]
-    problems = [*_of_number(row)]
-    if row.state is DesiredState.PRESENT:
-        problems += _of_fields(row, vendor)
-        problems += _of_source(row, vendor) if not problems else ()
-    return problems
-
-
-def _of_number(row: FleetRow) -> Iterator[Problem]:
-    number = row.fields.get("phone_number")
-    try:
-        if number is not None:
-            validators.phone_number("phone_number", number)
-    except InvalidRequestError as error:
-        yield row.problem("phone_number", str(error).removeprefix("phone_number: "))
-
-
-def _of_fields(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
+    vendor, is_present = VENDORS[row.platform], row.state is DesiredState.PRESENT
+    problems: list[Problem] = []
     for name, cell in row.fields.items():
-        if message := _field_problem(name, cell, row.source, vendor):
-            yield row.problem(name, message)
+        if name == "phone_number":
+            message = _number_problem(cell, is_present=is_present)
+        else:
+            message = _field_problem(name, cell, row.source, vendor) if is_present else ""
+        if message:
+            problems.append(row.problem(name, message))
+    return problems if problems or not is_present else [*_source_problems(row, vendor)]
+
+
+def _number_problem(cell: Cell, *, is_present: bool) -> str:
+    if is_present and not cell:
+        return "cannot be cleared; leave it blank where the platform picks the number"
+    try:
+        if cell is not None:
+            validators.phone_number("phone_number", cell)
+    except InvalidRequestError as error:
+        return str(error).removeprefix("phone_number: ")
+    return ""
 
 
 def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) -> str:
     forms = [form for form in (*vendor.forms(source), vendor.update) if name in form.takes]
-    if name == "phone_number":
-        how = "cannot be cleared; leave it blank where the platform picks the number"
-        return "" if cell else how
     if not forms:
         return _not_taken(name, source, vendor)
     if cell is None:
-        cleared = any(name in form.clears for form in forms)
-        how = "" if cleared else f"cannot be cleared on {vendor.platform}"
-        return how and f"{how}; leave it blank to leave it alone"
+        is_cleared = any(name in form.clears for form in forms)
+        how = f"cannot be cleared on {vendor.platform}; leave it blank to leave it alone"
+        return "" if is_cleared else how
     if problem := forms[0].check(name, cell):
         return problem
     # It would be taken for one, and never be shown again.
-    tagged = name == "label" and isinstance(cell, str) and find_tag(cell) is not None
-    return "must not end in text like [sm:...], the tag of a purchase" if tagged else ""
+    is_tagged = name == "label" and isinstance(cell, str) and find_tag(cell) is not None
+    return "must not end in text like [sm:...], the tag of a purchase" if is_tagged else ""
 
 
 def _not_taken(name: str, source: Source, vendor: VendorSchema) -> str:
@@ -143,36 +140,26 @@ def _not_taken(name: str, source: Source, vendor: VendorSchema) -> str:
     return f"does not exist on {vendor.platform}, only on {' and '.join(takers)}"
 
 
-def _of_source(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
+def _source_problems(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
     """Yield what keeps the number of *row* from coming into the account, or from being changed."""
-    if row.source is Source.EXISTING:
-        yield from _of_request(row, vendor.update, {vendor.key: _ANY_KEY})
-        return
-    fields = {name for name, cell in row.fields.items() if cell is not None}
-    form = vendor.form(row.source, fields)
+    form: RequestForm | None = vendor.update
+    key = {vendor.key: _ANY_KEY}
+    if row.source is not Source.EXISTING:
+        form = vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
+        key = {}
     if form is None:
         needs = _needs(vendor.forms(row.source))
         yield row.problem("", f"{row.source.value} on {vendor.platform} needs {needs}")
         return
-    for name in row.fields:
-        known = name in form.takes or name in vendor.update.takes
-        if name in form.excludes or not known:
+    for name in row.fields if not key else ():
+        if name in form.excludes or not (name in form.takes or name in vendor.update.takes):
             way = f"this {row.source.value} on {vendor.platform}"
             yield row.problem(name, f"does not apply to {way}; leave it blank")
-    yield from _of_request(row, form, {})
-
-
-def _of_request(row: FleetRow, form: RequestForm, key: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield what is wrong with the fields of *row* taken together."""
-    fields = {
-        name: PLACEHOLDER if name in SECRETS else cell
-        for name, cell in form.part_of(row.fields).items()
-    }
-    if key and not fields:
-        return
+    fields = form.part_of(row.fields)
     try:
-        form.request(fields, **key)
-    except InvalidRequestError as error:
+        if fields or not key:
+            form.request({n: PLACEHOLDER if n in SECRETS else fields[n] for n in fields}, **key)
+    except InvalidRequestError as error:  # about fields taken together
         attribute = error.field or ""
         message = str(error).removeprefix(f"{attribute}: ")
         yield row.problem(form.names.get(attribute, ""), message)
@@ -229,56 +216,38 @@ def parse_row(found: FileRow, rules: RowRules) -> ParsedRow:
     errors = {name: value for name, value in values.items() if isinstance(value, CellError)}
     row = _draft(values, found)
     row_id = "" if "id" in errors else str(values["id"])
+    about = [
+        (name, Problem(message=error.message, field=name if name in VOCABULARY.names else ""))
+        for name, error in errors.items()
+    ]
+    also = rules.check(row) if row else ()
+    about += [(problem.field, problem) for problem in also if problem.field not in errors]
     problems = tuple(
         attrs.evolve(problem, id=row_id, file=rules.file, line=line or found.line, column=column)
-        for name, problem in _problems(errors, row, rules)
+        for name, problem in about
         for line, column in [found.place(name)]
     )
     return ParsedRow(line=found.line, id=row_id, row=row, problems=problems, is_valid=not problems)
 
 
-def _problems(
-    errors: Mapping[str, CellError], row: FleetRow | None, rules: RowRules
-) -> Iterator[tuple[str, Problem]]:
-    """Yield all problems, each with the name that it is about."""
-    for name, error in errors.items():
-        field = name if name in VOCABULARY.names else ""
-        yield name, Problem(message=error.message, field=field)
-    for problem in rules.check(row) if row else ():
-        if problem.field not in errors:
-            yield problem.field, problem
-
-
 def _draft(values: Mapping[str, object], found: FileRow) -> FleetRow | None:
-    """Return the row with a stand-in for each wrong field, to find out what else is wrong."""
-    platform, source, state = (values[name] for name in ("platform", "source", "state"))
-    if (
-        not isinstance(platform, str)
-        or not isinstance(source, Source)
-        or not isinstance(state, DesiredState)
-    ):
-        return None
-    fields = {
-        name: _stand_in(name, found) if isinstance(value, CellError) else cast("Cell", value)
-        for name, value in values.items()
-        if name in FIELDS
-    }
-    return FleetRow(
-        id=values["id"] if isinstance(values["id"], str) else "?",
-        platform=platform,
-        source=source,
-        state=state,
-        fields=fields,
-        line=found.line,
-    )
+    """Return the row with a stand-in for each wrong field, to find out what else is wrong.
 
-
-def _stand_in(name: str, found: FileRow) -> Cell:
-    """Return something in place of a wrong value: that the field is set at all may matter."""
-    if name in SECRETS:
-        return Secret("?")
-    value = found.cells[name]
-    return value if isinstance(value, str) else "?"
+    That the field is set at all may matter.
+    """
+    own, fields = dict[str, Any](), dict[str, Any]()
+    for name, value in values.items():
+        if not isinstance(value, CellError):
+            (own if name in OWN_NAMES else fields)[name] = value
+        elif name in {"platform", "source", "state"}:
+            return None
+        elif name == "id":
+            own["id"] = "?"
+        elif name in FIELDS:
+            text = found.cells[name]
+            stand_in = text if isinstance(text, str) else "?"
+            fields[name] = Secret("?") if name in SECRETS else stand_in
+    return FleetRow(**own, fields=fields, line=found.line)
 
 
 # ---------------------------------------------------------------- the row's own columns
