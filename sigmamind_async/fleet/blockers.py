@@ -115,7 +115,7 @@ def release_conflict(
             " there"
         )
     if found is None:
-        return pending_decision(index.pending(row))
+        return pending_decision(index.state.pending.get(row.id))
     if applied is not None and applied.record != found.record and not row.phone_number:
         return (
             f"{found.phone_number} was added again outside this fleet: name it in the row to"

@@ -47,24 +47,30 @@ class StepBatch(Protocol):
     @property
     def progress(self) -> Progress:
         """Counts, kept up to date."""
+        ...
 
     @property
     def stopped(self) -> str:
         """Why it starts no more operations, as a sentence; empty while it does."""
+        ...
 
     @property
     def stopped_by(self) -> SigmaMindError | None:
         """The error that stopped it."""
+        ...
 
     @property
     def undelivered(self) -> Sequence[Outcome[Any, Any]]:
         """After an early end: each outcome that was known and not yielded."""
+        ...
 
     def stop(self) -> None:
         """Start no more operations, settle those under way and skip the others."""
+        ...
 
     def __aiter__(self) -> AsyncGenerator[Outcome[Any, Any]]:
         """Yield the `Outcome` of every operation, with its ``op_id``."""
+        ...
 
 
 class StepProvisioner(Protocol):
@@ -73,22 +79,27 @@ class StepProvisioner(Protocol):
     @property
     def client(self) -> Client:
         """Client of the account; it lists the numbers."""
+        ...
 
     @property
     def journal(self) -> Journal:
         """Where operations are recorded."""
+        ...
 
     @property
     def account(self) -> str:
         """Its name in the journal."""
+        ...
 
     def run_many(
         self, operations: AsyncIterable[tuple[str, Any]], *, stop_on: StopOn | None = ...
     ) -> StepBatch:
         """Carry out pairs of op_id and request, which are read lazily."""
+        ...
 
     async def reconcile(self) -> object:
         """Settle what earlier runs left unconfirmed, if it can be settled."""
+        ...
 
 
 # --- steps under way -------------------------------------------------------------------------

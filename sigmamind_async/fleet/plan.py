@@ -30,7 +30,7 @@ from sigmamind_async.fleet.diff import find_changes, find_fixed_changes
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import AGENTS, FleetState, LastApplied, normalize_cell
 from sigmamind_async.fleet.state_index import StateIndex
-from sigmamind_async.fleet.step import Action, Change, Step, creation_id
+from sigmamind_async.fleet.step import CREATES, Action, Change, Step, creation_id
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.row import State
 
@@ -204,46 +204,49 @@ def _plan_missing(
     if row.source is Source.EXISTING:
         number = row.phone_number or "its number, which the row does not name,"
         return _refuse(row, "phone_number", f"{number} is not in the account")
-    is_under_way = index.under_way(row) is not None
-    if row.source is Source.PURCHASE and not row.phone_number and not is_under_way:
+    begun = index.under_way(row)
+    if row.source is Source.PURCHASE and not row.phone_number and begun is None:
         allowed = options.allow_unlisted
         removed = index.removed_purchase(row, alike=allowed)
         if why := repeated_purchase(removed, allow_unlisted=allowed):
             return _refuse(row, "", why)
-    sequence = index.next_sequence(row)
-    step = Step(
-        id=row.id,
-        platform=row.platform,
-        action=Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT,
-        sequence=sequence,
-        op_id=creation_id(row.id, sequence),
-        phone_number=row.phone_number or _number_under_way(row, index),
-        changes=creation_changes(row),
-        remarks=("continues what an earlier run began",) if is_under_way else (),
-    )
+    step = usual_step(row, _creation(row), index.next_sequence(row))
+    if begun is not None:
+        number = row.phone_number or (begun.key if begun.key.startswith("+") else "")
+        remarks = ("continues what an earlier run began",)
+        step = attrs.evolve(step, phone_number=number, remarks=remarks)
     return RowPlan(row=row, step=step, problems=[*_missing_agents(row, row.fields, index)])
 
 
 def _plan_blocked(row: FleetRow, index: StateIndex) -> RowPlan | None:
     """Return the plan of a row whose operation waits for an operator, or was abandoned by one."""
-    pending = index.pending(row)
+    pending = index.state.pending.get(row.id)
     if why := pending_decision(pending):
         return RowPlan(row=row, problems=(attrs.evolve(row.problem("", why), needs_decision=True),))
     if pending is None or pending.row.state is not State.ABANDONED:
         return None
-    step = Step(
+    step = usual_step(row, _creation(row), 0)
+    return RowPlan(row=row, step=attrs.evolve(step, op_id="", changes=(), blocked=ABANDONED))
+
+
+def _creation(row: FleetRow) -> Action:
+    return Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT
+
+
+def usual_step(row: FleetRow, action: Action, sequence: int) -> Step:
+    """Return the step of *row*, as far as the row tells it."""
+    creates = action in CREATES
+    is_key = VENDORS[row.platform].key == "phone_number"
+    return Step(
         id=row.id,
         platform=row.platform,
-        action=Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT,
+        action=action,
+        sequence=sequence,
+        op_id=creation_id(row.id, sequence) if creates else "",
         phone_number=row.phone_number,
-        blocked=ABANDONED,
+        record=row.phone_number if is_key and not creates else "",
+        changes=creation_changes(row) if creates else (),
     )
-    return RowPlan(row=row, step=step)
-
-
-def _number_under_way(row: FleetRow, index: StateIndex) -> str:
-    stored = index.under_way(row)
-    return stored.key if stored is not None and stored.key.startswith("+") else ""
 
 
 def creation_changes(row: FleetRow) -> tuple[Change, ...]:
@@ -264,22 +267,16 @@ def _plan_release(
     found = _find_number(row, applied, index)
     if why := release_conflict(row, found, applied, index):
         return _refuse(row, "phone_number", why)
-    step = Step(
-        id=row.id,
-        platform=row.platform,
-        action=Action.UNCHANGED,
-        sequence=index.next_sequence(row),
-        phone_number=row.phone_number,
-        remarks=("is absent already",),
+    sequence = index.next_sequence(row)
+    step = attrs.evolve(
+        usual_step(row, Action.UNCHANGED, sequence), record="", remarks=("is absent already",)
     )
     if found is not None:
         step = attrs.evolve(
-            step,
-            action=Action.RELEASE,
+            usual_step(row, Action.RELEASE, sequence),
             phone_number=found.phone_number,
             record=found.record,
             blocked="" if options.allow_release else RELEASE_NOT_ALLOWED,
-            remarks=(),
         )
     return RowPlan(row=row, step=step)
 
@@ -302,24 +299,12 @@ def _plan_move(
         return _refuse(row, "phone_number", why)
     if here is None and (blocked := _plan_blocked(row, index)):
         return blocked
-    changes = (
-        creation_changes(row)
-        if here is None
-        else tuple(find_changes(row, VENDORS[row.platform], here, None))
-    )
-    sequence = index.next_sequence(row)
-    step = Step(
-        id=row.id,
-        platform=row.platform,
-        action=Action.MOVE,
-        sequence=sequence,
-        op_id=creation_id(row.id, sequence),
-        phone_number=applied.phone_number,
-        record="" if here is None else here.record,
-        changes=changes,
-        moves_from=there,
-    )
-    agents = _missing_agents(row, [change.field for change in changes], index)
+    step = usual_step(row, Action.MOVE, index.next_sequence(row))
+    step = attrs.evolve(step, phone_number=applied.phone_number, moves_from=there)
+    if here is not None:
+        changes = tuple(find_changes(row, VENDORS[row.platform], here, None))
+        step = attrs.evolve(step, record=here.record, changes=changes)
+    agents = _missing_agents(row, [change.field for change in step.changes], index)
     return RowPlan(row=row, step=step, problems=[*agents])
 
 

@@ -17,10 +17,10 @@ import orjson
 from cattrs import Converter
 
 from sigmamind_async.errors import PlanError
-from sigmamind_async.fleet.plan import ORDER, Plan, creation_changes
+from sigmamind_async.fleet.plan import ORDER, Plan, usual_step
 from sigmamind_async.fleet.spec import FIELDS, DesiredState, FleetRow
 from sigmamind_async.fleet.state import FleetState, normalize_cell
-from sigmamind_async.fleet.step import CREATES, Action, Change, Step, creation_id
+from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.values import Secret
@@ -67,7 +67,7 @@ def dump_plan(plan: Plan, notes: Mapping[str, object] | None = None) -> bytes:
 
 
 def _line(row: FleetRow, step: Step, names: Sequence[str]) -> list[object]:
-    usual = _usual_step(row, step.action, step.sequence)
+    usual = usual_step(row, step.action, step.sequence)
     more = {
         each.name: _converter().unstructure(value)
         for each in attrs.fields(Step)
@@ -92,22 +92,6 @@ def _changes(row: FleetRow, before: Mapping[str, str | int | None]) -> tuple[Cha
     """Return changes to what *row* asks for, from the values that the account shows."""
     return tuple(
         Change(name, shown, normalize_cell(row.fields.get(name))) for name, shown in before.items()
-    )
-
-
-def _usual_step(row: FleetRow, action: Action, sequence: int) -> Step:
-    """Return the step of *row* that needs no further word."""
-    creates = action in CREATES
-    is_key = VENDORS[row.platform].key == "phone_number"
-    return Step(
-        id=row.id,
-        platform=row.platform,
-        action=action,
-        sequence=sequence,
-        op_id=creation_id(row.id, sequence) if creates else "",
-        phone_number=row.phone_number,
-        record=row.phone_number if is_key and not creates else "",
-        changes=creation_changes(row) if creates else (),
     )
 
 
@@ -149,7 +133,7 @@ def _read_line(line: Sequence[Any], names: Sequence[str]) -> tuple[FleetRow, Ste
     fields = {name: cells[name] for name in names if cells[name] != _UNSET}
     of_row = {**{name: cells[name] for name in _ROW}, "state": fields.pop("state", "present")}
     row = _converter().structure({**of_row, "fields": fields}, FleetRow)
-    step = _usual_step(row, Action(cells["action"]), _check_scalar(cells["sequence"], int))
+    step = usual_step(row, Action(cells["action"]), _check_scalar(cells["sequence"], int))
     more: dict[str, Any] = {**cells["more"]}
     if not more.keys().isdisjoint(("id", "platform", "action", "sequence")):
         raise ValueError

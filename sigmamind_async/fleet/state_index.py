@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow
-from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, normalize_cell
+from sigmamind_async.fleet.state import FleetState, LastApplied, normalize_cell
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.row import Row, State
 
@@ -260,18 +260,14 @@ class StateIndex:
 
     # --- what was done for a row -------------------------------------------------------------
 
-    def pending(self, row: FleetRow) -> PendingOperation | None:
-        """Return the operation that creates the number of *row*, if it is known."""
-        return self.state.pending.get(row.id)
-
     def under_way(self, row: FleetRow) -> Row | None:
         """Return the operation that may still create the number of *row*."""
-        pending = self.pending(row)
+        pending = self.state.pending.get(row.id)
         return pending.row if pending is not None and pending.is_under_way else None
 
     def last_applied(self, row: FleetRow) -> LastApplied | None:
         """Return what was applied to *row*, or what an operation created that has no note yet."""
-        applied, pending = self.state.last_applied.get(row.id), self.pending(row)
+        applied, pending = self.state.last_applied.get(row.id), self.state.pending.get(row.id)
         if applied is not None and applied.record:
             return applied
         stored = None if pending is None else pending.completed
@@ -290,7 +286,7 @@ class StateIndex:
 
     def next_sequence(self, row: FleetRow) -> int:
         """Return the sequence of the row's next step; the same if its operation is under way."""
-        applied, pending = self.state.last_applied.get(row.id), self.pending(row)
+        applied, pending = self.state.last_applied.get(row.id), self.state.pending.get(row.id)
         after = 1 if applied is None else applied.sequence + 1
         if pending is None:
             return after
