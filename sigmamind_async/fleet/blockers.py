@@ -24,11 +24,11 @@ def ambiguous_number(
     row: FleetRow, found: RemoteNumber, applied: LastApplied | None, index: StateIndex
 ) -> str:
     """Return why *found* may not be the number that *row* means."""
-    conflict = index.conflicting_row(row, found)
+    conflict = index.other_owner(row, found, listed=True)
     if conflict is not None:
         return f"{found.phone_number} belongs to the row {conflict}"
     is_known = applied is not None and applied.record == found.record
-    if not is_known and index.is_ambiguous(found):
+    if not is_known and (found.platform, found.phone_number) in index.ambiguous:
         return f"the account has {found.phone_number} more than once; keep only one of them"
     return ""
 
@@ -106,7 +106,7 @@ def release_conflict(
             " row present until that is settled"
         )
     number = row.phone_number if found is None else found.phone_number
-    claimed_by = index.claiming_row(row.platform, number)
+    claimed_by = index.claims.get((row.platform, number))
     if claimed_by is not None:
         return f"the row {claimed_by} keeps {number}; remove one of the two rows"
     if applied is not None and applied.platform != row.platform:
@@ -137,10 +137,10 @@ def move_conflict(
     )
     if conflict:
         return conflict
-    other = index.conflicting_row(row, there)
+    other = index.other_owner(row, there, listed=True)
     if other is not None:
         return f"{there.phone_number} belongs to the row {other}"
-    claimed_by = index.claiming_row(there.platform, there.phone_number)
+    claimed_by = index.claims.get((there.platform, there.phone_number))
     if claimed_by is not None:
         return f"the row {claimed_by} keeps {there.phone_number} on {there.platform}"
     return ""

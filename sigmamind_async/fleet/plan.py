@@ -120,7 +120,7 @@ def _plan_update(
     if why := ambiguous_number(row, found, applied, index):
         return _refuse(row, "phone_number", why)
     is_adopted = not index.owns(row, found)
-    previous_id = (index.previous_id(row, found) or "") if is_adopted else ""
+    previous_id = (index.other_owner(row, found, listed=False) or "") if is_adopted else ""
     if previous_id:
         applied = index.state.last_applied[previous_id]
     vendor = VENDORS[row.platform]

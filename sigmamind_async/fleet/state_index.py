@@ -91,17 +91,13 @@ class StateIndex:
         return not self.fleet.origin or note is None or note.origin in self._origins
 
     @cached_property
-    def _claims(self) -> Mapping[tuple[str, str], str]:
-        """The row that is to have a number, by platform and number."""
+    def claims(self) -> Mapping[tuple[str, str], str]:
+        """The row that is present and names a number, by platform and number."""
         return {
             (row.platform, row.phone_number): row.id
             for row in self.fleet.rows
             if row.state is DesiredState.PRESENT and row.phone_number
         }
-
-    def claiming_row(self, platform: str, phone_number: str) -> str | None:
-        """Return the id of a row that is present and names *phone_number*."""
-        return self._claims.get((platform, phone_number))
 
     # --- numbers of the accounts -------------------------------------------------------------
 
@@ -113,7 +109,7 @@ class StateIndex:
         }
 
     @cached_property
-    def _ambiguous(self) -> frozenset[tuple[str, str]]:
+    def ambiguous(self) -> frozenset[tuple[str, str]]:
         """Numbers of which an account has more than one record."""
         numbers = (each for records in self.state.numbers.values() for each in records.values())
         times = Counter((each.platform, each.phone_number) for each in numbers)
@@ -127,10 +123,6 @@ class StateIndex:
         """Return *phone_number*, if the account has it; any one of its records if it has more."""
         # A record may lack its number: a row that names none does not mean that record.
         return self._by_number.get(platform, {}).get(phone_number) if phone_number else None
-
-    def is_ambiguous(self, found: RemoteNumber) -> bool:
-        """Return whether the account has another record of the same number."""
-        return (found.platform, found.phone_number) in self._ambiguous
 
     # --- which row a number belongs to -------------------------------------------------------
 
@@ -151,21 +143,11 @@ class StateIndex:
         """Return whether *found* was applied to *row*."""
         return row.id in self._owners.get((found.platform, found.record), ())
 
-    def conflicting_row(self, row: FleetRow, found: RemoteNumber) -> str | None:
-        """Return the id of another row of the fleet that *found* was applied to."""
-        return next(
-            (each for each in self._other_owners(row, found) if each in self.fleet.ids), None
-        )
-
-    def previous_id(self, row: FleetRow, found: RemoteNumber) -> str | None:
-        """Return an id, no longer in the fleet, that *found* was applied to."""
-        return next(
-            (each for each in self._other_owners(row, found) if each not in self.fleet.ids), None
-        )
-
-    def _other_owners(self, row: FleetRow, found: RemoteNumber) -> Iterator[str]:
+    def other_owner(self, row: FleetRow, found: RemoteNumber, *, listed: bool) -> str | None:
+        """Return another row, *listed* by the fleet or not, that *found* was applied to."""
         owners = self._owners.get((found.platform, found.record), ())
-        return (row_id for row_id in owners if row_id != row.id)
+        others = (each for each in owners if each != row.id)
+        return next((each for each in others if (each in self.fleet.ids) is listed), None)
 
     @cached_property
     def _rows_by_number(self) -> Mapping[tuple[str, str], Sequence[str]]:
@@ -194,18 +176,15 @@ class StateIndex:
         removed: dict[tuple[str, object], dict[_Items, RemovedPurchase]] = defaultdict(dict)
         for platform, row_id, number, fields in self._removed_purchases():
             changeable, fixed = _partition(platform, fields)
-            is_own = self._is_own(row_id)
-            id_ = spreadsheet_id(row_id)
-            keys: list[tuple[str, object, _Items]] = (
-                [("", id_, frozenset()), (platform, None, fixed)]
-                if is_own
-                else [(platform, id_, fixed)]
-            )
-            keys += [(platform, changeable, fixed)] if is_own or fields.get("label") else []
+            is_own, id_ = self._is_own(row_id), spreadsheet_id(row_id)
+            keys: list[tuple[str, object, _Items]] = [(platform, id_, fixed)]
+            if is_own:
+                keys = [("", id_, frozenset()), (platform, None, fixed)]
+            if is_own or fields.get("label"):
+                keys.append((platform, changeable, fixed))
             for where, key, stated in keys:
-                is_alike = key is not None
                 each = RemovedPurchase(
-                    row_id=row_id, phone_number=number, is_alike=is_alike, is_own=is_own
+                    row_id=row_id, phone_number=number, is_alike=key is not None, is_own=is_own
                 )
                 removed[where, key].setdefault(stated, each)
         return removed
