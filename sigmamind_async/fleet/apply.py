@@ -20,15 +20,6 @@ import attrs
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, Status, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.errors import ConfigurationError, NotFoundError, PlanError, SigmaMindError
-from sigmamind_async.fleet.diff import (
-    after_create,
-    after_release,
-    after_sync,
-    before_create,
-    find_fixed_changes,
-    merge_shown,
-    remaining_changes,
-)
 from sigmamind_async.fleet.dispatcher import (
     Dispatcher,
     Report,
@@ -41,7 +32,18 @@ from sigmamind_async.fleet.plan_file import stale_reasons
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.spec import SECRETS, Fleet, Problem
 from sigmamind_async.fleet.state import FleetState, LastApplied, refresh
-from sigmamind_async.fleet.step import Action, Change, Step
+from sigmamind_async.fleet.step import (
+    Action,
+    Change,
+    Step,
+    after_create,
+    after_release,
+    after_sync,
+    before_create,
+    find_fixed_changes,
+    merge_shown,
+    remaining_changes,
+)
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver

@@ -26,11 +26,17 @@ from sigmamind_async.fleet.blockers import (
     release_conflict,
     repeated_purchase,
 )
-from sigmamind_async.fleet.diff import find_changes, find_fixed_changes
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
-from sigmamind_async.fleet.state import AGENTS, FleetState, LastApplied, normalize_cell
+from sigmamind_async.fleet.state import AGENTS, FleetState, LastApplied, creation_id, normalize_cell
 from sigmamind_async.fleet.state_index import StateIndex
-from sigmamind_async.fleet.step import CREATES, Action, Change, Step, creation_id
+from sigmamind_async.fleet.step import (
+    CREATES,
+    Action,
+    Change,
+    Step,
+    find_changes,
+    find_fixed_changes,
+)
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.row import State
 

@@ -19,9 +19,9 @@ from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED, pending_mismatch
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
-from sigmamind_async.fleet.state import FleetState, had_no_effect
+from sigmamind_async.fleet.state import FleetState, creation_id, had_no_effect
 from sigmamind_async.fleet.state_index import spreadsheet_id
-from sigmamind_async.fleet.step import Action, Change, Step, creation_id
+from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, RequestForm, VendorSchema
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import rebuild_request, split_secrets

@@ -15,7 +15,6 @@ import orjson
 from sigmamind_async.client import Client
 from sigmamind_async.errors import APIStatusError, ConfigurationError, JournalError, NotFoundError
 from sigmamind_async.fleet.spec import Cell, DesiredState, Fleet, FleetRow, Source
-from sigmamind_async.fleet.step import creation_id
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.dialnexa.models import GetAgent
@@ -82,6 +81,11 @@ def normalize_cell(cell: Cell) -> str | int | None:
     if isinstance(cell, Secret):
         return INLINE_SECRET
     return None if cell == "" else cell
+
+
+def creation_id(row_id: str, sequence: int) -> str:
+    """Return the id of the operation that creates the number of a row."""
+    return f"{row_id} #{sequence}"
 
 
 @attrs.frozen(kw_only=True)

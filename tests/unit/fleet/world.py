@@ -13,17 +13,19 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.fleet.diff import (
+from sigmamind_async.fleet.plan import Plan, PlanOptions, plan
+from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, creation_id
+from sigmamind_async.fleet.step import (
+    Action,
+    Change,
+    Step,
     after_create,
     after_release,
     after_sync,
     merge_shown,
     remaining_changes,
 )
-from sigmamind_async.fleet.plan import Plan, PlanOptions, plan
-from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
-from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
-from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning.row import Kind, Row, State
 from tests.unit.fleet.rows import PLATFORMS, row
