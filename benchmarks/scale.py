@@ -31,7 +31,7 @@ import orjson
 import psycopg
 
 from benchmarks.machine import machine
-from benchmarks.publish import PAGE, RESULTS
+from benchmarks.publish import RESULTS
 from benchmarks.server import SIGMAMIND, answer, request_size
 from benchmarks.tables import markdown, short, table
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind
@@ -48,6 +48,7 @@ from sigmamind_async.workers import Account, Queue, Worker
 from tests.harness.postgres import Server, running
 
 FILE = RESULTS / "scale.json"
+PAGE = RESULTS.parent.parent / "sigmamind_async/docs/explanation/scale.md"
 HEAD = ("", "", "median", "lowest to highest", "runs", "load")
 MIB = 1024  # the system counts in KiB
 ACCOUNT = "sigmamind"

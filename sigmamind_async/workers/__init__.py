@@ -15,6 +15,7 @@ job runs again, `connector` the queue's connections.
 try:
     from sigmamind_async.workers.context import Account, WorkerContext
     from sigmamind_async.workers.follow import FollowedRun, WorkerProvisioner
+    from sigmamind_async.workers.health import LongTransaction, QueueHealth
     from sigmamind_async.workers.queue import Queue
     from sigmamind_async.workers.shared_gate import SharedGate
     from sigmamind_async.workers.worker import Worker, blueprint
@@ -34,7 +35,9 @@ from sigmamind_async.values import SecretReference
 __all__ = [
     "Account",
     "FollowedRun",
+    "LongTransaction",
     "Queue",
+    "QueueHealth",
     "SecretReference",
     "SecretResolver",
     "SharedGate",

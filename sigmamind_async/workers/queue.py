@@ -33,7 +33,7 @@ from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
 from sigmamind_async.provisioning.messages import change_of
-from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id, read_pair
+from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.driver_connection import (
     CallerConnection,
@@ -118,6 +118,8 @@ class Queue:
 
     async def inspect(self) -> QueueHealth | None:
         """Return what slows the queue down; `None` if `prepare` has not made it yet.
+
+        For gauges and alerts; counting a million jobs takes 0.2 s.
 
         Raises `JournalError` if the database cannot be read.
         """
@@ -366,6 +368,26 @@ async def iterate_pairs(operations: Operations) -> AsyncGenerator[tuple[str, Val
     for given in operations:
         yield read_pair(index, given)
         index += 1
+
+
+def read_pair(index: int, given: Any) -> tuple[str, Any]:  # noqa: ANN401 - that is the question
+    """Return op_id and value of the operation that was given at *index*, from 0.
+
+    Raises `InvalidRequestError` for anything but a pair.
+    """
+    try:
+        op_id, value = given
+    except (TypeError, ValueError):
+        pass
+    else:
+        return op_id, value
+    # Outside the handler, and without its content, which may be a secret.
+    raise InvalidRequestError(
+        f"operations[{index}]: must be a pair of op_id and value, such as ('order-1042',"
+        f" CreatePhoneNumber(country_code='US')); it is of type {type(given).__name__}",
+        f"operations[{index}]",
+        "a pair of op_id and value",
+    )
 
 
 def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _Accounts:
