@@ -15,6 +15,7 @@ The reference is stored with the row; the worker resolves it when it sends the r
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext
@@ -33,7 +34,7 @@ from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
 from sigmamind_async.provisioning.messages import change_of
-from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
+from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id, read_pair
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.driver_connection import (
     CallerConnection,
@@ -334,8 +335,9 @@ async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:
 
 async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Value]]]:
     batch: list[tuple[str, Value]] = []
-    async for operation in iterate_pairs(operations):
-        batch.append(operation)
+    indices = itertools.count()
+    async for given in iterate(operations):
+        batch.append(read_pair(next(indices), given))
         if len(batch) == _BATCH:
             yield batch
             batch = []
@@ -354,40 +356,14 @@ async def _write_batch(
     return rows
 
 
-async def iterate_pairs(operations: Operations) -> AsyncGenerator[tuple[str, Value]]:
-    """Yield *operations*, whichever kind of iterable they are.
-
-    Raises `InvalidRequestError` for one that is no pair.
-    """
-    index = 0
-    if isinstance(operations, AsyncIterable):
-        async for given in operations:
-            yield read_pair(index, given)
-            index += 1
+async def iterate(values: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
+    """Yield *values*, whichever kind of iterable they are."""
+    if isinstance(values, AsyncIterable):
+        async for value in values:
+            yield value
         return
-    for given in operations:
-        yield read_pair(index, given)
-        index += 1
-
-
-def read_pair(index: int, given: Any) -> tuple[str, Any]:  # noqa: ANN401 - that is the question
-    """Return op_id and value of the operation that was given at *index*, from 0.
-
-    Raises `InvalidRequestError` for anything but a pair.
-    """
-    try:
-        op_id, value = given
-    except (TypeError, ValueError):
-        pass
-    else:
-        return op_id, value
-    # Outside the handler, and without its content, which may be a secret.
-    raise InvalidRequestError(
-        f"operations[{index}]: must be a pair of op_id and value, such as ('order-1042',"
-        f" CreatePhoneNumber(country_code='US')); it is of type {type(given).__name__}",
-        f"operations[{index}]",
-        "a pair of op_id and value",
-    )
+    for value in values:
+        yield value
 
 
 def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _Accounts:
