@@ -25,6 +25,7 @@ from sigmamind_async.provisioning.journal.sql import (
     COLUMNS,
     HAS_KEY,
     IS_UNSETTLED,
+    MAY_BE_UNSETTLED,
     NAMES,
     SQLITE,
     UPDATES,
@@ -44,7 +45,9 @@ from sigmamind_async.provisioning.row import Row, State
 
 T = TypeVar("T")
 
-_SENDING: Final = f"SELECT {NAMES} FROM operations WHERE state = '{State.SENDING.value}'"
+_SENDING: Final = (
+    f"SELECT {NAMES} FROM operations WHERE {MAY_BE_UNSETTLED} AND state = '{State.SENDING.value}'"
+)
 _STORED: Final = "SELECT version, purchase_count FROM operations WHERE account = ? AND op_id = ?"
 _KEY_IN_USE: Final = (
     f"SELECT 1 FROM operations WHERE account = ? AND key = ? AND {HAS_KEY} AND op_id <> ?"
