@@ -504,7 +504,7 @@ def cells(figure: tuple[str, Mapping[str, float]]) -> tuple[str, str, str]:
 
 def publish(measured: Mapping[str, object]) -> None:
     """Keep *measured* in place of earlier figures of the same parts, and show all in the guide."""
-    kept = {**(json.loads(FILE.read_text()) if FILE.exists() else {}), **measured}
+    kept: dict[str, Any] = {**(json.loads(FILE.read_text()) if FILE.exists() else {}), **measured}
     FILE.write_text(json.dumps(kept, indent=1) + "\n")
     PAGE.write_text(with_table(PAGE.read_text(), kept))
 
