@@ -559,8 +559,10 @@ class _NumberedReading(Generic[T]):
         return items, new
 
     def _are_alike(self, page: Page[T], other: Page[T]) -> bool:
+        if not page.items or len(page.items) != len(other.items):
+            return False
         marks, others = ([self._key(item) or item for item in each.items] for each in (page, other))
-        return bool(marks) and marks == others
+        return marks == others
 
     async def _is_repeated(self, index: int, page: Page[T]) -> bool:
         """Return whether a platform that does not page answers with *page* each time.
