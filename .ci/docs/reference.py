@@ -30,8 +30,7 @@ from sigmamind_async.cli.options import POSTGRES_VARIABLE
 from sigmamind_async.client import Client
 from sigmamind_async.convert import wire_names
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, SECRETS
-from sigmamind_async.fleet.vendor_schema import RequestForm, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RequestForm, VendorSchema
 from sigmamind_async.provisioning.row import State
 
 ROOT: Final = Path(__file__).parents[2]

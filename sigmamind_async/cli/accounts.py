@@ -16,8 +16,7 @@ from sigmamind_async.cli.options import RequestOptions, SettlementOptions
 from sigmamind_async.cli.output.events import NumberRecord
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.events import Observer
-from sigmamind_async.fleet.vendor_schema import VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, VendorSchema
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.paging import Page
 from sigmamind_async.platforms.dialnexa import models as dialnexa

@@ -21,7 +21,7 @@ from sigmamind_async.cli.accounts import (
     new_provisioner,
 )
 from sigmamind_async.cli.errors import CommandError, Exit, more_about
-from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, last_applied_in, save_plan
+from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, save_plan
 from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.journal_location import (
@@ -56,7 +56,7 @@ from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.events import Observer
 from sigmamind_async.fleet import Action, FleetState, Plan, PlanOptions
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
-from sigmamind_async.fleet.refresh import platforms_of
+from sigmamind_async.fleet.state import platforms_of, read_last_applied
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
@@ -99,7 +99,7 @@ async def open_clients(
     observer: Observer | None = None,
 ) -> dict[str, AnyClient]:
     """Return a client, open until *stack* is closed, for each platform that has to be asked."""
-    platforms = sorted(platforms_of(given.fleet, await last_applied_in(journal)))
+    platforms = sorted(platforms_of(given.fleet, await read_last_applied(journal)))
     clients = {name: client_of(name, request, observer=observer) for name in platforms}
     for client in clients.values():
         await stack.enter_async_context(client)

@@ -30,7 +30,7 @@ from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import FIELDS, Cell, Fleet, FleetRow, Source
-from sigmamind_async.fleet.step import creation_id
+from sigmamind_async.fleet.state import creation_id
 from sigmamind_async.secret_references import SecretResolver
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)

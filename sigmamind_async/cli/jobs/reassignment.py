@@ -11,7 +11,6 @@ import attrs
 
 from sigmamind_async.cli.accounts import AnyClient, client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.fleet_input import last_applied_in
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.loop import new_loop
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
@@ -22,11 +21,15 @@ from sigmamind_async.cli.prompts import agree, is_interactive
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import find_agents, list_numbers
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.state import FleetState, LastApplied
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.state import (
+    FleetState,
+    LastApplied,
+    find_agents,
+    list_numbers,
+    read_last_applied,
+)
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
@@ -60,7 +63,7 @@ class Reassignment:
 
     async def plan(self, client: AnyClient, journal: Journal) -> tuple[Plan, FleetState]:
         """Read the account; return what changes, and the state that this was made against."""
-        applied = await last_applied_in(journal)
+        applied = await read_last_applied(journal)
         numbers = [each for each in (await list_numbers(client)).values() if self.fields_of(each)]
         rows = [self._row(row) for row in export(numbers, applied)]
         agents = await find_agents(client, {self.to_agent}) if rows else None
