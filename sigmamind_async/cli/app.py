@@ -96,7 +96,7 @@ def _report(work: Callable[[], int], words: Sequence[str]) -> int:
         return _fail(error, unexpected_sentence(error), Exit.FAILED, words)
 
 
-def _fail(error: BaseException, message: str, code: Exit, words: Sequence[str]) -> int:
+def _fail(error: BaseException, message: str, code: int, words: Sequence[str]) -> int:
     """Report an error on stderr, and on stdout as what a program or a shell reads there."""
     page = page_of(error, _page_of_command(words))
     text = f"sigmamind: {sanitize(message, longest=None)}"
@@ -112,7 +112,7 @@ def _fail(error: BaseException, message: str, code: Exit, words: Sequence[str]) 
     if "--json" in words:
         from sigmamind_async.cli.output.events import CommandFailed, json_line
 
-        is_usage = isinstance(error, CommandError) and code is Exit.USAGE
+        is_usage = isinstance(error, CommandError) and code == Exit.USAGE
         failed = CommandFailed(
             error="UsageError" if is_usage else type(error).__name__,
             message=message,

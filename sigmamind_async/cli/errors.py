@@ -54,7 +54,7 @@ class Exit(enum.IntEnum):
 class CommandError(Exception):
     """Ends the command with one line on stderr."""
 
-    def __init__(self, message: str, code: Exit = Exit.USAGE, *, page: str | None = None) -> None:
+    def __init__(self, message: str, code: int = Exit.USAGE, *, page: str | None = None) -> None:
         """*page* is the page about it: empty where nothing helps, `None` for that of its words."""
         super().__init__(message)
         self.code = code
@@ -223,7 +223,7 @@ def page_of(error: BaseException, command_page: str) -> str:
         return command_page
     if error.page is not None:
         return error.page
-    if error.code is Exit.UNKNOWN:
+    if error.code == Exit.UNKNOWN:
         return "needs_decision"
     pages = (page for words, page in PAGES_OF_WORDS.items() if words in str(error))
     return next(pages, command_page)
