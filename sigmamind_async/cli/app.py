@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
 from sigmamind_async.cli.errors import (
@@ -141,7 +142,9 @@ def _page_of_command(words: Sequence[str]) -> str:
 def _run(words: list[str]) -> int:
     words, settings = take_settings(words)
     use_settings(settings)
-    if words[:1] == ["--version"]:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    if words[:1] in (["--version"], ["-V"], ["version"]):
         print(installed_version())
         return Exit.DONE
     name, rest = find_command(words)
@@ -168,6 +171,7 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
     from cyclopts.exceptions import MissingArgumentError
 
     from sigmamind_async.cli.options import (
+        POSTGRES_OPTION,
         expand_bare_postgres,
         remember_command,
         without_passwords,
@@ -184,6 +188,11 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
         missing = error.argument.name if error.argument else "an argument"
         if error.keyword is not None:
             missing = f"a value for {error.keyword}"
+        files = [after for word, after in pairwise(words) if word == POSTGRES_OPTION]
+        if any(map(os.path.exists, files)):
+            missing += (
+                f"; {POSTGRES_OPTION} has taken {files[0]} for a database: put FILE before it"
+            )
         raise ArgumentError(f"{name} needs {missing}", name) from None
     except CycloptsError as error:
         raise ArgumentError(without_passwords(str(error)), name) from None
