@@ -197,7 +197,7 @@ def test_an_apply_into_head_stops_and_settles(cli: Cli, until: Wait) -> None:
     done_err = process.communicate(timeout=120)[1].decode()
 
     assert process.returncode == 130
-    assert "nothing reads the results any more" in done_err
+    assert "stopping: standard output takes no more" in done_err
     assert "Traceback" not in done_err
     assert len(cli.box.ledger.purchases) < ROWS
 
