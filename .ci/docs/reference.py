@@ -23,6 +23,7 @@ from typing import Any, Final
 from sigmamind_async import errors
 from sigmamind_async.cli.accounts import PLATFORMS
 from sigmamind_async.cli.app import cyclopts_app
+from sigmamind_async.cli.errors import PAGES as PAGES_OF_ERRORS
 from sigmamind_async.cli.errors import Exit, exit_for
 from sigmamind_async.cli.help import COMMANDS, ROOT_OPTIONS, _entry, command_help
 from sigmamind_async.cli.options import POSTGRES_VARIABLE
@@ -129,9 +130,10 @@ EXITS: Final[Mapping[Exit, tuple[str, str]]] = {
     Exit.USAGE: (
         (
             "The command cannot be run as it is: the command line, the environment, the API key, a"
-            " file or a journal is wrong, or a question was not confirmed."
+            " file or a journal is wrong, a question was not confirmed, or the output could not be"
+            " written."
         ),
-        "Nothing was sent. Correct what the message names.",
+        "Correct what the message names. Where it says that nothing was sent, nothing was.",
     ),
     Exit.UNKNOWN: (
         "Something is unconfirmed or needs a decision.",
@@ -360,6 +362,8 @@ def error_classes() -> Iterator[str]:
         yield f"## {_codes([name, *few])}"
         yield from (inspect.getdoc(cls) or "").split("\n\n")
         yield WHAT_TO_DO[name]
+        if page := PAGES_OF_ERRORS.get(cls):
+            yield f"See [{page}]({_path_of(page)})."
         example = cls("")
         base = cls.__mro__[1].__name__
         yield "\n".join(
@@ -374,6 +378,11 @@ def error_classes() -> Iterator[str]:
             ["Attribute", "Meaning"],
             ([f"`{field}`", text] for field, text in _documented(PACKAGE / "errors.py", name)),
         )
+
+
+def _path_of(page: str) -> str:
+    [path] = PACKAGE.joinpath("docs").glob(f"*/{page}.md")
+    return f"../{path.parent.name}/{path.name}" if path.parent != PAGES else path.name
 
 
 def _error_classes() -> dict[str, type[errors.SigmaMindError]]:

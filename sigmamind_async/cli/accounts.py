@@ -109,12 +109,16 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
 }
 
 
-def describe_account(client: AnyClient) -> str:
-    """Return the platform of *client*, its address, and the end of the key: what to agree to."""
-    name = client.platform.name
-    key = os.environ.get(PLATFORMS[name].key_variable, "")
+def address_of(client: AnyClient) -> str:
+    """Return the base URL of *client*, and the end of the key: what tells accounts apart."""
+    key = os.environ.get(PLATFORMS[client.platform.name].key_variable, "")
     end = f"...{key[-SHOWN_OF_KEY:]}" if len(key) >= SHORTEST_KEY else "***"
-    return f"{name} at {client.runner.engine.base_url}, key {end}"
+    return f"{client.runner.engine.base_url}, key {end}"
+
+
+def describe_account(client: AnyClient) -> str:
+    """Return the platform of *client* and its address: what to agree to."""
+    return f"{client.platform.name} at {address_of(client)}"
 
 
 def choose_platforms(names: Iterable[str]) -> list[str]:

@@ -42,6 +42,7 @@ from sigmamind_async.workers.driver_connection import (
     unwrap_connection,
 )
 from sigmamind_async.workers.enqueue import Enqueuer, JournalTransaction, check_account_name
+from sigmamind_async.workers.health import QueueHealth, inspect_queue
 
 T = TypeVar("T")
 
@@ -113,6 +114,14 @@ class Queue:
             pass
         async with await self._connect() as connection:
             await self._run(_create_tables(connection))
+
+    async def inspect(self) -> QueueHealth | None:
+        """Return what slows the queue down; `None` if `prepare` has not made it yet.
+
+        Raises `JournalError` if the database cannot be read.
+        """
+        async with await self._connect() as connection:
+            return await self._run(inspect_queue(connection, self.schema))
 
     async def enqueue(
         self,

@@ -170,7 +170,7 @@ def test_a_saved_plan_is_not_planned(cli: Cli, inside: Inside) -> None:
     done = inside("plan", "fleet.plan")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err.endswith("fleet.plan is a saved plan; plan the file that it is from\n")
+    assert done.error.endswith("fleet.plan is a saved plan; plan the file that it is from")
 
 
 def test_the_export_of_an_empty_account_has_no_changes(cli: Cli, inside: Inside) -> None:

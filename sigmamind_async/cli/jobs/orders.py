@@ -107,7 +107,10 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     given = FleetInput(
         name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
     )
-    return apply_fleet(given, attrs.evolve(options, resume=resume))
+    spending = options.spending
+    if spending.yes and spending.max_purchases is None:  # the order says how many
+        spending = attrs.evolve(spending, max_purchases=order.count)
+    return apply_fleet(given, attrs.evolve(options, resume=resume, spending=spending))
 
 
 def _name_of(file: Path) -> str:

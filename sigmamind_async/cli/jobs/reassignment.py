@@ -16,7 +16,8 @@ from sigmamind_async.cli.loop import new_loop
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import PlanView, Side
-from sigmamind_async.cli.prompts import confirm, is_interactive, numbers
+from sigmamind_async.cli.output.text import count_of
+from sigmamind_async.cli.prompts import agree, is_interactive
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
@@ -152,7 +153,7 @@ def reassign_numbers(
 def _confirm(client: AnyClient, count: int, *, ask: bool) -> None:
     """Raise `CommandError` unless changing *count* numbers is agreed to."""
     if not ask:
-        raise CommandError(f"this changes {numbers(count)}: agree with --yes; nothing was sent")
-    where = describe_account(client)
-    them = "it" if count == 1 else "them"
-    confirm(f"This changes {numbers(count)} on {where}. Type {count} to change {them}", str(count))
+        raise CommandError(
+            f"this changes {count_of(count, 'number')}: agree with --yes; nothing was sent"
+        )
+    agree(f"changes {count_of(count, 'number')} on {describe_account(client)}", count, "change")
