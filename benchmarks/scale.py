@@ -1,4 +1,4 @@
-"""How cost grows with the work: waiting rows, one account's purchases, enqueuing, a rotated key.
+"""How cost grows with the work: waiting rows, purchases, enqueuing, a rotated key, a second apply.
 
 Each part runs in a process of its own, on an empty PostgreSQL server with ``fsync`` on or an empty
 file. By default the sizes are small; the goals are for ``--rows 1000000``.
@@ -25,6 +25,7 @@ from typing import Any
 import attrs
 import psycopg
 
+from benchmarks.fleet import second_apply
 from benchmarks.server import SIGMAMIND, answer, request_size
 from benchmarks.tables import table
 from sigmamind_async import RetryPolicy, SigmaMind
@@ -391,6 +392,7 @@ def _parts(rows: int, purchases: int) -> dict[str, Callable[[], Figures]]:
         f"{rows:,} operations waiting": partial(on_server, "waiting"),
         f"enqueue {rows:,} operations": partial(on_server, "enqueue"),
         f"a rotated key, {rows // 10:,} rows done": in_file,
+        f"a second apply of {rows // 10:,} fleet rows": partial(second_apply, rows // 10),
         "counted: one worker, one job at a time": partial(
             buy, COUNTED, 1, {"log_statement": "'all'"}, width=1
         ),
