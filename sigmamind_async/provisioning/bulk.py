@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
+from functools import partial
+from itertools import count
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
@@ -29,7 +31,7 @@ from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
 from sigmamind_async.provisioning.messages import outcome_unknown
 from sigmamind_async.provisioning.reconcile import reconcile_rows
-from sigmamind_async.provisioning.row import UNSETTLED, Row, State
+from sigmamind_async.provisioning.row import UNSETTLED, Row, State, read_pair
 
 T = TypeVar("T")
 
@@ -83,7 +85,7 @@ class ProvisioningRun(Generic[T]):
         engine = self._context.runner.engine
         return BulkRun(
             lambda operation: self._prepare(operation[0], self._request(operation[1])),
-            map_rows(self._hide, operations),
+            map_rows(partial(self._hide, count()), operations),
             width=engine.limits.max_connections,
             ordered=self._ordered,
             stop_on=stop_on,
@@ -91,9 +93,9 @@ class ProvisioningRun(Generic[T]):
             gate=engine.gate,
         )
 
-    def _hide(self, operation: _Operation[T]) -> _Operation[T]:
+    def _hide(self, indices: Iterator[int], operation: object) -> _Operation[T]:
         """Return *operation*; no outcome shows a secret of one that is a mapping."""
-        op_id, value = operation
+        op_id, value = read_pair(next(indices), operation)
         return op_id, hide_secrets(value, () if self._kind is None else (self._kind,))
 
     def _request(self, value: _Given[T]) -> RequestValue[T]:
