@@ -32,7 +32,7 @@ import psycopg
 
 from benchmarks.fleet import second_apply
 from benchmarks.machine import machine
-from benchmarks.publish import PAGE, RESULTS
+from benchmarks.publish import RESULTS
 from benchmarks.server import SIGMAMIND, answer, request_size
 from benchmarks.tables import markdown, short, table
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind
@@ -49,6 +49,7 @@ from sigmamind_async.workers import Account, Queue, Worker
 from tests.harness.postgres import Server, running
 
 FILE = RESULTS / "scale.json"
+PAGE = RESULTS.parent.parent / "sigmamind_async/docs/explanation/scale.md"
 HEAD = ("", "", "median", "lowest to highest", "runs", "load")
 MIB = 1024  # the system counts in KiB
 ACCOUNT = "sigmamind"
@@ -504,7 +505,7 @@ def cells(figure: tuple[str, Mapping[str, float]]) -> tuple[str, str, str]:
 
 def publish(measured: Mapping[str, object]) -> None:
     """Keep *measured* in place of earlier figures of the same parts, and show all in the guide."""
-    kept = {**(json.loads(FILE.read_text()) if FILE.exists() else {}), **measured}
+    kept: dict[str, Any] = {**(json.loads(FILE.read_text()) if FILE.exists() else {}), **measured}
     FILE.write_text(json.dumps(kept, indent=1) + "\n")
     PAGE.write_text(with_table(PAGE.read_text(), kept))
 

@@ -554,7 +554,8 @@ class _NumberedReading(Generic[T]):
     def _take(self, index: int, page: Page[T]) -> tuple[_Found[T], set[Hashable]]:
         """Keep what is on a page; return it, and the keys that were on no page before."""
         items = _by_key(index, page, self._key)
-        new = items.keys() - self._found.keys()
+        # The difference of two views goes through all of the second, for every page anew.
+        new = {each for each in items if each not in self._found}
         self._found.update(items)
         return items, new
 
