@@ -28,6 +28,7 @@ from sigmamind_async.errors import (
     AuthenticationError,
     ConfigurationError,
     InsufficientFundsError,
+    InvalidRequestError,
     JournalError,
     PermissionDeniedError,
     SigmaMindError,
@@ -243,7 +244,22 @@ class PreparedCall(Protocol[T_co]):
         ...
 
 
-class BulkRun(Generic[V, T]):
+class SingleUse:
+    """Base of the jobs, each of which can be iterated once."""
+
+    _is_begun = False
+
+    def _begin(self) -> None:
+        """Raise `ConfigurationError` if the job was iterated before: its rows are spent."""
+        if self._is_begun:
+            raise ConfigurationError(
+                "a job can be iterated once; what an early end left is in its undelivered,"
+                " and the rows after that need another job"
+            )
+        self._is_begun = True
+
+
+class BulkRun(SingleUse, Generic[V, T]):
     """A job over many values, made by ``run_many``; iterate over it once, with ``async for``.
 
     Args:
@@ -310,6 +326,7 @@ class BulkRun(Generic[V, T]):
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[V, T], None]:
         """Run the job; yield the `Outcome` of every row."""
+        self._begin()
         self.progress.started = self.progress.clock()
         self._add_worker()
         self._watch()
@@ -532,10 +549,18 @@ def _one_line(error: SigmaMindError) -> str:
     return " ".join(str(error).split())
 
 
+def check_rows(values: object) -> None:
+    """Raise `InvalidRequestError` unless *values* can be the rows of a job: a text cannot."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable | AsyncIterable):
+        rule = f"must be an iterable of rows, not {type(values).__name__}"
+        raise InvalidRequestError(field="values", rule=rule)
+
+
 def map_rows(
     change: Callable[[V], T], values: Iterable[V] | AsyncIterable[V]
 ) -> Iterable[T] | AsyncIterable[T]:
     """Return what *change* makes of each of *values*, read as lazily."""
+    check_rows(values)
     if not isinstance(values, AsyncIterable):
         return map(change, values)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -14,6 +14,7 @@ from sigmamind_async.bulk import (
     Outcome,
     PreparedCall,
     Progress,
+    SingleUse,
     StopOn,
     map_rows,
 )
@@ -37,11 +38,13 @@ _Given: TypeAlias = RequestValue[T] | Mapping[str, Any]
 _Operation: TypeAlias = tuple[str, _Given[T]]
 _Outcome: TypeAlias = Outcome[_Given[T], T]
 
+_NO_ID: Final[Any] = None
+"""In place of the id of what is no pair."""
 _SENDABLE = frozenset({State.PLANNED, State.FAILED})
 """States from which the next run sends again."""
 
 
-class ProvisioningRun(Generic[T]):
+class ProvisioningRun(SingleUse, Generic[T]):
     """A job over many operations, made by `Provisioner.run_many`; iterate it once.
 
     Unanswered operations are held until all others have ended. Then one listing after another
@@ -61,6 +64,11 @@ class ProvisioningRun(Generic[T]):
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> None:
+        given: object = kind
+        if given is not None and not (isinstance(given, type) and issubclass(given, RequestValue)):
+            raise InvalidRequestError(
+                field="kind", rule="must be a class of requests, such as CreatePhoneNumber"
+            )
         self.progress: Progress = progress or Progress()
         self.undelivered: list[_Outcome[T]] = []
         """After an early end: each outcome that was known and not yielded."""
@@ -82,7 +90,7 @@ class ProvisioningRun(Generic[T]):
     ) -> BulkRun[_Operation[T], T]:
         engine = self._context.runner.engine
         return BulkRun(
-            lambda operation: self._prepare(operation[0], self._request(operation[1])),
+            self._prepare_row,
             map_rows(self._hide, operations),
             width=engine.limits.max_connections,
             ordered=self._ordered,
@@ -93,8 +101,19 @@ class ProvisioningRun(Generic[T]):
 
     def _hide(self, operation: _Operation[T]) -> _Operation[T]:
         """Return *operation*; no outcome shows a secret of one that is a mapping."""
+        kinds = () if self._kind is None else (self._kind,)
+        given: object = operation
+        if not isinstance(given, tuple | list):
+            return _NO_ID, cast("Any", hide_secrets(operation, kinds))
+        parts: Any = tuple(hide_secrets(each, kinds) for each in cast("Sequence[object]", given))
+        return parts if len(parts) == 2 else (_NO_ID, parts)
+
+    def _prepare_row(self, operation: _Operation[T]) -> PreparedCall[T]:
         op_id, value = operation
-        return op_id, hide_secrets(value, () if self._kind is None else (self._kind,))
+        if op_id is _NO_ID:  # its row fails, and the job goes on
+            rule = "each must be a pair of op_id and request"
+            raise InvalidRequestError(field="operations", rule=rule)
+        return self._prepare(op_id, self._request(value))
 
     def _request(self, value: _Given[T]) -> RequestValue[T]:
         request = build_request(value, self._kind)
@@ -121,6 +140,7 @@ class ProvisioningRun(Generic[T]):
 
     async def __aiter__(self) -> AsyncGenerator[_Outcome[T]]:
         """Run the job; yield the `Outcome` of every operation."""
+        self._begin()
         try:
             async with aclosing(aiter(self._first)) as outcomes:
                 async for raw in outcomes:

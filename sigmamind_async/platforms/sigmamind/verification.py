@@ -22,6 +22,7 @@ from sigmamind_async.bulk import (
     Outcome,
     PreparedCall,
     Progress,
+    SingleUse,
     Status,
     StopOn,
 )
@@ -168,7 +169,7 @@ def _skipped(number: PhoneNumber, reason: SkipReason) -> VerificationResult:
     return VerificationResult(number=number, status="skipped", skip_reason=reason)
 
 
-class VerificationRun:
+class VerificationRun(SingleUse):
     """Test calls from many numbers, made by `verify_numbers`; iterate over it once.
 
     When the consumer is cancelled or leaves early, calls that may ring are left alone, and every
@@ -226,6 +227,7 @@ class VerificationRun:
 
     async def __aiter__(self) -> AsyncGenerator[VerificationResult, None]:
         """Place the calls; yield the `VerificationResult` of every number."""
+        self._begin()
         try:
             for result in self._skipped:
                 self.progress.count("skipped")
