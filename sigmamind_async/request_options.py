@@ -7,6 +7,7 @@ sets is refused, so that a purchase cannot lose its tag nor an update go to anot
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -147,11 +148,13 @@ def check_user_agent_suffix(suffix: object) -> str:
 
 
 def encode_query(query: Mapping[str, Any]) -> str:
-    """Return *query* percent-encoded; raise `InvalidRequestError` for what is no text or number."""
+    """Return *query* percent-encoded; raise `InvalidRequestError` for what it cannot hold."""
     fields: dict[str, str] = {}
     for name, value in query.items():
-        if not isinstance(value, str | int | float):
-            raise InvalidRequestError(field="query", rule=f"{name}: must be text or a number")
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if not isinstance(value, str) and not is_number:
+            rule = f"{name}: must be text or a finite number"
+            raise InvalidRequestError(field="query", rule=rule)
         fields[name] = str(value).lower() if isinstance(value, bool) else str(value)
     try:
         return urlencode(fields, quote_via=quote)

@@ -183,6 +183,16 @@ def secrets_in(value: object) -> Iterator[Secret]:
 _CREDENTIAL: Final = re.compile(
     r"pass|pasw|pwd|secret|token|credential|api.?key|authorization|cookie", re.IGNORECASE
 )
+_HARMLESS: Final = re.compile(
+    r"(?:max|min|num|total|prompt|completion|input|output)"
+    r"(?:[_-]?(?:new|prompt|completion|input|output|response))?[_-]?tokens"
+    r"|tokens?[_-]?(?:used|usage|count|limit|budget|type|per[_-]?[a-z]+)"
+    r"|tokeniz|bypass|compass|pass[_-]?(?:through|enger|ed|ive|age|rate)|secretary"
+    r"|cookie[_-]?(?:consent|policy)",
+    re.IGNORECASE,
+)
+"""What sounds like a credential and is none: counts of tokens above all. A text under such a name
+is shown, and one of three digits does not withhold the whole body of an error."""
 _DEEPEST: Final = 254
 """Levels of a body that can be written."""
 
@@ -193,7 +203,7 @@ def conceal(held: Any, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401 -
     That is at any depth, of names below such a name too. *name* is that of *held* itself.
     """
     if isinstance(held, str):
-        return Secret(held) if _CREDENTIAL.search(name) else held
+        return Secret(held) if _names_credential(name) else held
     if depth > _DEEPEST:
         return held
     if isinstance(held, Mapping):
@@ -202,6 +212,10 @@ def conceal(held: Any, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401 -
     if isinstance(held, list | tuple):
         return [conceal(each, name, depth + 1) for each in cast("Sequence[object]", held)]
     return held
+
+
+def _names_credential(name: str) -> bool:
+    return bool(_CREDENTIAL.search(name)) and bool(_CREDENTIAL.search(_HARMLESS.sub(" ", name)))
 
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)

@@ -22,13 +22,26 @@ from sigmamind_async.values import Secret
 def dump_json(body: object) -> bytes:
     """Encode a body as UTF-8 JSON, revealing its secrets.
 
-    Raises `InvalidRequestError` for what has no JSON form, such as a redacted secret.
+    Raises `InvalidRequestError` for what has no JSON form, such as a redacted secret, or NaN.
     """
     try:
-        return _dump(body, default=reveal)
+        text = _dump(body, default=reveal)
     except TypeError as error:
         problem = str(error.__cause__ or error)
+    else:
+        # orjson writes null for NaN and the infinities, which would clear a field.
+        if b"null" not in text or _is_finite(body):
+            return text
+        problem = "NaN and infinite numbers have no JSON form"
     raise InvalidRequestError(f"the body cannot be written: {problem}", "body", "JSON values")
+
+
+def _is_finite(held: Any) -> bool:
+    """Return whether *held* has no NaN and no infinity, at any depth that can be written."""
+    if isinstance(held, float):
+        return math.isfinite(held)
+    parts = held.values() if isinstance(held, dict) else held
+    return not isinstance(held, dict | list | tuple) or all(map(_is_finite, parts))
 
 
 def reveal(value: object) -> str:

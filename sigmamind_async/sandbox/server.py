@@ -94,7 +94,7 @@ class Sandbox(Conditions):
         """
         super().__init__(
             seed=seed,
-            faults=faults if isinstance(faults, Faults) else Faults(share=faults),
+            faults=faults,
             rate_limit=rate_limit,
             switches=switches,
             latency=latency,
