@@ -46,18 +46,20 @@ Status = Literal["done", "failed", "unconfirmed", "skipped"]
 @quick
 @attrs.frozen
 class Outcome(Generic[V, T]):
-    """How one row ended."""
+    """How one row ended: with a `result`, or with the `error` that says why there is none."""
 
     index: int
     """Position of the value in the input, from 0."""
     status: Status
     """``unconfirmed``: the platform may have acted; ``skipped``: nothing was sent."""
     value: V = attrs.field(hash=False)
+    """The row as it was given; of a mapping a copy whose secrets are masked."""
     result: T | None = attrs.field(default=None, hash=False)
     error: BaseException | None = None
     op_id: str | None = None
     """The caller's key of the row, for a job of a `Provisioner`."""
     attempts: int = 0
+    """Requests sent or tried."""
     elapsed: float = 0.0
     """Seconds from the row's start to its end."""
     ignored: tuple[str, ...] = ()
@@ -71,13 +73,16 @@ class Outcome(Generic[V, T]):
         return {name: plain(getattr(self, name), wire=wire) for name in names}
 
     def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict` as JSON text."""
+        """Return `to_dict`, with *wire* or not, as JSON text."""
         return json_text(self.to_dict(wire=wire))
 
 
 @attrs.define
 class Progress:
-    """Counts of a job, updated while it runs."""
+    """Counts of the rows of a job by how they ended, updated while it runs.
+
+    `done`, `failed`, `unconfirmed` and `skipped` are numbers of rows.
+    """
 
     total: int | None = None
     """Number of rows; `None` if it is not known beforehand."""
@@ -88,6 +93,7 @@ class Progress:
     started: float | None = None
     """When the job started, by *clock*; `None` before."""
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
+    """Monotonic seconds."""
 
     @property
     def finished(self) -> int:
@@ -112,7 +118,7 @@ class Progress:
         setattr(self, status, getattr(self, status) + 1)
 
     def recount(self, before: Status, after: Status) -> None:
-        """Change the status of a row that was counted as *before*."""
+        """Change the status of a row that was counted as *before* to *after*."""
         setattr(self, before, getattr(self, before) - 1)
         self.count(after)
 
@@ -150,6 +156,7 @@ class StopOn:
     """Stop when this share of the rows, 0 to 1, failed or is unconfirmed, once *least* rows have
     ended; with `None` their share stops nothing."""
     least: int = attrs.field(default=20, validator=_COUNT)
+    """Rows that must have ended before *share* counts."""
     in_a_row: int | None = attrs.field(default=3, validator=_COUNT)
     """Stop after this many consecutive rows that end with a 401, 402 or 403, or with a response
     that is not the API's, such as an HTML page: later rows would end the same way. A success or
@@ -162,7 +169,7 @@ class StopOn:
     each row fails on its own, after five minutes."""
 
     def reached(self, progress: Progress) -> bool:
-        """Return whether *count* or *share* is reached."""
+        """Return whether *progress* has reached *count* or *share*."""
         bad = progress.failed + progress.unconfirmed
         if self.count is not None and bad >= self.count:
             return True
@@ -629,6 +636,7 @@ class BulkResult(Generic[V, T]):
     """How every row of a job ended, in the caller's order."""
 
     outcomes: list[Outcome[V, T]] = attrs.field(hash=False)
+    """One for each row that was read."""
     stopped: str = ""
     """Why the job stopped early, as a sentence; empty if it did not."""
 
@@ -639,12 +647,12 @@ class BulkResult(Generic[V, T]):
         return f"BulkResult({', '.join(parts)})"
 
     def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
-        """Return it as JSON values, each outcome as `Outcome.to_dict` has it."""
+        """Return it as JSON values, each outcome as `Outcome.to_dict` has it; so *wire*."""
         outcomes = [outcome.to_dict(wire=wire) for outcome in self.outcomes]
         return {"outcomes": outcomes, "stopped": self.stopped}
 
     def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict` as JSON text."""
+        """Return `to_dict`, with *wire* or not, as JSON text."""
         return json_text(self.to_dict(wire=wire))
 
     @property

@@ -386,11 +386,17 @@ class Client:
         return self._runner
 
     async def run(self, value: RequestValue[T]) -> T:
-        """Run any request value of this platform and return what its method would."""
+        """Run the request *value* and return what the method for it would.
+
+        Raises what that method raises, and `InvalidRequestError` for another platform's request.
+        """
         return await self._runner.run(value)
 
     async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
-        """Run any request value; return status, headers and body, and ``parse()`` to read it."""
+        """Run the request *value*; return status, headers and body, and ``parse()`` to read it.
+
+        Raises as `run` does, except for a 2xx that cannot be read.
+        """
         return await self._runner.engine.exchange(self._runner.operation(value))
 
     async def request(
@@ -469,16 +475,18 @@ class Client:
     ) -> Self:
         """Return a copy with other options that shares this client's session, gate and quota.
 
-        What is left out stays as it is; ``None`` gives the default of the constructor.
+        What is left out stays as it is.
 
         Args:
-            deadline: As in the constructor, as are those up to *gate*; with ``None`` for *observer*
-                there is none.
+            deadline: Seconds for a whole call: all attempts, pauses and queueing.
             attempt_timeout: Seconds for one attempt.
-            retry: How often and how fast failed attempts are repeated.
+            retry: How often and how fast failed attempts are repeated; with ``None``, as by
+                default.
             strict: Raise `FieldsIgnoredError` where a field was ignored.
-            observer: Called with what happens, in place of the present one.
-            gate: Admits the calls of the copy. Give another account its own.
+            observer: Called with what happens, in place of the present one; with ``None`` nothing
+                is.
+            gate: Admits the calls of the copy; with ``None`` a new one. Give another account its
+                own.
             api_key: Another key. For another account pass a *gate* too: platforms limit accounts.
             headers: Sent with each request, in addition to those set before.
             query: Query parameters added to each request, listings included: a `Provisioner`

@@ -36,11 +36,11 @@ UNSET: Final = Unset.UNSET
 
 
 class Secret:
-    """Text that only `reveal` shows; the library calls it while it writes a header or a body.
+    """A *text* that only `reveal` shows; the library calls it while it writes a header or a body.
 
     `repr`, `str` and `format` give a mask. Pickle, hash and json refuse, because each would carry
     the text, or something it can be guessed from, out of the process. A deep copy is the object
-    itself.
+    itself. `InvalidRequestError` is raised for anything but text.
     """
 
     __slots__ = ("_text",)
@@ -102,10 +102,11 @@ REDACTED._text = None  # noqa: SLF001 - the one secret that holds nothing
 
 
 class SecretReference(Secret):
-    """Where to find a secret, in place of the secret: ``env:NAME`` or ``file:PATH``.
+    """Where to find a secret, in place of the secret: a *reference*, ``env:NAME`` or ``file:PATH``.
 
     It may be shown, stored and sent to another machine, where a `SecretResolver` resolves it. It
-    cannot be revealed itself, so a request that still holds one is not sent.
+    cannot be revealed itself, so a request that still holds one is not sent. Anything else than a
+    reference raises `InvalidRequestError`.
     """
 
     __slots__ = ("reference",)

@@ -148,7 +148,7 @@ class Record(Portable):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the record that `to_dict` gave, by field names; a mask stays without its secret.
+        """Return the record of *fields*, which `to_dict` gave; a mask stays without its secret.
 
         Raises `InvalidRequestError` for a name that it does not have.
         """

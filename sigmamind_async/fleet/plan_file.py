@@ -45,7 +45,7 @@ def dump_plan(plan: Plan) -> bytes:
 
 
 def load_plan(content: bytes) -> Plan:
-    """Return the plan that `dump_plan` wrote; raise `PlanError` for anything else."""
+    """Return the plan that `dump_plan` wrote as *content*; raise `PlanError` for anything else."""
     plan: Plan | None = None
     try:
         document = orjson.loads(content)

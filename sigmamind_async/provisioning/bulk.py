@@ -50,7 +50,8 @@ class ProvisioningRun(SingleUse, Generic[T]):
     Unanswered operations are held until all others have ended. Then one listing after another
     reconciles them together, and those that may be sent again are. That goes on for as long as it
     settles more of them, and for the client's deadline after that. What is left is yielded as
-    ``unconfirmed``, and stays in the journal.
+    ``unconfirmed``, and stays in the journal. Made with what is no class of requests as *kind*, it
+    raises `InvalidRequestError`.
     """
 
     def __init__(

@@ -87,10 +87,21 @@ class Sandbox(Conditions):
     ) -> None:
         """Say how it behaves and where it listens; nothing is opened yet.
 
-        *faults* may be a share of the requests. *latency* is the shortest and longest processing
-        time in seconds, *list_lag* the seconds until reads show a new number. *state_file* keeps
-        numbers and ledger across restarts. Each platform has a port: *port* and those after it, or
-        free ones for 0. *clock* is for tests in fake time: waits of the sandbox advance it.
+        Args:
+            seed: Everything random follows from it, operation by operation.
+            faults: Which requests go wrong, and how; a number is a share of the requests, 0 to 1.
+            rate_limit: What it admits; with `None`, everything.
+            switches: How it behaves where the documentation says nothing, or two things.
+            latency: Shortest and longest processing time, in seconds.
+            list_lag: Seconds until reads show a new number.
+            clock: For tests in fake time: waits of the sandbox advance it. With `None`, it is the
+                event loop's.
+            state_file: Keeps numbers and ledger across restarts; by default nothing does.
+            host: Where it listens.
+            port: That of the first platform, and those after it of the others; 0 picks free ones.
+
+        Raises:
+            ValueError: A setting cannot be used.
         """
         super().__init__(
             seed=seed,
@@ -219,7 +230,7 @@ class Sandbox(Conditions):
         having[0].script(operation, faults)
 
     def refuse(self, seconds: float) -> None:
-        """Refuse connections (``ECONNREFUSED``) for so many seconds; from any thread.
+        """Refuse connections (``ECONNREFUSED``) for *seconds*; from any thread.
 
         Idle connections are closed; requests being handled are finished.
         """

@@ -171,7 +171,10 @@ class _Operation(Generic[T]):
 
 
 class FollowedRun(Generic[T]):
-    """A job over many operations in the hands of workers; iterate it once."""
+    """A job over many operations in the hands of workers; iterate it once.
+
+    It is made by `WorkerProvisioner.run_many`.
+    """
 
     def __init__(
         self,
@@ -213,7 +216,10 @@ class FollowedRun(Generic[T]):
         self._was_idle = False
 
     def stop(self, why: str = "stop() was called") -> None:
-        """Hand over and follow no more operations; the workers go on with those they have."""
+        """Hand over and follow no more operations; the workers go on with those they have.
+
+        *why* becomes `stopped`.
+        """
         self.stopped = self.stopped or why
         self._wake.set()
 

@@ -194,7 +194,7 @@ class Queue:
         connection: CallerConnection,
         account: str | None = None,
     ) -> list[Row]:
-        """Do as `enqueue` does, without an event loop, on a synchronous *connection*.
+        """Do as `enqueue` does, without an event loop, on a blocking *connection*; see `enqueue`.
 
         with transaction.atomic():  # Django
             order.save()

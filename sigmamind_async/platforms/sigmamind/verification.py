@@ -71,10 +71,11 @@ def _normalized(word: str | None) -> str:
 
 @attrs.frozen(kw_only=True)
 class VerificationResult:
-    """How the test call of one number ended."""
+    """How the test call of one `number` ended; `skip_reason` says why none was placed."""
 
     number: PhoneNumber
     status: TestStatus
+    """``passed``, ``failed``, ``unconfirmed`` or ``skipped``."""
     call: Call | None = None
     """The call as it was last seen; `None` if no response shows that it was placed."""
     error: BaseException | None = None
@@ -222,7 +223,10 @@ class VerificationRun(SingleUse):
         return self._bulk.stopped_by
 
     def stop(self, why: str = "stop() was called") -> None:
-        """Place no more calls; those in progress are waited for, other numbers are skipped."""
+        """Place no more calls; those in progress are waited for, other numbers are skipped.
+
+        *why* becomes `stopped`.
+        """
         self._bulk.stop(why)
 
     async def __aiter__(self) -> AsyncGenerator[VerificationResult, None]:
