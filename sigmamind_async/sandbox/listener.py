@@ -123,7 +123,8 @@ class Listener:
         if self._listening is None:
             return
         for bound in self._listening.sockets:
-            with contextlib.suppress(OSError):  # Windows shuts down no socket that listens
+            # Windows shuts down no socket that listens, and uvloop lets nobody do it.
+            with contextlib.suppress(OSError, TypeError):
                 bound.shutdown(socket.SHUT_RDWR)
         asyncio.get_running_loop().call_soon(self._listening.close)
         self._listening = None
