@@ -63,7 +63,8 @@ class RequestValue(Portable, Generic[T_co]):
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the value with *fields*, by the names of its parameters.
 
-        Raises `InvalidRequestError` for a name that it does not have, or a value it cannot have.
+        A secret is a text, or a reference to one, ``env:NAME`` or ``file:PATH``. Raises
+        `InvalidRequestError` for a name that it does not have, or a value it cannot have.
         """
         return cast("Self", build(cls, fields))
 

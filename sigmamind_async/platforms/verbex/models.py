@@ -278,7 +278,8 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     page_token: Annotated[str | Unset, _WORD] = UNSET
 
 
-CreatePhoneNumber: TypeAlias = CreateSipPhoneNumber | CreatePiaPhoneNumber | CreateTwilioPhoneNumber
+CreatePhoneNumber: TypeAlias = CreateSipPhoneNumber | CreateTwilioPhoneNumber | CreatePiaPhoneNumber
+"""A request to register a number of any kind; what reads one tries the kinds in this order."""
 
 _CREATES: Final[Mapping[str, type[CreatePiaPhoneNumber]]] = {
     SIP: CreateSipPhoneNumber,
