@@ -847,16 +847,15 @@ def _without_decoding(operation: Operation[object]) -> Operation[Response]:
 
 
 def _lookup_without_decoding(back: ReadBack[T]) -> ReadBack[Response]:
-    read = back.operation.decode
+    operation = back.operation
+    read = operation.decode
 
     def decode(response: Response) -> Response:
         read(response)  # a record that cannot be read counts as not found
         return response
 
-    return ReadBack(
-        operation=attrs.evolve(cast("Operation[Any]", back.operation), decode=decode),
-        agrees=lambda response: back.agrees(read(response)),
-    )
+    undecoded = attrs.evolve(cast("Operation[Any]", operation), decode=decode)
+    return ReadBack(lambda: undecoded, lambda response: back.agrees(read(response)))
 
 
 def _annotate(error: SigmaMindError, call: Call[object], elapsed: float) -> SigmaMindError:

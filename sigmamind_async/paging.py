@@ -14,10 +14,15 @@ again, and the rest is yielded from memory: whatever the caller does to the reco
 nothing that is still to be read can shift. What others remove between two requests shows in the
 totals; where no total is stated, the page before each is read again. Not everything shows: records
 that others add and remove between neighbouring requests may hide one another.
+
+Meanwhile two neighbouring pages are requested at the same time, if the total says that both are
+there. The platform may answer the later one first, and what is added in between is then on neither.
+So that page counts only if it states the same total; otherwise it is read again, after the first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 from collections import defaultdict
@@ -36,7 +41,7 @@ import attrs
 
 from sigmamind_async.convert.conversion import structure_list
 from sigmamind_async.convert.json_codec import load_json
-from sigmamind_async.errors import ResponseDecodeError, missing_attribute
+from sigmamind_async.errors import ResponseDecodeError, SigmaMindError, missing_attribute
 from sigmamind_async.operation import Operation, Response
 from sigmamind_async.responses.confirmation import require_no_failure
 
@@ -438,6 +443,10 @@ class _Tally:
         more_pages, more_records = (page.pages or 0) > self.pages, (page.total or 0) > self.records
         return bool(page.more) or more_pages or more_records
 
+    def promises_two_more(self, page: Page[Any]) -> bool:
+        """Return whether records are left for the page after the next, however long that is."""
+        return (page.total or 0) > self.records + self.longest
+
     def check_end(self, last: Page[Any]) -> None:
         """Raise `ResponseDecodeError` if *last* cannot be the last page, or records are missing."""
         reported = (
@@ -495,17 +504,44 @@ class _NumberedReading(Generic[T]):
         """Read every page, *page* being the first; return the total that was stated."""
         index, tally = 0, _Tally.of(page)
         items, _ = self._take(index, page)
+        ahead: Page[T] | None = None
+        is_steady = True
         while self._goes_on(page, tally):
             index, before, items_before = index + 1, page, items
-            page = await self._fetch(index)
+            if ahead is not None:
+                page, ahead = ahead, None
+            elif is_steady and tally.promises_two_more(page):
+                page, ahead = await self._fetch_two(index)
+            else:
+                page = await self._fetch(index)
+            is_steady = not _may_have_shifted(before, page)
             if self._are_alike(page, before) and await self._is_repeated(index, page):
                 break
             tally.add(page)
             items, new = self._take(index, page)
-            if _may_have_shifted(before, page) and items.keys().isdisjoint(items_before):
+            if not is_steady and items.keys().isdisjoint(items_before):
                 await self._read_back(index, new)
         tally.check_end(page)
         return tally.total or 0
+
+    async def _fetch_two(self, index: int) -> tuple[Page[T], Page[T] | None]:
+        """Read two pages at once; without the second if that may be out of step with the first."""
+
+        async def fetch(index: int) -> Page[T] | SigmaMindError:
+            try:
+                return await self._fetch(index)
+            except SigmaMindError as error:
+                return error
+
+        async with asyncio.TaskGroup() as tasks:
+            first, second = (tasks.create_task(fetch(number)) for number in (index, index + 1))
+        page, ahead = first.result(), second.result()
+        if isinstance(page, SigmaMindError):
+            raise page
+        # One that could not be read may be gone by now; if it is still needed, it is read again.
+        if isinstance(ahead, SigmaMindError) or _may_have_shifted(page, ahead):
+            return page, None
+        return page, ahead
 
     def _goes_on(self, page: Page[T], tally: _Tally) -> bool:
         """Return whether to ask for the page after *page*."""

@@ -23,14 +23,14 @@ from typing import Any, Final
 from sigmamind_async import errors
 from sigmamind_async.cli.accounts import PLATFORMS
 from sigmamind_async.cli.app import cyclopts_app
+from sigmamind_async.cli.errors import PAGES as PAGES_OF_ERRORS
 from sigmamind_async.cli.errors import Exit, exit_for
 from sigmamind_async.cli.help import COMMANDS, ROOT_OPTIONS, _entry, command_help
 from sigmamind_async.cli.options import POSTGRES_VARIABLE
 from sigmamind_async.client import Client
 from sigmamind_async.convert import wire_names
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, SECRETS
-from sigmamind_async.fleet.vendor_schema import RequestForm, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RequestForm, VendorSchema
 from sigmamind_async.provisioning.row import State
 
 ROOT: Final = Path(__file__).parents[2]
@@ -130,9 +130,10 @@ EXITS: Final[Mapping[Exit, tuple[str, str]]] = {
     Exit.USAGE: (
         (
             "The command cannot be run as it is: the command line, the environment, the API key, a"
-            " file or a journal is wrong, or a question was not confirmed."
+            " file or a journal is wrong, a question was not confirmed, or the output could not be"
+            " written."
         ),
-        "Nothing was sent. Correct what the message names.",
+        "Correct what the message names. Where it says that nothing was sent, nothing was.",
     ),
     Exit.UNKNOWN: (
         "Something is unconfirmed or needs a decision.",
@@ -361,6 +362,8 @@ def error_classes() -> Iterator[str]:
         yield f"## {_codes([name, *few])}"
         yield from (inspect.getdoc(cls) or "").split("\n\n")
         yield WHAT_TO_DO[name]
+        if page := PAGES_OF_ERRORS.get(cls):
+            yield f"See [{page}]({_path_of(page)})."
         example = cls("")
         base = cls.__mro__[1].__name__
         yield "\n".join(
@@ -375,6 +378,11 @@ def error_classes() -> Iterator[str]:
             ["Attribute", "Meaning"],
             ([f"`{field}`", text] for field, text in _documented(PACKAGE / "errors.py", name)),
         )
+
+
+def _path_of(page: str) -> str:
+    [path] = PACKAGE.joinpath("docs").glob(f"*/{page}.md")
+    return f"../{path.parent.name}/{path.name}" if path.parent != PAGES else path.name
 
 
 def _error_classes() -> dict[str, type[errors.SigmaMindError]]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import ArgumentError
 from sigmamind_async.errors import suggest
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def asks_for_help(words: Sequence[str]) -> bool:
 def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the name that *words* begin with, of a command or a group, and the other words.
 
-    The name is empty if they begin with an option. Raises `CommandError` for an unknown one.
+    The name is empty if they begin with an option. Raises `ArgumentError` for an unknown one.
     """
     first, *rest = words or [""]
     if first in COMMANDS:
@@ -133,7 +133,7 @@ def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
         known = [each[len(group) :].split()[0] for each in COMMANDS if each.startswith(group)]
         word = name[len(group) :]
         hint = suggest(word, dict.fromkeys(known))
-        raise CommandError(f"{f'sigmamind {group}'.strip()} has no command {word!r}{hint}")
+        raise ArgumentError(f"there is no command {name!r}{hint}", group)
     return name, rest
 
 

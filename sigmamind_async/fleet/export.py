@@ -14,7 +14,7 @@ from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.row_parser import PLATFORMS, field_of, id_of
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, Cell, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import LastApplied
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.rowfiles import CellError, Format, Words, Writable, write_rows
 from sigmamind_async.values import Secret
 
@@ -146,8 +146,7 @@ def _words(row: FleetRow, columns: Sequence[str] | None) -> Words:
     order = [*FIELDS, *row.fields]
     fields = {name: row.fields[name] for name in sorted(row.fields, key=order.index)}
     words = {name: _word(row.id, name, value) for name, value in (own | fields).items()}
-    lost = [name for name in words if columns is not None and name not in columns]
-    if lost:
+    if lost := [name for name in words if columns is not None and name not in columns]:
         raise _unwritable(row.id, lost[0], "has no column")
     return words
 
@@ -156,25 +155,22 @@ def _word(row_id: str, name: str, value: Cell) -> str | int | None:
     """Return *value* as it will be read, or refuse it; a message never repeats a secret."""
     if isinstance(value, Secret):
         raise _unwritable(row_id, name, "is a secret; only env:NAME or file:PATH is written")
-    found = _as_read(name, value)
+    found: Cell | CellError
+    if name == "platform":
+        found = str(value) if value in PLATFORMS else CellError("is unknown")
+    elif name in OWN_NAMES:
+        found = id_of({"id": value}) if name == "id" else str(value)
+    else:
+        found = field_of(name, value, allow_inline=False)
     if isinstance(found, CellError):
         raise _unwritable(row_id, name, found.message)
+    if isinstance(found, Secret):
+        raise _unwritable(row_id, name, "is a secret")
     if isinstance(found, int) and not -_MOST < found < _MOST:
         raise _unwritable(row_id, name, "is too large")
     if type(found) is not type(value) or found != value:
         raise _unwritable(row_id, name, f"would be read as {found!r}")
     return found
-
-
-def _as_read(name: str, value: Cell) -> str | int | CellError | None:
-    if name == "id":
-        return id_of({"id": value})
-    if name == "platform":
-        return str(value) if value in PLATFORMS else CellError("is unknown")
-    if name in OWN_NAMES:
-        return str(value)
-    found = field_of(name, value, allow_inline=False)
-    return CellError("is a secret") if isinstance(found, Secret) else found
 
 
 def _unwritable(row_id: str, name: str, why: str) -> ConfigurationError:

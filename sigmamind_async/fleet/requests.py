@@ -18,13 +18,11 @@ import orjson
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED, pending_mismatch
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.refresh import had_no_effect
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
-from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state import FleetState, creation_id, had_no_effect
 from sigmamind_async.fleet.state_index import spreadsheet_id
-from sigmamind_async.fleet.step import Action, Change, Step, creation_id
-from sigmamind_async.fleet.vendor_schema import RemoteNumber, RequestForm, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.step import Action, Change, Step
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, RequestForm, VendorSchema
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import rebuild_request, split_secrets
 from sigmamind_async.provisioning.journal.protocol import Journal
@@ -220,11 +218,10 @@ def purchase_identities(plan: Plan, state: FleetState) -> dict[str, frozenset[st
     """
     found: dict[str, frozenset[str]] = {}
     for step in plan.steps:
-        row, pending = plan.rows[step.id], state.pending.get(step.id)
-        is_begun = pending is not None and pending.row is not None
+        row = plan.rows[step.id]
         form = _creation_form(row, VENDORS[step.platform])
         buys = step.action is Action.PURCHASE and step.writes and not row.phone_number
-        if buys and not is_begun and form is not None:
+        if buys and step.id not in state.pending and form is not None:
             request = form.request(form.part_of(row.fields))
             found[step.id] = _identities(step.platform, row.id, *_journal_form(request))
     return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+from functools import partial
+from itertools import count
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -30,7 +32,7 @@ from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
 from sigmamind_async.provisioning.messages import outcome_unknown
 from sigmamind_async.provisioning.reconcile import reconcile_rows
-from sigmamind_async.provisioning.row import UNSETTLED, Row, State
+from sigmamind_async.provisioning.row import UNSETTLED, Row, State, read_pair
 
 T = TypeVar("T")
 
@@ -38,8 +40,6 @@ _Given: TypeAlias = RequestValue[T] | Mapping[str, Any]
 _Operation: TypeAlias = tuple[str, _Given[T]]
 _Outcome: TypeAlias = Outcome[_Given[T], T]
 
-_NO_ID: Final[Any] = None
-"""In place of the id of what is no pair."""
 _SENDABLE = frozenset({State.PLANNED, State.FAILED})
 """States from which the next run sends again."""
 
@@ -92,7 +92,7 @@ class ProvisioningRun(SingleUse, Generic[T]):
         engine = self._context.runner.engine
         return BulkRun(
             self._prepare_row,
-            map_rows(self._hide, operations),
+            map_rows(partial(self._hide, count()), operations),
             width=engine.limits.max_connections,
             ordered=self._ordered,
             stop_on=stop_on,
@@ -100,21 +100,21 @@ class ProvisioningRun(SingleUse, Generic[T]):
             gate=engine.gate,
         )
 
-    def _hide(self, operation: _Operation[T]) -> _Operation[T]:
+    def _hide(self, indices: Iterator[int], operation: object) -> _Operation[T]:
         """Return *operation*; no outcome shows a secret of one that is a mapping."""
         kinds = () if self._kind is None else (self._kind,)
-        given: object = operation
-        if not isinstance(given, tuple | list):
-            return _NO_ID, cast("Any", hide_secrets(operation, kinds))
-        parts: Any = tuple(hide_secrets(each, kinds) for each in cast("Sequence[object]", given))
-        return parts if len(parts) == 2 else (_NO_ID, parts)
+        try:
+            op_id, value = read_pair(next(indices), operation)
+        except InvalidRequestError as error:  # its row fails, and the job goes on
+            parts: Any = operation if isinstance(operation, tuple | list) else [operation]
+            return cast("Any", error), cast("Any", [hide_secrets(each, kinds) for each in parts])
+        return op_id, hide_secrets(value, kinds)
 
     def _prepare_row(self, operation: _Operation[T]) -> PreparedCall[T]:
-        op_id, value = operation
-        if op_id is _NO_ID:  # its row fails, and the job goes on
-            rule = "each must be a pair of op_id and request"
-            raise InvalidRequestError(field="operations", rule=rule)
-        return self._prepare(op_id, self._request(value))
+        op_id, value = cast("tuple[object, _Given[T]]", operation)
+        if isinstance(op_id, InvalidRequestError):
+            raise op_id
+        return self._prepare(cast("str", op_id), self._request(value))
 
     def _request(self, value: _Given[T]) -> RequestValue[T]:
         request = build_request(value, self._kind)
@@ -253,7 +253,7 @@ def _with_op_id(outcome: Outcome[_Operation[T], T]) -> _Outcome[T]:
         value=value,
         result=outcome.result,
         error=outcome.error,
-        op_id=op_id,
+        op_id=None if isinstance(cast("object", op_id), InvalidRequestError) else op_id,
         attempts=outcome.attempts,
         elapsed=outcome.elapsed,
         ignored=outcome.ignored,

@@ -197,3 +197,23 @@ def check_op_id(op_id: object) -> None:
     """Raise `InvalidRequestError` unless *op_id* can be the id of an operation."""
     if not isinstance(op_id, str) or not op_id.isprintable() or not 0 < len(op_id) <= 200:
         raise InvalidRequestError(field="op_id", rule="must be 1 to 200 printable characters")
+
+
+def read_pair(index: int, given: Any) -> tuple[str, Any]:  # noqa: ANN401 - that is the question
+    """Return op_id and value of the operation that was given at *index*, from 0.
+
+    Raises `InvalidRequestError` for anything but a pair.
+    """
+    try:
+        op_id, value = given
+    except (TypeError, ValueError):
+        pass
+    else:
+        return op_id, value
+    # Outside the handler, and without its content, which may be a secret.
+    raise InvalidRequestError(
+        f"operations[{index}]: must be a pair of op_id and value, such as ('order-1042',"
+        f" CreatePhoneNumber(country_code='US')); it is of type {type(given).__name__}",
+        f"operations[{index}]",
+        "a pair of op_id and value",
+    )

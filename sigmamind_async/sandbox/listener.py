@@ -48,6 +48,7 @@ class Listener:
             logger=_SILENT,
         )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=_SHUTDOWN_SECONDS)
+        self._bound: socket.socket | None = None
         self._listening: asyncio.Server | None = None
         self._reopening: asyncio.Task[None] | None = None
 
@@ -113,6 +114,7 @@ class Listener:
     async def _listen(self, bound: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(self._server, sock=bound, backlog=_BACKLOG)
+        self._bound = bound
 
     def _stop(self) -> None:
         """Refuse connections from now on, but let those be served that are accepted already.
@@ -120,13 +122,14 @@ class Listener:
         asyncio accepts a connection in one turn of its loop and attaches it in the next; closed in
         between, its server drops the connection without closing it (CPython gh-109564).
         """
-        if self._listening is None:
+        if self._listening is None or self._bound is None:
             return
-        for bound in self._listening.sockets:
-            # Windows shuts down no socket that listens, and uvloop lets nobody do it.
-            with contextlib.suppress(OSError, TypeError):
-                bound.shutdown(socket.SHUT_RDWR)
-        asyncio.get_running_loop().call_soon(self._listening.close)
+        loop = asyncio.get_running_loop()
+        # On Windows the loop has no readers, and a socket that listens is not shut down.
+        with contextlib.suppress(OSError, NotImplementedError):
+            loop.remove_reader(self._bound)
+            self._bound.shutdown(socket.SHUT_RDWR)
+        loop.call_soon(self._listening.close)
         self._listening = None
 
     @staticmethod

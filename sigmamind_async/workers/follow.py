@@ -40,7 +40,7 @@ from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import redacted
 from sigmamind_async.workers.enqueue import RUNNABLE, JournalTransaction
-from sigmamind_async.workers.queue import PAUSES, Queue, iterate
+from sigmamind_async.workers.queue import PAUSES, Queue, iterate_pairs
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -282,7 +282,7 @@ class FollowedRun(Generic[T]):
         """Read the input, as far ahead as there is room."""
         try:
             index = 0
-            async for op_id, value in iterate(self._input):
+            async for op_id, value in iterate_pairs(self._input):
                 self._add(_Operation(index, op_id, value, self.progress.clock()))
                 index += 1
                 while len(self._waiting) >= CHUNK:

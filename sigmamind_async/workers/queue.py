@@ -33,15 +33,17 @@ from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
 from sigmamind_async.provisioning.messages import change_of
-from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
+from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id, read_pair
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.driver_connection import (
     CallerConnection,
+    hide_dsn,
     require_blocking,
     run_without_loop,
     unwrap_connection,
 )
 from sigmamind_async.workers.enqueue import Enqueuer, JournalTransaction, check_account_name
+from sigmamind_async.workers.health import QueueHealth, inspect_queue
 
 T = TypeVar("T")
 
@@ -114,6 +116,14 @@ class Queue:
         async with await self._connect() as connection:
             await self._run(_create_tables(connection))
 
+    async def inspect(self) -> QueueHealth | None:
+        """Return what slows the queue down; `None` if `prepare` has not made it yet.
+
+        Raises `JournalError` if the database cannot be read.
+        """
+        async with await self._connect() as connection:
+            return await self._run(inspect_queue(connection, self.schema))
+
     async def enqueue(
         self,
         operations: Operations,
@@ -145,6 +155,7 @@ class Queue:
             JournalError: An op_id belongs to another request, or the database cannot be used.
             ConfigurationError: *connection* is of another kind.
         """
+        connection = hide_dsn(connection)
         rows: dict[tuple[str, str], Row] = {}
 
         def keep(written: list[Row]) -> None:
@@ -176,6 +187,7 @@ class Queue:
                 Prefer that for 100,000 operations and more, which the server would otherwise
                 announce to the workers all at once.
         """
+        connection = hide_dsn(connection)
         count = 0
 
         def add(written: list[Row]) -> None:
@@ -200,6 +212,7 @@ class Queue:
             order.save()
             queue.enqueue_sync([(f"order-{order.id}", value)], connection=connection)
         """
+        connection = hide_dsn(connection)
         require_blocking(connection)
         return run_without_loop(self.enqueue(operations, account=account, connection=connection))
 
@@ -266,10 +279,13 @@ class Queue:
         # otherwise begin and end with the savepoint.
         with warn_if_slow(self._target.name):
             enqueuer = Enqueuer(transaction, await transaction.head())
+        each = nullcontext if atomic else connection.transaction
         async with connection.transaction() if atomic else nullcontext():
             async for batch in _batches(operations):
                 with warn_if_slow(self._target.name):
-                    on_written(await _write_batch(enqueuer, batch, label))
+                    async with each():
+                        rows = await _write_batch(enqueuer, batch, label)
+                on_written(rows)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         return await self._run(self._target.connect(), connected=False)
@@ -316,7 +332,7 @@ async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:
 
 async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Value]]]:
     batch: list[tuple[str, Value]] = []
-    async for operation in iterate(operations):
+    async for operation in iterate_pairs(operations):
         batch.append(operation)
         if len(batch) == _BATCH:
             yield batch
@@ -328,26 +344,28 @@ async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Val
 async def _write_batch(
     enqueuer: Enqueuer, batch: Iterable[tuple[str, Value]], label: str | None
 ) -> list[Row]:
-    """Write some operations in one transaction, or savepoint."""
     rows: list[Row] = []
-    async with enqueuer.transaction.connection.transaction():
-        for account, values in _group_by_account(batch, label).items():
-            journal_id = enqueuer.head.journal_id
-            planned = [
-                _plan_row(op_id, value, journal_id, account) for op_id, value in values.items()
-            ]
-            rows += await enqueuer.write(account, planned)
+    for account, values in _group_by_account(batch, label).items():
+        journal_id = enqueuer.head.journal_id
+        planned = [_plan_row(op_id, value, journal_id, account) for op_id, value in values.items()]
+        rows += await enqueuer.write(account, planned)
     return rows
 
 
-async def iterate(values: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
-    """Yield *values*, whichever kind of iterable they are."""
-    if isinstance(values, AsyncIterable):
-        async for value in values:
-            yield value
+async def iterate_pairs(operations: Operations) -> AsyncGenerator[tuple[str, Value]]:
+    """Yield *operations*, whichever kind of iterable they are.
+
+    Raises `InvalidRequestError` for one that is no pair.
+    """
+    index = 0
+    if isinstance(operations, AsyncIterable):
+        async for given in operations:
+            yield read_pair(index, given)
+            index += 1
         return
-    for value in values:
-        yield value
+    for given in operations:
+        yield read_pair(index, given)
+        index += 1
 
 
 def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _Accounts:

@@ -158,7 +158,7 @@ def test_one_number_is_one_number(cli: Cli, inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("apply",), "apply needs FILE; see sigmamind apply --help"),
+        (("apply",), "apply needs FILE\nMore: sigmamind apply --help"),
         (("apply", "a.csv", "--deadline"), "apply needs a value for --deadline"),
         (("apply", "a.csv", "--max-purchase", "1"), "--max-purchase"),
         (("apply", "a.csv", "--max-purchases", "-1"), "--max-purchases"),

@@ -100,7 +100,7 @@ def test_one_problem_keeps_everything_from_being_sent(cli: Cli, inside: Inside) 
 
     assert done.code == 1
     assert "bad area_code: must be a whole number" in done.out
-    assert done.err.endswith("nothing was sent; --skip-bad applies the other rows\n")
+    assert done.error.endswith("nothing was sent; --skip-bad applies the other rows")
     assert len(cli.box.ledger) == 0
 
 

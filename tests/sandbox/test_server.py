@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 import threading
@@ -230,7 +229,6 @@ async def test_a_connection_that_is_being_accepted_is_closed(end: str, turns: in
                 box.refuse(60.0)
                 await ended(peers)
         await ended(peers)
-    gc.collect()
 
 
 async def test_closing_is_quick_whatever_hangs() -> None:

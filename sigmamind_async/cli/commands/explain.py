@@ -80,7 +80,7 @@ def _find(topic: str) -> str:
         hint = suggest(topic, known)
         if not hint.startswith("; did you mean"):
             hint = "; sigmamind explain lists its pages"
-        raise CommandError(f"the guide has nothing about {topic!r}{hint}")
+        raise CommandError(f"the guide has nothing about {topic!r}{hint}", page="")
     return "\n\n---\n\n".join(found)
 
 

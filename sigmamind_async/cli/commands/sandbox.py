@@ -146,10 +146,6 @@ def _log_verdict(box: Sandbox, output: Output) -> None:
         output.log(finding)
 
 
-def _do_nothing(*_: object) -> None:
-    pass
-
-
 def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
     """Run *command* against *box* to its end, and return its exit code as a shell does."""
     import subprocess  # a tenth of what --help costs
@@ -164,7 +160,7 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
             process.terminate()
 
     # Ctrl-C reaches the command as well: it decides what that means.
-    signal.signal(signal.SIGINT, _do_nothing)
+    signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, end)
     environment = {key: text for each in box.endpoints for key, text in each.environment.items()}
     try:

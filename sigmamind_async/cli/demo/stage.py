@@ -158,6 +158,7 @@ class Stage:
     def ended(self, name: str, code: int) -> str:
         """Return how the process *name* ended: its code and, unless that is 0, its last line."""
         lines = self._log(name).read_text(errors="replace").strip().splitlines()
+        lines = [line for line in lines if not line.startswith("More: ")]
         return f"exit code {code}" + (f": {lines[-1]}" if code and lines else "")
 
     def _log(self, name: str) -> Path:

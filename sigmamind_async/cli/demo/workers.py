@@ -79,7 +79,8 @@ class WorkersDemo:
         stage = self.stage
         stage.say(f"{count} workers share a journal and a queue, which are in PostgreSQL:", "")
         stage.show_command(WORKER)
-        workers = {name: self._start(name, WORKER) for name in map(_worker_name, range(count))}
+        names = [f"worker-{number}" for number in range(1, count + 1)]
+        workers = {name: self._start(name, WORKER) for name in names}
         stage.say("", "Another process hands the fleet to them, and follows:", "")
         self._apply()
         del workers[self._kill_one(workers)]
@@ -108,7 +109,9 @@ class WorkersDemo:
         """Wait until *holds* or all is applied; run apply again where it ends early."""
         code: int | None = 1
         while code:
-            self.stage.wait(lambda: self._have_ended(workers) or holds(), self._unconfirmed)
+            self.stage.wait(
+                lambda: self._have_ended(workers) or holds(), lambda: self.rows(UNSETTLED)
+            )
             code = self._jobs[-1].poll()
             if code is not None:
                 self.stage.say(f"  {self.stage.ended('apply', code)}")
@@ -163,13 +166,6 @@ class WorkersDemo:
         """Return what *worker* is sending; the owner of a row contains its process id."""
         rows = self.rows([State.SENDING])
         return [row for row in rows if str(worker.pid) in row.owner.split(".")]
-
-    def _unconfirmed(self) -> list[Row]:
-        return self.rows(UNSETTLED)
-
-
-def _worker_name(place: int) -> str:
-    return f"worker-{place + 1}"
 
 
 # ---------------------------------------------------------------- the database

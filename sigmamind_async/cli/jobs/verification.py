@@ -20,7 +20,8 @@ from sigmamind_async.cli.output.events import (
     VerificationList,
     VerificationSummary,
 )
-from sigmamind_async.cli.prompts import confirm, is_interactive
+from sigmamind_async.cli.output.text import count_of
+from sigmamind_async.cli.prompts import agree, is_interactive
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.platforms.sigmamind.verification import (
@@ -91,16 +92,15 @@ async def _look_up(client: SigmaMind, names: Sequence[str]) -> tuple[list[PhoneN
 
 def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -> None:
     """Raise `CommandError` unless placing *calls* is agreed to."""
-    count = "1 test call" if calls == 1 else f"{calls} test calls"
-    what = f"this places {count}; each rings a telephone and costs money"
+    count = count_of(calls, "test call")
+    what = f"places {count}; each rings a telephone and costs money"
     if max_calls is not None and calls > max_calls:
-        raise CommandError(f"{what}. --max-calls allows {max_calls}; nothing was sent")
+        raise CommandError(f"this {what}. --max-calls allows {max_calls}; nothing was sent")
     if not calls or max_calls is not None:
         return
     if not ask:
-        raise CommandError(f"{what}. Agree with --max-calls {calls}; nothing was sent")
-    where, them = describe_account(client), "it" if calls == 1 else "them"
-    confirm(f"T{what[1:]}.\nAccount: {where}. Type {calls} to place {them}", str(calls))
+        raise CommandError(f"this {what}. Agree with --max-calls {calls}; nothing was sent")
+    agree(f"{what}.\nAccount: {describe_account(client)}", calls, "place")
 
 
 _ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")
