@@ -119,7 +119,8 @@ STATES: Final[Mapping[State, tuple[str, str]]] = {
         (
             "Look into the platform's dashboard. If the number is there, `--adopt` it; if nothing"
             " was bought, `--retry-unconfirmed`; to leave it, `--abandon`. `sigmamind status FILE`"
-            " shows what happened and prints the commands. See [unconfirmed](../how-to/unconfirmed.md)."
+            " shows what happened and prints the commands. See"
+            " [unconfirmed](../how-to/unconfirmed.md)."
         ),
     ),
     State.ABANDONED: (
@@ -149,7 +150,8 @@ EXITS: Final[Mapping[Exit, tuple[str, str]]] = {
         "Something is unconfirmed or needs a decision.",
         (
             "`sigmamind status FILE` shows what, `sigmamind reconcile FILE --wait` settles what it"
-            " can. Running the same command again is safe; buying the numbers in another way is not."
+            " can. Running the same command again is safe; buying the numbers in another way is"
+            " not."
         ),
     ),
     Exit.CHANGES: ("`plan --detailed-exitcode`: there are changes.", "Run `apply`."),
