@@ -11,9 +11,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sigmamind_async.errors import APIConnectionError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.values import Secret
@@ -36,12 +36,13 @@ def dump_json(body: object) -> bytes:
     raise InvalidRequestError(f"the body cannot be written: {problem}", "body", "JSON values")
 
 
-def _is_finite(held: Any) -> bool:
+def _is_finite(held: object) -> bool:
     """Return whether *held* has no NaN and no infinity, at any depth that can be written."""
-    if isinstance(held, float):
-        return math.isfinite(held)
-    parts = held.values() if isinstance(held, dict) else held
-    return not isinstance(held, dict | list | tuple) or all(map(_is_finite, parts))
+    if isinstance(held, dict):
+        return all(map(_is_finite, cast("dict[object, object]", held).values()))
+    if isinstance(held, list | tuple):
+        return all(map(_is_finite, cast("Sequence[object]", held)))
+    return not isinstance(held, float) or math.isfinite(held)
 
 
 def reveal(value: object) -> str:

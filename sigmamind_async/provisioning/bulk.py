@@ -106,8 +106,11 @@ class ProvisioningRun(SingleUse, Generic[T]):
         try:
             op_id, value = read_pair(next(indices), operation)
         except InvalidRequestError as error:  # its row fails, and the job goes on
-            parts: Any = operation if isinstance(operation, tuple | list) else [operation]
-            return cast("Any", error), cast("Any", [hide_secrets(each, kinds) for each in parts])
+            parts = cast(
+                "list[Any]", operation if isinstance(operation, list | tuple) else [operation]
+            )
+            hidden: Any = [hide_secrets(each, kinds) for each in parts]
+            return cast("Any", error), hidden
         return op_id, hide_secrets(value, kinds)
 
     def _prepare_row(self, operation: _Operation[T]) -> PreparedCall[T]:

@@ -29,18 +29,12 @@ class Clock(Protocol):
         ...
 
 
-def _as_faults(given: Faults | float) -> Faults:
-    """Return the faults of a share of the requests; anything but a number as it is."""
-    return Faults(share=given) if isinstance(given, int | float) else given
-
-
 @attrs.define(kw_only=True, eq=False, slots=False)
 class Conditions:
     """Settings that each request looks at afresh."""
 
     seed: int = attrs.field(default=0, on_setattr=attrs.setters.frozen, validator=check_setting)
-    faults: Faults = attrs.field(default=NO_FAULTS, converter=_as_faults, validator=check_setting)
-    """May be set to a share of the requests, 0 to 1."""
+    faults: Faults = attrs.field(default=NO_FAULTS, validator=check_setting)
     rate_limit: RateLimit | None = attrs.field(default=None, validator=check_setting)
     switches: Switches = attrs.field(factory=Switches, validator=check_setting)
     latency: tuple[Seconds, Seconds] = attrs.field(default=(0.0, 0.0), validator=check_setting)

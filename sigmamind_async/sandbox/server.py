@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from sigmamind_async.sandbox.admin import Admin
 from sigmamind_async.sandbox.commit_log import CommitLog, StateFile
@@ -47,6 +47,11 @@ def _check_operations(setting: object) -> None:
         if name not in _OPERATIONS:
             known = ", ".join(sorted(_OPERATIONS))
             raise ValueError(f"no platform has an operation {name!r}; known: {known}")
+
+
+def _as_faults(given: Any) -> Any:  # noqa: ANN401 - anything but a number is checked later
+    """Return the faults of a share of the requests; anything but a number as it is."""
+    return Faults(share=given) if isinstance(given, int | float) else given
 
 
 class SandboxSettings(TypedDict, total=False):
@@ -105,7 +110,7 @@ class Sandbox(Conditions):
         """
         super().__init__(
             seed=seed,
-            faults=faults,
+            faults=_as_faults(faults),
             rate_limit=rate_limit,
             switches=switches,
             latency=latency,
@@ -131,6 +136,7 @@ class Sandbox(Conditions):
         self.dialnexa: Endpoint = Endpoint(DialNexaApi(seed), self, self._log)
 
     def __setattr__(self, name: str, value: object) -> None:
+        value = _as_faults(value) if name == "faults" else value
         _check_operations(value)
         super().__setattr__(name, value)
 
