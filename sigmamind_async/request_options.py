@@ -20,7 +20,7 @@ from sigmamind_async.convert.json_codec import importing, load_json
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.operation import PAGE_BYTES, Method, Operation, Request, Response
 from sigmamind_async.responses.confirmation import require_no_failure
-from sigmamind_async.values import UNSET, Secret, secrets_in
+from sigmamind_async.values import UNSET, Secret, is_finite, secrets_in
 
 HeaderMap: TypeAlias = Mapping[str, "str | Secret"]
 QueryMap: TypeAlias = Mapping[str, "str | int | float | bool"]
@@ -55,6 +55,8 @@ class RequestOptions:
         Raises `ConfigurationError` for what cannot be sent.
         """
         given = _check_names("headers", headers)
+        if not is_finite(body):
+            raise ConfigurationError("body: holds NaN or an infinite number: no JSON form")
         return RequestOptions(
             # Names in any case are one header, which is sent once: the last one given.
             headers=_check_headers({**self.headers, **given}),
@@ -208,6 +210,9 @@ def request_operation(
         raise InvalidRequestError(field="path", rule=rule)
     if json is not None and not isinstance(json, Mapping):
         raise InvalidRequestError(field="json", rule="must be a mapping")
+    if not is_finite(json):
+        rule = "holds NaN or an infinite number, which have no JSON form"
+        raise InvalidRequestError(field="json", rule=rule)
     if json is not None and method == "GET":
         raise InvalidRequestError(field="json", rule="a GET has no body")
     # A plus is escaped, because some servers read it as a blank.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import enum
 import hmac
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -179,6 +180,21 @@ def secrets_in(value: object) -> Iterator[Secret]:
     elif isinstance(value, list | tuple):
         for each in cast("Sequence[object]", value):
             yield from secrets_in(each)
+
+
+def is_finite(held: object, depth: int = 0) -> bool:
+    """Return whether *held*, any JSON value, has no NaN and no infinity at any depth.
+
+    orjson writes null for these, which would clear a field.
+    """
+    if depth > _DEEPEST:
+        return True
+    if isinstance(held, Mapping):
+        parts = cast("Mapping[object, object]", held).values()
+        return all(is_finite(each, depth + 1) for each in parts)
+    if isinstance(held, list | tuple):
+        return all(is_finite(each, depth + 1) for each in cast("Sequence[object]", held))
+    return not isinstance(held, float) or math.isfinite(held)
 
 
 _CREDENTIAL: Final = re.compile(

@@ -11,9 +11,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sigmamind_async.errors import APIConnectionError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.values import Secret
@@ -22,27 +22,13 @@ from sigmamind_async.values import Secret
 def dump_json(body: object) -> bytes:
     """Encode a body as UTF-8 JSON, revealing its secrets.
 
-    Raises `InvalidRequestError` for what has no JSON form, such as a redacted secret, or NaN.
+    Raises `InvalidRequestError` for what has no JSON form, such as a redacted secret.
     """
     try:
-        text = _dump(body, default=reveal)
+        return _dump(body, default=reveal)
     except TypeError as error:
         problem = str(error.__cause__ or error)
-    else:
-        # orjson writes null for NaN and the infinities, which would clear a field.
-        if b"null" not in text or _is_finite(body):
-            return text
-        problem = "NaN and infinite numbers have no JSON form"
     raise InvalidRequestError(f"the body cannot be written: {problem}", "body", "JSON values")
-
-
-def _is_finite(held: object) -> bool:
-    """Return whether *held* has no NaN and no infinity, at any depth that can be written."""
-    if isinstance(held, dict):
-        return all(map(_is_finite, cast("dict[object, object]", held).values()))
-    if isinstance(held, list | tuple):
-        return all(map(_is_finite, cast("Sequence[object]", held)))
-    return not isinstance(held, float) or math.isfinite(held)
 
 
 def reveal(value: object) -> str:

@@ -23,6 +23,7 @@ from sigmamind_async.errors import (
 from sigmamind_async.events import Event
 from sigmamind_async.operation import FaultKind
 from sigmamind_async.platforms.sigmamind import (
+    CreateCall,
     CreatePhoneNumber,
     ImportPhoneNumber,
     PhoneNumber,
@@ -31,7 +32,7 @@ from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.testing import ScriptedTransport, fault, reply
 from sigmamind_async.testing.doubles import Script
-from sigmamind_async.values import conceal
+from sigmamind_async.values import conceal, is_finite
 
 NUMBER = "+14155552671"
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Desk"}
@@ -482,11 +483,25 @@ async def test_a_body_that_repeats_a_count_of_tokens_is_shown() -> None:
     assert "512" not in caught.value.body
 
 
+def test_an_added_field_that_is_not_finite_is_refused() -> None:
+    """As null, which it would be written as, it might clear a field."""
+    made, _ = client()
+    with pytest.raises(ConfigurationError, match="body: holds NaN"):
+        made.with_options(body={"a": [math.inf]})
+    with pytest.raises(InvalidRequestError, match="dynamic_variables: must be a mapping of finite"):
+        CreateCall(
+            from_phone_number="+14155550100",
+            to_phone_number="+14155550101",
+            dynamic_variables={"a": math.nan},
+        )
+
+
 def test_a_body_of_any_depth_is_read_for_secrets() -> None:
     deep: dict[str, Any] = {}
     for _ in range(10_000):
         deep = {"a": deep}
     assert conceal(deep)
+    assert is_finite(deep)
 
 
 @pytest.mark.parametrize(
@@ -500,8 +515,8 @@ def test_a_body_of_any_depth_is_read_for_secrets() -> None:
         ({"query": {1: "a"}}, "query"),
         ({"query": "a=1"}, "query"),
         ({"query": {"a": math.nan}}, "query"),
-        ({"method": "POST", "json": {"a": math.nan}}, "body"),
-        ({"method": "PUT", "json": {"a": [{"b": -math.inf}], "c": None}}, "body"),
+        ({"method": "POST", "json": {"a": math.nan}}, "json"),
+        ({"method": "PUT", "json": {"a": [{"b": -math.inf}], "c": None}}, "json"),
         ({"method": ["GET"]}, "method"),
     ],
 )

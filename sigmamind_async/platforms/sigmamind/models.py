@@ -295,9 +295,9 @@ class CreateCall(RequestValue[Call]):
     from_phone_number: Annotated[str, wire("fromPhoneNumber"), _PHONE_NUMBER]
     to_phone_number: Annotated[str, wire("toPhoneNumber"), _PHONE_NUMBER]
     agent_id: Annotated[Text, wire("agentId"), _AGENT_ID] = UNSET
-    dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = attrs.field(
-        default=UNSET, hash=False
-    )
+    dynamic_variables: Annotated[
+        Mapping[str, Any] | Unset, wire("dynamicVariables"), validators.json_object
+    ] = attrs.field(default=UNSET, hash=False)
 
 
 @attrs.frozen(kw_only=True)

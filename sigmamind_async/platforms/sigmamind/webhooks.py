@@ -40,9 +40,9 @@ class InboundCallReply(RequestValue[None]):
     https://docs.sigmamind.ai, the inbound-call webhook
     """
 
-    dynamic_variables: Annotated[Mapping[str, Any], wire("dynamic_variables")] = attrs.field(
-        hash=False, factory=dict[str, Any]
-    )
+    dynamic_variables: Annotated[
+        Mapping[str, Any], wire("dynamic_variables"), validators.json_object
+    ] = attrs.field(hash=False, factory=dict[str, Any])
     override_agent_id: Annotated[str | Unset, wire("override_agent_id"), validators.visible(64)] = (
         UNSET
     )
