@@ -64,7 +64,8 @@ class RequestValue(Portable, Generic[T_co]):
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the value with *fields*, by the names of its parameters.
 
-        Raises `InvalidRequestError` for a name that it does not have, or a value it cannot have.
+        A secret is a text, or a reference to one, ``env:NAME`` or ``file:PATH``. Raises
+        `InvalidRequestError` for a name that it does not have, or a value it cannot have.
         """
         return cast("Self", build(cls, fields))
 
@@ -141,7 +142,7 @@ class Record(Portable):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the record that `to_dict` gave, by field names; a mask stays without its secret.
+        """Return the record of *fields*, which `to_dict` gave; a mask stays without its secret.
 
         Raises `InvalidRequestError` for a name that it does not have.
         """

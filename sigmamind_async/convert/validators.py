@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import re
 import reprlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import attrs
 
 from sigmamind_async.convert.fields import Check
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.values import E164, UNSET, Secret
+from sigmamind_async.values import E164, UNSET, Secret, is_finite
 
 _short = reprlib.repr
 _is_phone_number = E164.fullmatch
@@ -77,6 +77,12 @@ def word(name: str, value: object) -> None:
     any_text(name, value)
     if not value:
         raise InvalidRequestError(field=name, rule=_EMPTY)
+
+
+def json_object(name: str, value: object) -> None:
+    """Require a mapping of JSON values; NaN and the infinities are none."""
+    if not isinstance(value, Mapping) or not is_finite(cast("object", value)):
+        raise InvalidRequestError(field=name, rule="must be a mapping of finite JSON values")
 
 
 def flag(name: str, value: object) -> None:

@@ -437,7 +437,8 @@ async def recheck(
     """Read the accounts again, and return what is left to do of *agreed*, and the state.
 
     For a plan that was saved, or that a person took time to agree to. Its own rows are planned
-    again, never those of a file that may have changed since.
+    again, never those of a file that may have changed since. *clients*, by platform, list the
+    accounts, and *journal* is only read.
 
     Raises `PlanError` with the reasons if the same rows now come to something else.
     """
@@ -457,7 +458,7 @@ async def recheck(
 async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
     """Return *plan* with a problem for each secret that cannot be resolved, and without its step.
 
-    Files with secrets are read in a thread.
+    *secrets* resolves the references, as in `apply`; each file has 60 s, in another thread.
     """
     secrets = secrets or SecretResolver()
     resolve = _resolve_with(secrets)

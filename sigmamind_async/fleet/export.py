@@ -25,9 +25,9 @@ def export(
 ) -> Iterator[FleetRow]:
     """Yield a row for each of *numbers*; planned again, the rows change nothing.
 
-    A number that the journal knows keeps the id it was applied under. What an account does not
-    show, passwords above all, and what is empty there, is not in a row. A row may hold what no file
-    can: see `writable_rows`.
+    A number that *applied*, the journal's notes by row id, knows keeps its id. What an account does
+    not show, passwords above all, and what is empty there, is not in a row. A row may hold what no
+    file can: see `writable_rows`.
     """
     ids = {(one.platform, one.record): row_id for row_id, one in (applied or {}).items()}
     taken = set(ids.values())

@@ -203,8 +203,9 @@ def _creation_form(row: FleetRow, vendor: VendorSchema) -> RequestForm | None:
 async def find_purchases(plan: Plan, state: FleetState, journal: Journal) -> list[str]:
     """Return the ids of rows that would buy what *journal*, another one, has bought already.
 
-    These are the rows that have the id of a purchase there, perhaps rewritten by a spreadsheet, and
-    those that request the same. A purchase whose number has left the account does not count.
+    These are the rows of *plan*, made against *state*, that have the id of a purchase there,
+    perhaps rewritten by a spreadsheet, and those that request the same. A purchase whose number has
+    left the account does not count.
     """
     rows = purchase_identities(plan, state)
     bought = [
@@ -218,7 +219,8 @@ async def find_purchases(plan: Plan, state: FleetState, journal: Journal) -> lis
 def purchase_identities(plan: Plan, state: FleetState) -> dict[str, frozenset[str]]:
     """Return, by id, what tells each row that *plan* buys for from other ones: id and request.
 
-    Two purchases that share one of these texts are for the same row.
+    Two purchases that share one of these texts are for the same row. *state* shows which purchases
+    have begun; those are left out.
     """
     found: dict[str, frozenset[str]] = {}
     for step in plan.steps:

@@ -81,7 +81,7 @@ class CallerSession:
                 timeout=self._timeout,
                 allow_redirects=False,
                 raise_for_status=False,
-                proxy=self._options.proxy,
+                proxy=self._options.proxy_url,
                 ssl=self._options.ssl or True,
                 middlewares=NO_RESEND.get(request.method, ()),
             )
@@ -187,7 +187,7 @@ class LoopSession:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=NoCookies(),
-            proxy=self._options.proxy,
+            proxy=self._options.proxy_url,
             timeout=_client_timeout(self._options),
             trust_env=False,
         )

@@ -159,8 +159,10 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
         if process is not None:
             process.terminate()
 
-    # Ctrl-C reaches the command as well: it decides what that means.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    def leave_it(*_: object) -> None:
+        """Ctrl-C reaches the command as well: it decides what that means."""
+
+    signal.signal(signal.SIGINT, leave_it)
     signal.signal(signal.SIGTERM, end)
     environment = {key: text for each in box.endpoints for key, text in each.environment.items()}
     try:
