@@ -1,4 +1,4 @@
-"""How cost grows with the work: waiting rows, purchases, enqueuing, a rotated key, listings.
+"""How cost grows with the work: rows, purchases, enqueuing, listings, a second apply.
 
 Each part runs in a process of its own, on an empty PostgreSQL server with ``fsync`` on or an empty
 file, and ``--rounds`` times: a figure is the median, with the lowest and the highest. By default
@@ -30,6 +30,7 @@ import attrs
 import orjson
 import psycopg
 
+from benchmarks.fleet import second_apply
 from benchmarks.machine import machine
 from benchmarks.publish import RESULTS
 from benchmarks.server import SIGMAMIND, answer, request_size
@@ -543,6 +544,7 @@ def _parts(rows: int, purchases: int) -> dict[str, Callable[[], Figures]]:
         f"{rows:,} operations waiting": partial(on_server, "waiting"),
         f"enqueue {rows:,} operations": partial(on_server, "enqueue"),
         f"a rotated key, {rows // 10:,} rows done": in_file,
+        f"a second apply of {rows // 10:,} fleet rows": partial(second_apply, rows // 10),
         f"listing {rows // 2:,} numbers, 1,000 a page": partial(
             child, "listing", "sigmamind", str(rows // 2)
         ),

@@ -8,7 +8,7 @@
 The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
 in: `queue` is what a caller uses, `enqueue` what it writes, `follow` hands over many operations and
 reports how each ended, `worker` is a process and its tasks, `context` what they share and when a
-job runs again, `connector` the queue's connections.
+job runs again, `connector` the queue's connections, `health` what an operator has to know of it.
 `shared_gate` keeps all processes to one rate, through `rates`. Needs the extra ``postgres``.
 """
 

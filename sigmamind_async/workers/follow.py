@@ -20,7 +20,15 @@ from typing import Final, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.bulk import DEFAULT_STOP_ON, Outcome, Progress, Status, StopOn, Streak
+from sigmamind_async.bulk import (
+    DEFAULT_STOP_ON,
+    Outcome,
+    Progress,
+    SingleUse,
+    Status,
+    StopOn,
+    Streak,
+)
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import (
@@ -170,8 +178,11 @@ class _Operation(Generic[T]):
     is_unconfirmed: bool = False
 
 
-class FollowedRun(Generic[T]):
-    """A job over many operations in the hands of workers; iterate it once."""
+class FollowedRun(SingleUse, Generic[T]):
+    """A job over many operations in the hands of workers; iterate it once.
+
+    It is made by `WorkerProvisioner.run_many`.
+    """
 
     def __init__(
         self,
@@ -213,12 +224,16 @@ class FollowedRun(Generic[T]):
         self._was_idle = False
 
     def stop(self, why: str = "stop() was called") -> None:
-        """Hand over and follow no more operations; the workers go on with those they have."""
+        """Hand over and follow no more operations; the workers go on with those they have.
+
+        *why* becomes `stopped`.
+        """
         self.stopped = self.stopped or why
         self._wake.set()
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[RequestValue[T], T]]:
         """Run the job; yield the `Outcome` of every operation."""
+        self._begin()
         now = self.progress.started = self.progress.clock()
         self._reached_at = self._moved_at = self._settled_at = now
         await self._provisioner.check()

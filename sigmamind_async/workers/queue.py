@@ -35,7 +35,7 @@ from sigmamind_async.provisioning.journal.postgres.connections import explain_er
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
 from sigmamind_async.provisioning.messages import change_of
 from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id, read_pair
-from sigmamind_async.values import Secret, as_secret
+from sigmamind_async.values import Secret, as_secret, check_seconds
 from sigmamind_async.workers.driver_connection import (
     CallerConnection,
     hide_dsn,
@@ -209,7 +209,7 @@ class Queue:
         connection: CallerConnection,
         account: str | None = None,
     ) -> list[Row]:
-        """Do as `enqueue` does, without an event loop, on a synchronous *connection*.
+        """Do as `enqueue` does, without an event loop, on a blocking *connection*; see `enqueue`.
 
         with transaction.atomic():  # Django
             order.save()
@@ -224,20 +224,37 @@ class Queue:
             if row.version == 1 and row.state is State.PLANNED:
                 notify(self._observer, change_of(row))
 
-    async def wait(self, op_id: str, *, account: str | None = None) -> Row:
+    async def wait(
+        self,
+        op_id: str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a caller without a task group needs it
+    ) -> Row:
         """Wait until an operation has ended, and return its row.
 
-        It is done, has failed, or waits for an operator's decision. The journal is looked at every
-        two seconds. To wait no longer than a time, use `asyncio.timeout`.
+        It is done, has failed, or waits for an operator's decision. The journal is looked at after
+        0.2 seconds, and then less and less often, at least every two seconds.
 
         Args:
             op_id: It may be enqueued later than this is called.
             account: Name of its account in the journal, such as ``sigmamind:production``. By
                 default it is looked for in the accounts that have no label.
+            timeout: Seconds to wait; with `None`, for as long as it takes.
 
         Raises:
+            TimeoutError: It has not ended in time; it goes on.
             JournalError: The database cannot be used.
+            ConfigurationError: *timeout* cannot be used.
         """
+        # No LISTEN: a transaction with a NOTIFY holds a lock of the whole server until it is on
+        # disk, so that the workers would wait for each other's commits.
+        if timeout is not None:
+            check_seconds("timeout", timeout)
+        async with asyncio.timeout(timeout):
+            return await self._wait(op_id, account)
+
+    async def _wait(self, op_id: str, account: str | None) -> Row:
         accounts = PLATFORMS if account is None else (account,)
         pause, longest = PAUSES
         while True:

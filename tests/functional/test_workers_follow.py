@@ -454,6 +454,16 @@ async def test_one_operation_is_waited_for(box: Sandbox, base: Database, queue: 
     assert (failed.result().state, failed.result().error_status) == (State.FAILED, 401)
 
 
+async def test_one_operation_is_waited_for_no_longer_than_a_time(queue: Queue) -> None:
+    """It goes on meanwhile, and may be waited for again."""
+    await queue.enqueue(purchases(1))
+
+    with pytest.raises(TimeoutError):
+        await queue.wait("order-0", timeout=0.01)
+    with pytest.raises(ConfigurationError, match="timeout: must be more than 0"):
+        await queue.wait("order-0", timeout=-1)
+
+
 async def test_a_worker_reports_what_has_ended(
     box: Sandbox, base: Database, queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:

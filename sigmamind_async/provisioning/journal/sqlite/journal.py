@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from sigmamind_async.per_loop import fork_count
-from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
+from sigmamind_async.provisioning.journal.protocol import PutResult, check_put, documented
 from sigmamind_async.provisioning.journal.sql import (
     COLUMNS,
     HAS_KEY,
@@ -66,6 +66,7 @@ _COUNT: Final = (
 _HEAD: Final = "SELECT journal_id, openings, (SELECT max(latest) FROM accounts) FROM journal"
 
 
+@documented
 class SqliteJournal(SqlJournal):
     """A `Journal` in a file.
 
@@ -174,7 +175,7 @@ class SqliteJournal(SqlJournal):
     # --- rows --------------------------------------------------------------------------------
 
     async def get(self, account: str, op_id: str) -> Row | None:
-        """Return the row of an operation."""
+        """Return the row of the operation *op_id*; `None` if there is none."""
         reader, writer, found = self._reader, self._writer, None
         # If the thread is busy, it answers all waiting reads in one go, which costs the loop less.
         if reader is not None and writer is not None and writer.is_idle:
