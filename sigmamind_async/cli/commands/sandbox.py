@@ -160,7 +160,7 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
             process.terminate()
 
     # Ctrl-C reaches the command as well: it decides what that means.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
     signal.signal(signal.SIGTERM, end)
     environment = {key: text for each in box.endpoints for key, text in each.environment.items()}
     try:
