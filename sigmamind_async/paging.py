@@ -60,6 +60,7 @@ class Page(Generic[T_co]):
     """One page of a listing, and what it states; `None` where it states nothing."""
 
     items: list[T_co] = attrs.field(hash=False)
+    """The records of this page, in the platform's order."""
     more: bool | None = None
     """True if another page follows."""
     total: int | None = None
@@ -294,7 +295,10 @@ def _meaning(key: str) -> tuple[tuple[str, _Reader] | None, bool]:
 
 
 class Listing(Generic[T]):
-    """All records of a listing: iterate once with ``async for``, or over its `pages`."""
+    """All records of a listing: iterate once with ``async for``, or over its `pages`.
+
+    It is made by ``list()``.
+    """
 
     def __init__(
         self, items: AsyncGenerator[T, None], pages: Callable[[], AsyncGenerator[Page[T], None]]
@@ -554,13 +558,16 @@ class _NumberedReading(Generic[T]):
     def _take(self, index: int, page: Page[T]) -> tuple[_Found[T], set[Hashable]]:
         """Keep what is on a page; return it, and the keys that were on no page before."""
         items = _by_key(index, page, self._key)
-        new = items.keys() - self._found.keys()
+        # The difference of two views goes through all of the second, for every page anew.
+        new = {each for each in items if each not in self._found}
         self._found.update(items)
         return items, new
 
     def _are_alike(self, page: Page[T], other: Page[T]) -> bool:
+        if not page.items or len(page.items) != len(other.items):
+            return False
         marks, others = ([self._key(item) or item for item in each.items] for each in (page, other))
-        return bool(marks) and marks == others
+        return marks == others
 
     async def _is_repeated(self, index: int, page: Page[T]) -> bool:
         """Return whether a platform that does not page answers with *page* each time.

@@ -177,7 +177,7 @@ PAGES: Final[Mapping[type[BaseException], str]] = {
     JournalError: "journal",
     KeyboardInterrupt: str(Exit.INTERRUPTED.value),
     PlanError: "plans",
-    SpendLimitError: "purchases",
+    SpendLimitError: "plans",
 }
 """Where an error has a better page than the section of its class."""
 PAGES_OF_WORDS: Final[Mapping[str, str]] = {
@@ -190,15 +190,15 @@ PAGES_OF_WORDS: Final[Mapping[str, str]] = {
     "cannot be applied as it is": "fleet-columns",
     "saved plan": "plans",
     "--allow-release": "plans",
-    "--max-purchases": "purchases",
-    "--order": "purchases",
+    "--max-purchases": "plans",
+    "--order": "numbers",
     "--workers": "workers",
     "--allow-secret": "workers",
     "--allow-inline-secrets": "secrets",
     "env:NAME": "secrets",
     "--only": "unconfirmed",
     "duplicates": "unconfirmed",
-    "--max-calls": "verify",
+    "--max-calls": "numbers",
     "--journal": "journal",
     "--postgres": "journal",
     "journal": "journal",

@@ -94,7 +94,10 @@ class StepProvisioner(Protocol):
     def run_many(
         self, operations: AsyncIterable[tuple[str, Any]], *, stop_on: StopOn | None = ...
     ) -> StepBatch:
-        """Carry out pairs of op_id and request, which are read lazily."""
+        """Carry out *operations*, pairs of op_id and request, which are read lazily.
+
+        *stop_on* is that of `Provisioner.run_many`.
+        """
         ...
 
     async def reconcile(self) -> object:
@@ -107,7 +110,7 @@ class StepProvisioner(Protocol):
 
 @attrs.frozen(kw_only=True)
 class StepOutcome:
-    """How one step ended."""
+    """How one `step` ended: with the number's `record` and `phone_number`, or with an `error`."""
 
     step: Step
     status: Status
@@ -116,6 +119,7 @@ class StepOutcome:
     record: str = ""
     error: BaseException | None = None
     attempts: int = 0
+    """Requests sent or tried."""
     elapsed: float = 0.0
     """Seconds."""
     ignored: tuple[str, ...] = ()

@@ -333,6 +333,7 @@ class Plan:
     skipped: Sequence[str] = ()
     """Ids of rows that are left alone because of their problems."""
     options: PlanOptions = attrs.field(factory=PlanOptions)
+    """What it was made with."""
     origin: str = ""
     """Of the fleet."""
 
@@ -360,7 +361,8 @@ class Plan:
 def plan(fleet: Fleet, state: FleetState, options: PlanOptions | None = None) -> Plan:
     """Return the steps that make the numbers of *state* as *fleet* asks.
 
-    A row with a problem has no step, nor has one that is about the number of another row.
+    A row with a problem has no step, nor has one that is about the number of another row. *options*
+    decides about drift and releases; without them, drift is a problem and no number is released.
     """
     options = options or PlanOptions()
     index = StateIndex(fleet, state)

@@ -96,7 +96,7 @@ def _changes(row: FleetRow, before: Mapping[str, str | int | None]) -> tuple[Cha
 
 
 def load_plan(content: bytes) -> Plan:
-    """Return the plan that `dump_plan` wrote; raise `PlanError` for anything else."""
+    """Return the plan that `dump_plan` wrote as *content*; raise `PlanError` for anything else."""
     plan: Plan | None = None
     version: object = VERSION
     try:

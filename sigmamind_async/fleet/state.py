@@ -29,12 +29,13 @@ INLINE_SECRET: Final = "***"  # noqa: S105 - stands for one
 
 @attrs.frozen(kw_only=True)
 class LastApplied:
-    """The journal's note about a row: its number, and what was written to it."""
+    """The journal's note about a row: its `platform`, its number, and what was written to it."""
 
     platform: str
     record: str = ""
     """Empty before the number is created, and after it was released."""
     phone_number: str = ""
+    """E.164; empty before the number is created."""
     source: str
     """Where the number came from: ``purchase``, ``import`` or ``existing``."""
     sequence: int
@@ -54,7 +55,10 @@ class LastApplied:
 
     @classmethod
     def load(cls, row_id: str, text: str) -> LastApplied:
-        """Return what `dump` was given; raise `JournalError` for anything else."""
+        """Return the note about the row *row_id* that `dump` wrote as *text*.
+
+        Raises `JournalError` for anything else.
+        """
         try:
             note = orjson.loads(text)
             for parts in (note, note.get("fields", {}), note.get("shown", {})):

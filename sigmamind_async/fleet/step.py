@@ -44,11 +44,11 @@ WRITES: Final = CREATES | {Action.RELEASE, Action.ADOPT, Action.UPDATE}
 
 @attrs.frozen
 class Change:
-    """One field that gets another value."""
+    """One *field*, by its name in a fleet, that gets another value."""
 
     field: str
     before: str | int | None
-    """What the account shows; `None` also where it does not show the field."""
+    """The value that the account shows; `None` also where it does not show the field."""
     after: str | int | None
     """The value in the row; the reference of a secret."""
     drifted: bool = False
@@ -57,7 +57,10 @@ class Change:
 
 @attrs.frozen(kw_only=True)
 class Step:
-    """What is done about one row."""
+    """What is done about one row: an `action`, and the `changes` that it writes.
+
+    `id` and `platform` are those of the row; `remarks` are sentences for people.
+    """
 
     id: str
     platform: str

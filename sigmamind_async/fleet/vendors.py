@@ -135,7 +135,7 @@ class VendorSchema:
 
 @attrs.frozen(kw_only=True)
 class RemoteNumber:
-    """One number of an account, by the field names of a fleet."""
+    """One number of an account on a `platform`, by the field names of a fleet."""
 
     platform: str
     record: str

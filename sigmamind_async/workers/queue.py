@@ -15,6 +15,7 @@ The reference is stored with the row; the worker resolves it when it sends the r
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext
@@ -34,7 +35,7 @@ from sigmamind_async.provisioning.journal.postgres.connections import explain_er
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
 from sigmamind_async.provisioning.messages import change_of
 from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id, read_pair
-from sigmamind_async.values import Secret, as_secret
+from sigmamind_async.values import Secret, as_secret, check_seconds
 from sigmamind_async.workers.driver_connection import (
     CallerConnection,
     hide_dsn,
@@ -118,6 +119,8 @@ class Queue:
 
     async def inspect(self) -> QueueHealth | None:
         """Return what slows the queue down; `None` if `prepare` has not made it yet.
+
+        For gauges and alerts; counting a million jobs takes 0.2 s.
 
         Raises `JournalError` if the database cannot be read.
         """
@@ -206,7 +209,7 @@ class Queue:
         connection: CallerConnection,
         account: str | None = None,
     ) -> list[Row]:
-        """Do as `enqueue` does, without an event loop, on a synchronous *connection*.
+        """Do as `enqueue` does, without an event loop, on a blocking *connection*; see `enqueue`.
 
         with transaction.atomic():  # Django
             order.save()
@@ -221,20 +224,37 @@ class Queue:
             if row.version == 1 and row.state is State.PLANNED:
                 notify(self._observer, change_of(row))
 
-    async def wait(self, op_id: str, *, account: str | None = None) -> Row:
+    async def wait(
+        self,
+        op_id: str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a caller without a task group needs it
+    ) -> Row:
         """Wait until an operation has ended, and return its row.
 
-        It is done, has failed, or waits for an operator's decision. The journal is looked at every
-        two seconds. To wait no longer than a time, use `asyncio.timeout`.
+        It is done, has failed, or waits for an operator's decision. The journal is looked at after
+        0.2 seconds, and then less and less often, at least every two seconds.
 
         Args:
             op_id: It may be enqueued later than this is called.
             account: Name of its account in the journal, such as ``sigmamind:production``. By
                 default it is looked for in the accounts that have no label.
+            timeout: Seconds to wait; with `None`, for as long as it takes.
 
         Raises:
+            TimeoutError: It has not ended in time; it goes on.
             JournalError: The database cannot be used.
+            ConfigurationError: *timeout* cannot be used.
         """
+        # No LISTEN: a transaction with a NOTIFY holds a lock of the whole server until it is on
+        # disk, so that the workers would wait for each other's commits.
+        if timeout is not None:
+            check_seconds("timeout", timeout)
+        async with asyncio.timeout(timeout):
+            return await self._wait(op_id, account)
+
+    async def _wait(self, op_id: str, account: str | None) -> Row:
         accounts = PLATFORMS if account is None else (account,)
         pause, longest = PAUSES
         while True:
@@ -332,8 +352,9 @@ async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:
 
 async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Value]]]:
     batch: list[tuple[str, Value]] = []
-    async for operation in iterate_pairs(operations):
-        batch.append(operation)
+    indices = itertools.count()
+    async for given in iterate(operations):
+        batch.append(read_pair(next(indices), given))
         if len(batch) == _BATCH:
             yield batch
             batch = []
@@ -352,20 +373,14 @@ async def _write_batch(
     return rows
 
 
-async def iterate_pairs(operations: Operations) -> AsyncGenerator[tuple[str, Value]]:
-    """Yield *operations*, whichever kind of iterable they are.
-
-    Raises `InvalidRequestError` for one that is no pair.
-    """
-    index = 0
-    if isinstance(operations, AsyncIterable):
-        async for given in operations:
-            yield read_pair(index, given)
-            index += 1
+async def iterate(values: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
+    """Yield *values*, whichever kind of iterable they are."""
+    if isinstance(values, AsyncIterable):
+        async for value in values:
+            yield value
         return
-    for given in operations:
-        yield read_pair(index, given)
-        index += 1
+    for value in values:
+        yield value
 
 
 def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _Accounts:
