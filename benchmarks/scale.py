@@ -1,4 +1,4 @@
-"""How cost grows with the work: waiting rows, purchases, enqueuing, a rotated key, listings.
+"""How cost grows with the work: rows, purchases, enqueuing, listings, a second apply.
 
 Each part runs in a process of its own, on an empty PostgreSQL server with ``fsync`` on or an empty
 file, and ``--rounds`` times: a figure is the median, with the lowest and the highest. By default
@@ -30,8 +30,9 @@ import attrs
 import orjson
 import psycopg
 
+from benchmarks.fleet import second_apply
 from benchmarks.machine import machine
-from benchmarks.publish import PAGE, RESULTS
+from benchmarks.publish import RESULTS
 from benchmarks.server import SIGMAMIND, answer, request_size
 from benchmarks.tables import markdown, short, table
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind
@@ -48,6 +49,7 @@ from sigmamind_async.workers import Account, Queue, Worker
 from tests.harness.postgres import Server, running
 
 FILE = RESULTS / "scale.json"
+PAGE = RESULTS.parent.parent / "sigmamind_async/docs/explanation/scale.md"
 HEAD = ("", "", "median", "lowest to highest", "runs", "load")
 MIB = 1024  # the system counts in KiB
 ACCOUNT = "sigmamind"
@@ -503,7 +505,7 @@ def cells(figure: tuple[str, Mapping[str, float]]) -> tuple[str, str, str]:
 
 def publish(measured: Mapping[str, object]) -> None:
     """Keep *measured* in place of earlier figures of the same parts, and show all in the guide."""
-    kept = {**(json.loads(FILE.read_text()) if FILE.exists() else {}), **measured}
+    kept: dict[str, Any] = {**(json.loads(FILE.read_text()) if FILE.exists() else {}), **measured}
     FILE.write_text(json.dumps(kept, indent=1) + "\n")
     PAGE.write_text(with_table(PAGE.read_text(), kept))
 
@@ -542,6 +544,7 @@ def _parts(rows: int, purchases: int) -> dict[str, Callable[[], Figures]]:
         f"{rows:,} operations waiting": partial(on_server, "waiting"),
         f"enqueue {rows:,} operations": partial(on_server, "enqueue"),
         f"a rotated key, {rows // 10:,} rows done": in_file,
+        f"a second apply of {rows // 10:,} fleet rows": partial(second_apply, rows // 10),
         f"listing {rows // 2:,} numbers, 1,000 a page": partial(
             child, "listing", "sigmamind", str(rows // 2)
         ),

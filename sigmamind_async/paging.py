@@ -558,13 +558,16 @@ class _NumberedReading(Generic[T]):
     def _take(self, index: int, page: Page[T]) -> tuple[_Found[T], set[Hashable]]:
         """Keep what is on a page; return it, and the keys that were on no page before."""
         items = _by_key(index, page, self._key)
-        new = items.keys() - self._found.keys()
+        # The difference of two views goes through all of the second, for every page anew.
+        new = {each for each in items if each not in self._found}
         self._found.update(items)
         return items, new
 
     def _are_alike(self, page: Page[T], other: Page[T]) -> bool:
+        if not page.items or len(page.items) != len(other.items):
+            return False
         marks, others = ([self._key(item) or item for item in each.items] for each in (page, other))
-        return bool(marks) and marks == others
+        return marks == others
 
     async def _is_repeated(self, index: int, page: Page[T]) -> bool:
         """Return whether a platform that does not page answers with *page* each time.

@@ -184,7 +184,7 @@ def _check_query(query: object) -> QueryMap:
     raise InvalidRequestError(field="query", rule=rule)
 
 
-_PATH: Final = re.compile(r"(?:/[^/?#\s\\\ud800-\udfff]+)+/?")
+_PATH: Final = r"(?:/[^/?#\s\\\ud800-\udfff]+)+/?"
 _METHODS: Final = get_args(Method)
 _REPEATABLE: Final = frozenset({"GET", "PUT", "DELETE"})
 
@@ -205,7 +205,7 @@ def request_operation(
         raise InvalidRequestError(
             field="method", rule=f"must be one of {', '.join(get_args(Method))}"
         )
-    if not _PATH.fullmatch(str(path)) or ".." in unquote(path):
+    if not re.fullmatch(_PATH, str(path)) or ".." in unquote(path):
         rule = "must begin with a slash and hold neither a host, a query, blanks nor '..'"
         raise InvalidRequestError(field="path", rule=rule)
     if json is not None and not isinstance(json, Mapping):

@@ -274,7 +274,7 @@ def options() -> Iterator[str]:
                 found.setdefault(argument.names, {}).setdefault(meaning, []).append(command)
     for typed, text in ROOT_OPTIONS:
         option, _, value = typed.partition(" ") if "," not in typed else (typed, "", "")
-        takers = [""] if option == "--version" else [*COMMANDS]
+        takers = [""] if option.startswith("--version") else [*COMMANDS]
         found[tuple(option.split(", "))] = {(value, text): takers}
     for names, meanings in sorted(found.items()):
         yield f"## {_codes(names)}"

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
 from sigmamind_async.cli.errors import (
@@ -96,7 +97,7 @@ def _report(work: Callable[[], int], words: Sequence[str]) -> int:
         return _fail(error, unexpected_sentence(error), Exit.FAILED, words)
 
 
-def _fail(error: BaseException, message: str, code: Exit, words: Sequence[str]) -> int:
+def _fail(error: BaseException, message: str, code: int, words: Sequence[str]) -> int:
     """Report an error on stderr, and on stdout as what a program or a shell reads there."""
     page = page_of(error, _page_of_command(words))
     text = f"sigmamind: {sanitize(message, longest=None)}"
@@ -112,7 +113,7 @@ def _fail(error: BaseException, message: str, code: Exit, words: Sequence[str]) 
     if "--json" in words:
         from sigmamind_async.cli.output.events import CommandFailed, json_line
 
-        is_usage = isinstance(error, CommandError) and code is Exit.USAGE
+        is_usage = isinstance(error, CommandError) and code == Exit.USAGE
         failed = CommandFailed(
             error="UsageError" if is_usage else type(error).__name__,
             message=message,
@@ -141,7 +142,9 @@ def _page_of_command(words: Sequence[str]) -> str:
 def _run(words: list[str]) -> int:
     words, settings = take_settings(words)
     use_settings(settings)
-    if words[:1] == ["--version"]:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    if words[:1] in (["--version"], ["-V"], ["version"]):
         print(installed_version())
         return Exit.DONE
     name, rest = find_command(words)
@@ -168,6 +171,7 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
     from cyclopts.exceptions import MissingArgumentError
 
     from sigmamind_async.cli.options import (
+        POSTGRES_OPTION,
         expand_bare_postgres,
         remember_command,
         without_passwords,
@@ -184,6 +188,11 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
         missing = error.argument.name if error.argument else "an argument"
         if error.keyword is not None:
             missing = f"a value for {error.keyword}"
+        files = [after for word, after in pairwise(words) if word == POSTGRES_OPTION]
+        if any(map(os.path.exists, files)):
+            missing += (
+                f"; {POSTGRES_OPTION} has taken {files[0]} for a database: put FILE before it"
+            )
         raise ArgumentError(f"{name} needs {missing}", name) from None
     except CycloptsError as error:
         raise ArgumentError(without_passwords(str(error)), name) from None

@@ -54,7 +54,7 @@ class Exit(enum.IntEnum):
 class CommandError(Exception):
     """Ends the command with one line on stderr."""
 
-    def __init__(self, message: str, code: Exit = Exit.USAGE, *, page: str | None = None) -> None:
+    def __init__(self, message: str, code: int = Exit.USAGE, *, page: str | None = None) -> None:
         """*page* is the page about it: empty where nothing helps, `None` for that of its words."""
         super().__init__(message)
         self.code = code
@@ -174,7 +174,6 @@ def exit_for_job(summary: Summary) -> Exit:
 # ---------------------------------------------------------------- pages of the guide
 
 PAGES: Final[Mapping[type[BaseException], str]] = {
-    ConfigurationError: "environment",
     JournalError: "journal",
     KeyboardInterrupt: str(Exit.INTERRUPTED.value),
     PlanError: "plans",
@@ -186,6 +185,8 @@ PAGES_OF_WORDS: Final[Mapping[str, str]] = {
     "profiles.toml": "profiles",
     "--log-file": "logs",
     "_API_KEY": "environment",
+    "_BASE_URL": "environment",
+    "--proxy": "connections",
     "cannot be applied as it is": "fleet-columns",
     "saved plan": "plans",
     "--allow-release": "plans",
@@ -210,23 +211,23 @@ def page_of(error: BaseException, command_page: str) -> str:
 
     *command_page* is the page of the command that met it.
     """
-    for kind in type(error).__mro__:
-        if kind in PAGES:
-            return PAGES[kind]
-        if kind.__module__ == SigmaMindError.__module__:
-            return kind.__name__
-    if not isinstance(error, CommandError | OSError):
+    if type(error) in PAGES:
+        return PAGES[type(error)]
+    if isinstance(error, SigmaMindError) and not isinstance(error, ConfigurationError):
+        kinds = type(error).__mro__
+        return next(kind.__name__ for kind in kinds if kind.__module__ == errors.__name__)
+    if isinstance(error, OSError):
+        return "exit-codes" if error.filename is None else command_page  # a stream has no name
+    if not isinstance(error, CommandError | ConfigurationError):
         return "--debug"
-    if isinstance(error, OSError) and error.filename is None:
-        return "exit-codes"  # a stream
-    if isinstance(error, OSError | ArgumentError):
+    if isinstance(error, ArgumentError):
         return command_page
-    if error.page is not None:
+    if isinstance(error, CommandError) and error.page is not None:
         return error.page
-    if error.code is Exit.UNKNOWN:
+    if isinstance(error, CommandError) and error.code == Exit.UNKNOWN:
         return "needs_decision"
-    pages = (page for words, page in PAGES_OF_WORDS.items() if words in str(error))
-    return next(pages, command_page)
+    text = message_of(error) if isinstance(error, ConfigurationError) else str(error)
+    return next((page for words, page in PAGES_OF_WORDS.items() if words in text), command_page)
 
 
 def page_of_job(summary: Summary, failures: Counter[str]) -> str:

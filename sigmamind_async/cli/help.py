@@ -160,7 +160,7 @@ def overview(group: str = "") -> str:
 
 ROOT_OPTIONS: Final = (
     ("--help, -h", "Show this help, or that of a command."),
-    ("--version", "Show the version."),
+    ("--version, -V", "Show the version."),
     ("--profile NAME", "Use the keys and addresses of a profile."),
     ("--log-file FILE", "Append every request to FILE, without secrets."),
     ("--color WHEN", "auto, always or never. Default: auto, which heeds NO_COLOR."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import reprlib
 from collections.abc import Callable, Mapping
@@ -165,16 +166,13 @@ def _refusal(name: str, problem: str, rule: str) -> InvalidRequestError:
 _DOTS = "*\uff0a\u2022\u2219\u25aa\u25cf\u2588\u2026"
 _DOT = f"[{_DOTS}]"
 _LEAD = r"(?:[A-Za-z]{1,10}[_-])"
-_MASK = re.compile(
-    rf"""{_DOT}+                                               # ****
+_MASK = rf"""{_DOT}+                                               # ****
     | {_LEAD}*[A-Za-z0-9]{{0,4}}{_DOT}{{3,}}[A-Za-z0-9]{{0,4}} # sk****EA, key_****12
     | {_LEAD}+\.{{3,}}[A-Za-z0-9]{{0,4}}                       # sk-...EA
     | (?:\w+\.)*\w*Secret\w*\(.*\)                           # Secret('***')
     | [\[<({{*_\s]*redacted[\])>}}*_\s]*
     | [\[<({{*]+(?:masked|hidden|filtered|removed|secret|password|sensitive|scrubbed
-        |obfuscated|withheld|protected|encrypted|omitted)[\])>}}*]+""",
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
-)
+        |obfuscated|withheld|protected|encrypted|omitted)[\])>}}*]+"""
 """What answers, logs and settings show in place of a secret.
 
 Asterisks or dots alone; three or more of them in a row, with at most four letters or digits before
@@ -192,4 +190,10 @@ def is_mask(text: str) -> bool:
     # The pattern alone takes 18,000 instructions for a password: 4 % of an import.
     if _SIGNS.isdisjoint(text) and "redacted" not in text.lower():
         return False
-    return _MASK.fullmatch(text.strip(" \t\r\n'\"`")) is not None
+    return _mask().fullmatch(text.strip(" \t\r\n'\"`")) is not None
+
+
+@functools.cache
+def _mask() -> re.Pattern[str]:
+    # To compile it takes longer than to make a client.
+    return re.compile(_MASK, re.VERBOSE | re.IGNORECASE | re.DOTALL)

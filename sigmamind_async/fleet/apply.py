@@ -169,7 +169,7 @@ class FleetRun:
                 await provisioner.reconcile()
             clients = {name: each.client for name, each in provisioners.items()}
             plan, state = await recheck(plan, clients, journal)
-        requests = RequestBuilder(plan, journal, _resolve_with(self._secrets))
+        requests = RequestBuilder(plan, journal, _resolve_with(self._secrets), state)
         await Executor(plan, state, journal, requests, self._dispatcher).carry_out()
         counts, bad = self._dispatcher.counts, tuple(self._dispatcher.bad)
         return Result(counts=counts, bad=bad, stopped=self.stopped)
@@ -370,24 +370,27 @@ class Executor:
         if progress.found is None:
             applied = after_create(row, found, request.fields, request.sequence)
             changes = remaining_changes(row, found, applied)
-            if step.moves_from is None:  # otherwise the note says where it is to be released
-                await self._note(row.id, applied)
-        progress = attrs.evolve(
-            progress, found=found, sequence=request.sequence, changes=changes, applied=applied
-        )
-        following = attrs.evolve(progress, sequence=request.sequence + 1)
         fixed = [*find_fixed_changes(row, VENDORS[found.platform], applied)]
         if row.phone_number not in {"", found.phone_number}:
             fixed.append("phone_number")
+        # The note about a number that moves says where it is to be released. Any other one that is
+        # as the fleet asks is noted below.
+        if progress.found is None and applied and step.moves_from is None and (fixed or changes):
+            await self._note(row.id, applied)
+        progress = attrs.evolve(
+            progress, found=found, sequence=request.sequence, changes=changes, applied=applied
+        )
         if fixed:
             why = "its number was created as an earlier run had requested it, and"
             how = "cannot be changed afterwards: change the row back"
             error = PlanError(f"{row.id}: {why} {' and '.join(fixed)} {how}")
             self._dispatcher.report(progress, "failed", error)
-        elif changes:
-            self._follow_ups[found.platform].append(following)
-        elif step.moves_from is not None:
-            self._moved[step.moves_from.platform].append(following)
+        elif changes or step.moves_from is not None:
+            following = attrs.evolve(progress, sequence=request.sequence + 1)
+            if changes:
+                self._follow_ups[found.platform].append(following)
+            elif step.moves_from is not None:
+                self._moved[step.moves_from.platform].append(following)
         else:
             await self._note_synced(progress, found)
             self._dispatcher.report(progress, "done")
@@ -420,7 +423,7 @@ class Executor:
         """Write *note*, unless the run began with the same."""
         noted = self._state.last_applied.get(row_id)
         origin = self._plan.origin or (noted.origin if noted else "")
-        note = attrs.evolve(note, origin=origin)
+        note = attrs.evolve(note, origin=origin) if origin else note
         if note != noted:
             await self._journal.set_last_applied(row_id, note.dump())
 

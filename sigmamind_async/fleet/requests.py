@@ -59,6 +59,8 @@ class RequestBuilder:
     plan: Plan
     journal: Journal
     resolve: Resolve
+    state: FleetState | None = None
+    """What the plan was made against, if that is known: it spares a look at most purchases."""
 
     async def creation(self, step: Step) -> StepRequest:
         """Return the operation that creates the number of *step*.
@@ -79,6 +81,10 @@ class RequestBuilder:
             value=form.request(self._resolve_secrets(fields)),
             fields=fields,
         )
+        # If another run has begun it since, the provisioner refuses another request under its id.
+        state = self.state if step.action is Action.PURCHASE else None
+        if state is not None and not (step.id in state.pending or step.id in state.last_applied):
+            return request
         stored = await self.journal.get(step.platform, request.op_id)
         if stored is None:
             return request

@@ -45,10 +45,10 @@ from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.protocol import Status as AccountStatus
 from sigmamind_async.provisioning.messages import outcome_unknown
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.row import Row, State, read_pair
 from sigmamind_async.values import redacted
 from sigmamind_async.workers.enqueue import RUNNABLE, JournalTransaction
-from sigmamind_async.workers.queue import PAUSES, Queue, iterate_pairs
+from sigmamind_async.workers.queue import PAUSES, Queue, iterate
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -291,8 +291,8 @@ class FollowedRun(SingleUse, Generic[T]):
         """Read the input, as far ahead as there is room."""
         try:
             index = 0
-            async for op_id, value in iterate_pairs(self._input):
-                self._add(_Operation(index, op_id, value, self.progress.clock()))
+            async for given in iterate(self._input):
+                self._add(index, given)
                 index += 1
                 while len(self._waiting) >= CHUNK:
                     self._wake.set()
@@ -304,9 +304,11 @@ class FollowedRun(SingleUse, Generic[T]):
             self._has_input = False
             self._wake.set()
 
-    def _add(self, operation: _Operation[T]) -> None:
+    def _add(self, index: int, given: Pair[T]) -> None:
         """Take an operation up, unless it cannot be one of this job."""
+        operation = _Operation(index, "", cast("RequestValue[T]", given), self.progress.clock())
         try:
+            operation.op_id, operation.value = read_pair(index, given)
             self._check(operation)
         except InvalidRequestError as error:
             self._emit(operation, "failed", error=error)

@@ -75,13 +75,13 @@ class QueueHealth:
     waiting: int
     """Jobs that no worker has fetched yet, those that wait for a settle time among them."""
     failed: int
-    """Jobs that have failed; workers remove each after `KEEP_FAILED` seconds."""
+    """Jobs that have failed; workers remove each after seven days."""
     oldest_failed: float | None
     """Seconds since the first of them failed."""
     not_vacuumed: tuple[str, ...]
     """Busy tables that autovacuum cleans up rarely or never."""
     long_transaction: LongTransaction | None
-    """The oldest one that is older than `LONG_TRANSACTION` seconds."""
+    """The oldest one that has been open for ten minutes or longer."""
 
 
 async def inspect_queue(

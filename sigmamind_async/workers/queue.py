@@ -15,6 +15,7 @@ The reference is stored with the row; the worker resolves it when it sends the r
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext
@@ -118,6 +119,8 @@ class Queue:
 
     async def inspect(self) -> QueueHealth | None:
         """Return what slows the queue down; `None` if `prepare` has not made it yet.
+
+        For gauges and alerts; counting a million jobs takes 0.2 s.
 
         Raises `JournalError` if the database cannot be read.
         """
@@ -349,8 +352,9 @@ async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:
 
 async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Value]]]:
     batch: list[tuple[str, Value]] = []
-    async for operation in iterate_pairs(operations):
-        batch.append(operation)
+    indices = itertools.count()
+    async for given in iterate(operations):
+        batch.append(read_pair(next(indices), given))
         if len(batch) == _BATCH:
             yield batch
             batch = []
@@ -369,20 +373,14 @@ async def _write_batch(
     return rows
 
 
-async def iterate_pairs(operations: Operations) -> AsyncGenerator[tuple[str, Value]]:
-    """Yield *operations*, whichever kind of iterable they are.
-
-    Raises `InvalidRequestError` for one that is no pair.
-    """
-    index = 0
-    if isinstance(operations, AsyncIterable):
-        async for given in operations:
-            yield read_pair(index, given)
-            index += 1
+async def iterate(values: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T]:
+    """Yield *values*, whichever kind of iterable they are."""
+    if isinstance(values, AsyncIterable):
+        async for value in values:
+            yield value
         return
-    for given in operations:
-        yield read_pair(index, given)
-        index += 1
+    for value in values:
+        yield value
 
 
 def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _Accounts:

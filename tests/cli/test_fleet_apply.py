@@ -342,7 +342,7 @@ def test_a_key_that_is_refused_midway_names_its_variable(cli: Cli, until: Wait) 
     done = cli.ended(process)
 
     assert done.code == 1
-    assert "the platform refuses the key in SIGMAMIND_API_KEY" in done.err
+    assert "the platform refused the API key in SIGMAMIND_API_KEY" in done.err
     assert "not sent: r" in done.err
 
 

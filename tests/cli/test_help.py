@@ -245,3 +245,12 @@ def test_status_loads_no_platform_and_no_event_loop(tmp_path: Path, words: list[
 
 def test_a_wrong_option_loads_the_options_and_no_more() -> None:
     assert not loaded_by("apply", "fleet.csv", "--jsn") & (HEAVY | {"asyncio", "rich.text"})
+
+
+@pytest.mark.parametrize("words", [[], ["apply"], ["numbers", "list"]])
+def test_help_is_a_command_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", *words]) == 0
+    by_command = capsys.readouterr().out
+
+    assert main([*words, "--help"]) == 0
+    assert capsys.readouterr().out == by_command

@@ -377,6 +377,7 @@ def test_a_second_ctrl_c_leaves_them(account: Account, until: Wait) -> None:
     process = started(account, until)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
+    assert process.stderr.readline().startswith(b"placing 6 test calls from sigmamind at http")
     assert b"stopping: settling requests under way" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     done = account.cli.ended(process)

@@ -168,8 +168,8 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
     try:
         process = subprocess.Popen(command, env=os.environ | environment)  # noqa: S603 - the user's
     except OSError as error:
-        print(f"sigmamind: {command[0]}: {error.strerror}", file=sys.stderr)
-        return 127 if isinstance(error, FileNotFoundError) else 126
+        code = 127 if isinstance(error, FileNotFoundError) else 126
+        raise CommandError(f"{command[0]}: {error.strerror}", code) from None
     if is_ended:  # before the command had begun
         process.terminate()
     code = process.wait()

@@ -25,12 +25,13 @@ from typing import Any, Final
 import attrs
 
 from sigmamind_async.cli.demo.sample import FILE
-from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage, row_id
+from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import Database, database_of, missing
 from sigmamind_async.cli.loop import new_loop
 from sigmamind_async.cli.options import POSTGRES_OPTION, POSTGRES_VARIABLE
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
+from sigmamind_async.cli.output.journal_status import row_id_of
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
@@ -143,7 +144,7 @@ class WorkersDemo:
         killed = WorkerKilled(
             worker=list(workers).index(name) + 1,
             in_progress=len(self._sent_by(workers[name])),
-            done=len({row_id(row) for row in self.rows([State.DONE])}),
+            done=len({row_id_of(row.op_id) for row in self.rows([State.DONE])}),
             rows=len(self.stage.sample.rows),
         )
         workers[name].kill()

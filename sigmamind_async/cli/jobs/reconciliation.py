@@ -23,7 +23,7 @@ from sigmamind_async.cli.output.journal_status import (
     state_name,
     without_call,
 )
-from sigmamind_async.cli.output.text import Line, format_clock, format_timestamp, prose
+from sigmamind_async.cli.output.text import Line, count_of, format_clock, format_timestamp, prose
 from sigmamind_async.errors import JournalError, SigmaMindError, suggest
 from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
@@ -149,8 +149,7 @@ class Reconciliation:
         pause = shortest
         while self.decision.wait and status.unconfirmed:
             until = max(settles_at(row, settle_time) for row in status.unconfirmed)
-            count = len(status.unconfirmed)
-            rows = f"{count:,} {'row is' if count == 1 else 'rows are'} unconfirmed"
+            rows = f"{count_of(len(status.unconfirmed), 'row is', 'rows are')} unconfirmed"
             if not self.output.has_live_view:
                 at = format_timestamp(until)
                 self._log_waiting(f"{rows}; the settle time ends at {at}; Ctrl-C loses nothing")

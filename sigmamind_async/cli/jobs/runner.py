@@ -29,6 +29,7 @@ from sigmamind_async.cli.jobs.results import (
 from sigmamind_async.cli.loop import on_interrupt
 from sigmamind_async.cli.output.console import JobView, Output, Traffic
 from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
+from sigmamind_async.cli.output.journal_status import row_id_of
 from sigmamind_async.cli.output.text import STOP_TEXTS, Widths
 from sigmamind_async.cli.report.writer import PageFile
 from sigmamind_async.errors import (
@@ -288,7 +289,7 @@ class PlanRunner(JobRunner):
         with suppress(JournalError):  # the job has said so already
             for each in provisioners:
                 for held in await each.journal.in_states(each.account, _NOT_SETTLED):
-                    stored[held.op_id.rpartition(" #")[0]] = held
+                    stored[row_id_of(held.op_id)] = held
         for result in self._unconfirmed:
             row = stored.get(result.id or "")
             if self.workers and (row is None or row.state is State.SENDING):

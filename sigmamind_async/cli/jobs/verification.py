@@ -65,7 +65,7 @@ def verify(
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
         run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
-        _agree(client, run.calls, max_calls, ask=not json and is_interactive())
+        _agree(client, run.calls, max_calls, output)
         for name in missing:
             add(Verification(phone_number=name, status="failed", note="is not in the account"))
         loop.run(carry_out())
@@ -90,17 +90,20 @@ async def _look_up(client: SigmaMind, names: Sequence[str]) -> tuple[list[PhoneN
     return found, [str(name) for name in wanted if name not in numbers]
 
 
-def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -> None:
+def _agree(client: SigmaMind, calls: int, max_calls: int | None, output: Output) -> None:
     """Raise `CommandError` unless placing *calls* is agreed to."""
-    count = count_of(calls, "test call")
+    count, account = count_of(calls, "test call"), describe_account(client)
     what = f"places {count}; each rings a telephone and costs money"
     if max_calls is not None and calls > max_calls:
         raise CommandError(f"this {what}. --max-calls allows {max_calls}; nothing was sent")
-    if not calls or max_calls is not None:
+    if not calls:
         return
-    if not ask:
+    if max_calls is not None:
+        output.log(f"placing {count} from {account}")
+    elif output.json or not is_interactive():
         raise CommandError(f"this {what}. Agree with --max-calls {calls}; nothing was sent")
-    agree(f"{what}.\nAccount: {describe_account(client)}", calls, "place")
+    else:
+        agree(f"{what}.\nAccount: {account}", calls, "place")
 
 
 _ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")

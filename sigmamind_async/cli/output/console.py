@@ -108,9 +108,10 @@ class Output:
     def log(self, message: str = "") -> None:
         """Write a line for a person to standard error; programs that read JSON get none."""
         bare = message.lstrip(" ")
-        # A command is never broken.
-        width = None if bare.startswith(("sigmamind ", "$ ")) else log_width()
-        for each in text.prose(bare, width, indent=len(message) - len(bare), hang=2):
+        indent = len(message) - len(bare)
+        # A command and a program are never broken.
+        is_code = bare.startswith(("sigmamind ", "$ ")) or indent >= 4
+        for each in text.prose(bare, None if is_code else log_width(), indent=indent, hang=2):
             self.log_line(each)
 
     def log_line(self, line: text.Line) -> None:

@@ -88,7 +88,9 @@ def _printable(value: object) -> object:
 def headline(header: Header, tally: Tally) -> tuple[Status, str]:
     """Return the worst that happened, and the status whose colour it has."""
     waiting = sum(group.count for group in tally.groups("attention"))
+    undecided = header.summary.needs_decision
     cases: tuple[tuple[int, Status, str, str], ...] = (
+        (undecided, "unconfirmed", "needs a decision", "need a decision"),
         (tally.counts["unconfirmed"], "unconfirmed", "is unconfirmed", "are unconfirmed"),
         (waiting, "unconfirmed", "needs a decision", "need a decision"),
         (tally.counts["failed"], "failed", "failed", "failed"),
