@@ -106,7 +106,7 @@ class SecretReference(Secret):
     """Where to find a secret, in place of the secret: a *reference*, ``env:NAME`` or ``file:PATH``.
 
     It may be shown, stored and sent to another machine, where a `SecretResolver` resolves it. It
-    cannot be revealed itself, so a request that still holds one is not sent. Anything else than a
+    cannot be revealed itself, so a request that still holds one is not sent. Anything but a
     reference raises `InvalidRequestError`.
     """
 
