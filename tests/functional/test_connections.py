@@ -52,7 +52,7 @@ OURS, STRAY = record(friendlyName="ours"), record(friendlyName="stray")
 
 
 class OtherSession:
-    """A session of an aiohttp that has no `_request`. Seen to fail where nothing takes its place."""
+    """A session without `_request`. The test was seen to fail where nothing took its place."""
 
     KIND = aiohttp.ClientSession
 
