@@ -117,7 +117,7 @@ class RequestBuilder:
         Raises `PlanError` unless both the row and the plan's options ask for it.
         """
         row = self.plan.rows[step.id]
-        is_asked_for = _is_absent(step, row, found) or _moves_away(step, row, found)
+        is_asked_for = _asks_to_release(step, row, found)
         if not (is_asked_for and self.plan.options.allow_release) or step.blocked:
             raise PlanError(f"{step.id}: {RELEASE_NOT_ALLOWED} and a row with state absent")
         sequence = await self._next_free(found.platform, step.id, ".release", sequence)
@@ -151,18 +151,15 @@ class RequestBuilder:
         }
 
 
-def _is_absent(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
-    """Return whether *row* is absent, and names no other number than *found*."""
-    is_absent = step.action is Action.RELEASE and row.state is DesiredState.ABSENT
-    return is_absent and row.phone_number in {"", found.phone_number}
-
-
-def _moves_away(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
-    """Return whether *row* imports the number of *found* on another platform."""
+def _asks_to_release(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
+    """Return whether *row* is absent, or imports the number of *found* on another platform."""
+    is_number = row.phone_number == found.phone_number
+    if step.action is Action.RELEASE:
+        # It names no other number than *found*.
+        return row.state is DesiredState.ABSENT and (is_number or not row.phone_number)
     moves = step.action is Action.MOVE and step.moves_from == found
     imports = row.state is DesiredState.PRESENT and row.source is Source.IMPORT
-    same = row.phone_number == found.phone_number and row.platform != found.platform
-    return moves and imports and same
+    return moves and imports and is_number and row.platform != found.platform
 
 
 def _continue_stored(
