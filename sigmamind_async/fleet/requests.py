@@ -20,7 +20,7 @@ from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED, pending_mismatch
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, creation_id, had_no_effect
-from sigmamind_async.fleet.state_index import spreadsheet_id
+from sigmamind_async.fleet.state_index import request_cells, spreadsheet_id
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, RequestForm, VendorSchema
 from sigmamind_async.provisioning.adapter import Value
@@ -169,10 +169,7 @@ def _continue_stored(
     if why := pending_mismatch(row, stored):
         raise PlanError(f"{stored.op_id}: {why}")
     request_type = vendor.adapter.requests[stored.request_type]
-    forms = (*vendor.purchases, *vendor.imports)
-    form = next((form for form in forms if form.value is request_type), None)
-    names: Mapping[str, str] = {} if form is None else form.names
-    fields = {names[name]: cell for name, cell in stored.request_fields.items() if name in names}
+    names, fields = vendor.creation_names(stored.request_type), request_cells(stored, vendor)
     secrets = {name: getattr(request.value, name, None) for name in stored.secret_fields}
     if not all(isinstance(secret, Secret) for secret in secrets.values()):
         raise PlanError(
