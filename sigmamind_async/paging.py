@@ -35,6 +35,7 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import attrs
@@ -573,8 +574,8 @@ class _NumberedReading(Generic[T]):
     def _take(self, index: int, page: Page[T]) -> tuple[_Found[T], set[Hashable]]:
         """Keep what is on a page; return it, and the keys that were on no page before."""
         items = _by_key(index, page, self._key)
-        # The difference of two views goes through all of the second, for every page anew.
-        new = {each for each in items if each not in self._found}
+        # The difference of two views would go through all that was found, for every page anew.
+        new = set(filterfalse(self._found.__contains__, items))
         self._found.update(items)
         return items, new
 
