@@ -39,14 +39,12 @@ from sigmamind_async.fleet import plan_file
 from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.spec import Fleet, Problem
+from sigmamind_async.fleet.spec import Fleet
 from sigmamind_async.rowfiles import SUFFIXES, FileError, format_of
 from sigmamind_async.rowfiles.formats import read_bytes
 from sigmamind_async.secret_references import SecretResolver
 
 STDIN_NAME: Final = "stdin"
-EMPTY_EXPORT: Final = b"id,platform,source,state,phone_number"
-"""What `export` writes of an account without numbers."""
 MOST_BYTES: Final = 1 << 29
 """Of one file: rows for about a million numbers."""
 
@@ -99,8 +97,6 @@ def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetI
         allow_inline=files.allow_inline_secrets,
         origin=_origin(file, place),
     )
-    if content.strip() == EMPTY_EXPORT:  # any other file without a row may have been cut off
-        fleet = Fleet(rows=[], warnings=[Problem(message="has no rows: nothing to do", file=name)])
     references = SecretResolver(folder=Path(file).parent, allow_inline=files.allow_inline_secrets)
     return FleetInput(name=name, place=place, fleet=fleet, references=references)
 

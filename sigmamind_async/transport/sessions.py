@@ -150,28 +150,29 @@ class LoopSession:
         self._loop = asyncio.get_running_loop()
         self._connector: Connector | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._send: Callable[..., Awaitable[aiohttp.ClientResponse]] | None = None
         self._lifetime: AsyncGenerator[aiohttp.ClientSession, None] | None = None
 
     async def open(self) -> None:
         """Open aiohttp's session; the running loop will close it."""
         self._lifetime = self._live()
-        self._session = session = await anext(self._lifetime)
-        # What `request` wraps for ``async with`` by a call of a generic alias: 10,000 instructions,
-        # 2 % of a call. A later aiohttp may have no such method.
-        self._send = getattr(session, "_request", session.request)
+        self._session = await anext(self._lifetime)
 
     def request(self, attempt: Attempt) -> Awaitable[aiohttp.ClientResponse]:
         """Send the request of *attempt*, once awaited, and return the response with its head."""
-        assert self._send is not None  # noqa: S101 - it has been opened
+        assert self._session is not None  # noqa: S101 - it has been opened
+        # What `request` wraps for ``async with`` by a call of a generic alias: 10,000 instructions,
+        # 2 % of a call. A later aiohttp may have no such method, and what replays responses in
+        # tests replaces it at any time.
+        send: Callable[..., Awaitable[aiohttp.ClientResponse]]
+        send = getattr(self._session, "_request", self._session.request)
         request = attempt.request
         method, url = request.method, URL(request.url, encoded=True)
         body = None if request.body is None else BytesBody(request.body)
         # No headers: the connector adds them, because those given here would reach a proxy, too.
         middlewares = NO_RESEND.get(method)
         if middlewares is None:
-            return self._send(method, url, data=body, allow_redirects=False)
-        return self._send(method, url, data=body, allow_redirects=False, middlewares=middlewares)
+            return send(method, url, data=body, allow_redirects=False)
+        return send(method, url, data=body, allow_redirects=False, middlewares=middlewares)
 
     async def aclose(self, grace: float) -> None:
         """Close it once the attempts under way have ended, after *grace* seconds at the latest."""

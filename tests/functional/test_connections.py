@@ -20,7 +20,7 @@ import attrs
 import pytest
 from aiohttp.connector import Connection
 
-from sigmamind_async import ConfigurationError, OutcomeUnknownError, SigmaMind
+from sigmamind_async import APIConnectionError, ConfigurationError, OutcomeUnknownError, SigmaMind
 from sigmamind_async import client as client_module
 from sigmamind_async.transport import connections as connections_module
 from sigmamind_async.transport.connections import Connector
@@ -71,6 +71,25 @@ async def test_an_aiohttp_without_the_private_method_is_called_by_the_public_one
     monkeypatch.setattr(aiohttp, "ClientSession", OtherSession)
     async with FaultServer(always(answer(200, OURS))) as server, client_of(server.url) as client:
         assert (await client.phone_numbers.get(NUMBER)).friendly_name == "ours"
+
+
+async def test_what_replaces_the_private_method_is_asked_at_any_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As what replays responses in tests does. Looked up once, the server got both requests."""
+    asked: list[str] = []
+
+    async def replay(_: object, method: str, url: object, **settings: object) -> None:
+        asked.append(method)
+        raise aiohttp.ClientConnectionError("nothing was recorded")
+
+    async with FaultServer(always(answer(200, OURS))) as server, client_of(server.url) as client:
+        await client.phone_numbers.get(NUMBER)
+        monkeypatch.setattr(aiohttp.ClientSession, "_request", replay)
+        with pytest.raises(APIConnectionError):
+            await client.with_options(deadline=0.2).phone_numbers.get(NUMBER)
+
+    assert "GET" in asked
 
 
 def unguarded(connector: Connector, connection: Connection, protocol: object) -> None:
