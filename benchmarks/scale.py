@@ -1,7 +1,9 @@
-"""How cost grows with the work: waiting rows, one account's purchases, enqueuing, a rotated key.
+"""How cost grows with the work: rows, purchases, enqueuing, listings, a second apply.
 
 Each part runs in a process of its own, on an empty PostgreSQL server with ``fsync`` on or an empty
-file. By default the sizes are small; the goals are for ``--rows 1000000``.
+file, and ``--rounds`` times: a figure is the median, with the lowest and the highest. By default
+the sizes are small; the goals are for ``--rows 1000000``. ``--publish`` keeps the figures in
+``benchmarks/results/scale.json`` and shows them in the guide.
 """
 
 import argparse
@@ -10,32 +12,45 @@ import json
 import os
 import re
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import attrs
+import orjson
 import psycopg
 
+from benchmarks.fleet import second_apply
+from benchmarks.machine import machine
+from benchmarks.publish import RESULTS
 from benchmarks.server import SIGMAMIND, answer, request_size
-from benchmarks.tables import table
-from sigmamind_async import RetryPolicy, SigmaMind
+from benchmarks.tables import markdown, short, table
+from sigmamind_async import DialNexa, RetryPolicy, SigmaMind
+from sigmamind_async.client import Client
+from sigmamind_async.operation import Response
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
-from sigmamind_async.provisioning import PostgresJournal, Provisioner, SqliteJournal
+from sigmamind_async.provisioning import MemoryJournal, PostgresJournal, Provisioner, SqliteJournal
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.sql import NAMES, to_columns
 from sigmamind_async.provisioning.row import Kind, Row, State
+from sigmamind_async.testing import ScriptedTransport, VirtualLoop, in_virtual_time
+from sigmamind_async.transport import HttpRequest
 from sigmamind_async.workers import Account, Queue, Worker
 from tests.harness.postgres import Server, running
 
+FILE = RESULTS / "scale.json"
+PAGE = RESULTS.parent.parent / "sigmamind_async/docs/explanation/scale.md"
+HEAD = ("", "", "median", "lowest to highest", "runs", "load")
 MIB = 1024  # the system counts in KiB
 ACCOUNT = "sigmamind"
 SLOW_COMMIT = {"commit_delay": "5000", "commit_siblings": "0"}
@@ -49,6 +64,32 @@ STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (?!SELECT wait_event
 """In the server's log; not those of this module."""
 
 Figures = dict[str, float]
+PAGE_SECONDS = 0.2
+"""How long a platform takes for one page of a listing."""
+PAGING: dict[str, tuple[type[Client], str, str, int]] = {
+    "sigmamind": (SigmaMind, "size", "totalCount", 0),
+    "dialnexa": (DialNexa, "limit", "total", 1),
+}
+"""Client, names of a page's size and of the total, and number of the first page."""
+
+
+@attrs.frozen
+class Place:
+    """Where an account's operations are."""
+
+    database: str = "postgres"
+    schema: str = "sigmamind"
+    label: str = ""
+
+    @property
+    def account(self) -> str:
+        return f"{ACCOUNT}:{self.label}" if self.label else ACCOUNT
+
+
+ALONE = (Place(),)
+ONE_SCHEMA = (Place(label="a"), Place(label="b"))
+TWO_SCHEMAS = (Place(schema="a", label="a"), Place(schema="b", label="b"))
+TWO_DATABASES = (Place("a", label="a"), Place("b", label="b"))
 
 
 # --- the parts, each in its own process ------------------------------------------------------
@@ -100,11 +141,42 @@ async def rotated_key(path: str, rows: str) -> Figures:
     return {"seconds": seconds, "memory, MiB": peak_mib() - before}
 
 
-async def work(dsn: str, url: str, width: str) -> Figures:
-    """Carry out what is enqueued, until stopped."""
-    account = Account(partial(SigmaMind, "sk_bench", base_url=url, retry=RetryPolicy()))
-    await Worker([account], dsn, concurrency=int(width), polling=0.2).run()
+async def work(dsn: str, url: str, width: str, schema: str, labels: str) -> Figures:
+    """Carry out what is enqueued for the accounts with these labels, until stopped."""
+    make = partial(SigmaMind, "sk_bench", base_url=url, retry=RetryPolicy())
+    accounts = [Account(make, label=label or None) for label in labels.split(",")]
+    await Worker(accounts, dsn, schema=schema, concurrency=int(width), polling=0.2).run()
     return {}
+
+
+async def listing(platform: str, numbers: str) -> Figures:
+    """Reconcile one purchase with an account of many numbers, in virtual time."""
+    kind, size_name, total_name, first = PAGING[platform]
+
+    def page(request: HttpRequest) -> Response:
+        query = {
+            name: int(value) for name, [value] in parse_qs(urlsplit(request.url).query).items()
+        }
+        start = (query["page"] - first) * query[size_name]
+        items = [
+            {"id": f"phn_{n}", "phone_number": f"+1415{n:07d}", **numbered(n)}
+            for n in range(start, min(start + query[size_name], int(numbers)))
+        ]
+        return Response(status=200, body=orjson.dumps({"data": items, total_name: int(numbers)}))
+
+    transport = ScriptedTransport(page, latency=PAGE_SECONDS, remember=0)
+    made = in_virtual_time(kind("sk_bench", transport=transport))
+    journal = MemoryJournal()
+    unconfirmed = row_of(0, State.UNCONFIRMED, journal.journal_id)
+    await journal.put(attrs.evolve(unconfirmed, account=platform))
+    before, loop = reset_peak(), asyncio.get_running_loop()
+    began, cpu = loop.time(), time.process_time()
+    await Provisioner(made, journal).reconcile()
+    return {
+        "virtual seconds": loop.time() - began,
+        "processor seconds": time.process_time() - cpu,
+        "memory, MiB": peak_mib() - before,
+    }
 
 
 async def sell(listed: str) -> Figures:
@@ -116,7 +188,7 @@ async def sell(listed: str) -> Figures:
 
 
 PARTS: dict[str, Callable[..., Coroutine[Any, Any, Figures]]] = {
-    made.__name__: made for made in (waiting, enqueue, rotated_key, work, sell)
+    made.__name__: made for made in (waiting, enqueue, rotated_key, listing, work, sell)
 }
 
 
@@ -270,26 +342,37 @@ def child(part: str, *arguments: str) -> Figures:
 
 
 @contextmanager
-def a_server(**settings: str) -> Generator[Server]:
+def a_server(*places: Place, **settings: str) -> Generator[Server]:
     with running() as server:
         for name, value in {"fsync": "on", **settings}.items():
             server.asked(f"ALTER SYSTEM SET {name} = {value}")
         server.asked("SELECT pg_reload_conf()")
-        asyncio.run(Queue(server.dsn()).prepare())
+        for database in {place.database for place in places} - {"postgres"}:
+            server.asked(f"CREATE DATABASE {database}")
+        for place in places or ALONE:
+            dsn = server.dsn(database=place.database)
+            asyncio.run(Queue(dsn, schema=place.schema).prepare())
         yield server
 
 
 def buy(
-    count: int, workers: int, settings: Mapping[str, str] = NO_SETTINGS, *, width: int = 20
+    count: int,
+    workers: int,
+    settings: Mapping[str, str] = NO_SETTINGS,
+    *,
+    width: int = 20,
+    places: Sequence[Place] = ALONE,
 ) -> Figures:
-    """Return how fast so many workers buy for one account, and what it takes."""
-    with a_server(**settings) as server:
-        operations = ((f"row-{n}", purchase(n)) for n in range(count))
-        asyncio.run(Queue(server.dsn()).enqueue(operations))
+    """Return how fast so many workers buy for the accounts of *places*, and what it takes."""
+    with a_server(*places, **settings) as server:
+        for place in places:
+            operations = ((f"row-{n}", purchase(n)) for n in range(count // len(places)))
+            queue = Queue(server.dsn(database=place.database), schema=place.schema)
+            asyncio.run(queue.enqueue(operations, account=place.label or None))
         server.asked("SELECT pg_stat_reset_shared('io')")
         waits: Counter[str] = Counter()
         with sampling(server, waits):
-            bought_at, cpu = _bought(server, workers, width)
+            bought_at, cpu = _bought(server, places, workers, width)
         fsyncs = server.asked(
             "SELECT coalesce(sum(fsyncs), 0) FROM pg_stat_io"
             " WHERE object = 'wal' AND backend_type = 'client backend'"
@@ -297,15 +380,20 @@ def buy(
         statements = len(STATEMENT.findall((server.folder / "log").read_text()))
     middle = bought_at[count // 10 : count - count // 10]
     print(f"    waits: {', '.join(f'{name} {n}' for name, n in waits.most_common(6)) or 'none'}")
+    row_locks = waits["Lock:transactionid"] + waits["Lock:tuple"]
+    counted = {"statements each": statements / count} if "log_statement" in settings else {}
     return {
         "purchases a second": (len(middle) - 1) / (middle[-1] - middle[0]),
         "worker CPU, ms each": 1000 * cpu / count,
-        "statements each": statements / count,
-        "flushes each": int(fsyncs) / count,
+        "durable commits each": int(fsyncs) / count,
+        "waits that are for a row, %": 100 * row_locks / max(1, waits.total()),
+        **counted,
     }
 
 
-def _bought(server: Server, workers: int, width: int) -> tuple[list[float], float]:
+def _bought(
+    server: Server, places: Sequence[Place], workers: int, width: int
+) -> tuple[list[float], float]:
     """Run workers until all is bought; return when each was, and their processor seconds."""
     start = [sys.executable, "-m", "benchmarks.scale"]
     shop = subprocess.Popen(
@@ -315,9 +403,24 @@ def _bought(server: Server, workers: int, width: int) -> tuple[list[float], floa
     assert shop.stdout is not None
     url = shop.stdout.readline().strip()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [*start, "work", server.dsn(), url, str(width)]
-    crew = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(workers)]
-    while server.asked("SELECT 1 FROM sigmamind.operations WHERE state <> 'done' LIMIT 1"):
+    crew: list[subprocess.Popen[bytes]] = []
+    schemas = list(dict.fromkeys((place.database, place.schema) for place in places))
+    for number in range(workers):
+        database, schema = schemas[number % len(schemas)]
+        labels = ",".join(
+            place.label for place in places if (place.database, place.schema) == (database, schema)
+        )
+        command = [*start, "work", server.dsn(database=database), url, str(width), schema, labels]
+        crew.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+
+    def ask(statement: str) -> list[Any]:
+        return [
+            found
+            for database, schema in schemas
+            for found in server.asked(statement.format(schema), database=database)
+        ]
+
+    while ask("SELECT 1 FROM {}.operations WHERE state <> 'done' LIMIT 1"):
         time.sleep(0.2)
     for process in crew:
         process.terminate()
@@ -325,9 +428,9 @@ def _bought(server: Server, workers: int, width: int) -> tuple[list[float], floa
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     shop.stdin.close()
     shop.wait()
-    moments = server.asked("SELECT updated_at FROM sigmamind.operations ORDER BY updated_at")
+    moments = ask("SELECT updated_at FROM {}.operations")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return [moment for (moment,) in moments], cpu
+    return sorted(moment for (moment,) in moments), cpu
 
 
 @contextmanager
@@ -362,7 +465,9 @@ def sampling(server: Server, waits: Counter[str]) -> Generator[None]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=SMALL, help="waiting operations")
     parser.add_argument("--purchases", type=int, default=3000, help="for each rate")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each part")
     parser.add_argument("--only", metavar="PART", help="measure the parts whose name contains this")
+    parser.add_argument("--publish", action="store_true", help="show them in the guide")
 
 
 def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
@@ -371,11 +476,56 @@ def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
         if chosen.only and chosen.only not in name:
             continue
         print(f"\n{name}")
-        found = part()
-        figures[name] = found
-        table(("", ""), [(what, f"{value:,.2f}") for what, value in found.items()])
+        found = spreads([part() for _ in range(chosen.rounds)])
+        figures[name] = {"machine": machine(), "figures": found}
+        table(("", "median", "lowest to highest"), map(cells, found.items()))
         sys.stdout.flush()
+        if chosen.publish:
+            publish({name: figures[name]})
     return True
+
+
+def spreads(runs: Sequence[Figures]) -> dict[str, dict[str, float]]:
+    """Return the median, the lowest and the highest of each figure."""
+    return {
+        what: {
+            "median": statistics.median(run[what] for run in runs),
+            "low": min(run[what] for run in runs),
+            "high": max(run[what] for run in runs),
+            "runs": len(runs),
+        }
+        for what in runs[0]
+    }
+
+
+def cells(figure: tuple[str, Mapping[str, float]]) -> tuple[str, str, str]:
+    what, spread = figure
+    return what, short(spread["median"]), f"{short(spread['low'])} to {short(spread['high'])}"
+
+
+def publish(measured: Mapping[str, object]) -> None:
+    """Keep *measured* in place of earlier figures of the same parts, and show all in the guide."""
+    kept: dict[str, Any] = {**(json.loads(FILE.read_text()) if FILE.exists() else {}), **measured}
+    FILE.write_text(json.dumps(kept, indent=1) + "\n")
+    PAGE.write_text(with_table(PAGE.read_text(), kept))
+
+
+def with_table(page: str, results: Mapping[str, Any]) -> str:
+    """Return *page* with the table of *results* between its markers."""
+    lines = list(markdown(HEAD, _rows(results)))
+    machines = sorted({part["machine"].partition(", load")[0] for part in results.values()})
+    shown = "\n".join([*lines, "", f"Measured on {'; '.join(machines)}."])
+    marked = re.compile("(<!-- scale -->\n).*?(<!-- /scale -->)", re.DOTALL)
+    assert marked.search(page), "the page has no place for the figures"
+    return marked.sub(lambda found: f"{found[1]}{shown}\n{found[2]}", page)
+
+
+def _rows(results: Mapping[str, Any]) -> Generator[tuple[str, ...]]:
+    for name, part in results.items():
+        load = part["machine"].partition(", load ")[2]
+        for place, figure in enumerate(part["figures"].items()):
+            runs = str(int(figure[1]["runs"]))
+            yield (name if place == 0 else "", *cells(figure), runs, load if place == 0 else "")
 
 
 def _parts(rows: int, purchases: int) -> dict[str, Callable[[], Figures]]:
@@ -387,18 +537,33 @@ def _parts(rows: int, purchases: int) -> dict[str, Callable[[], Figures]]:
         with tempfile.TemporaryDirectory() as folder:
             return child("rotated_key", os.fspath(Path(folder, "j.db")), str(rows // 10))
 
+    def two_accounts(places: Sequence[Place]) -> Callable[[], Figures]:
+        return partial(buy, purchases, 2, places=places)
+
     return {
         f"{rows:,} operations waiting": partial(on_server, "waiting"),
         f"enqueue {rows:,} operations": partial(on_server, "enqueue"),
         f"a rotated key, {rows // 10:,} rows done": in_file,
+        f"a second apply of {rows // 10:,} fleet rows": partial(second_apply, rows // 10),
+        f"listing {rows // 2:,} numbers, 1,000 a page": partial(
+            child, "listing", "sigmamind", str(rows // 2)
+        ),
+        f"listing {rows // 2:,} numbers, 100 a page": partial(
+            child, "listing", "dialnexa", str(rows // 2)
+        ),
         "counted: one worker, one job at a time": partial(
             buy, COUNTED, 1, {"log_statement": "'all'"}, width=1
         ),
         "one account, 1 worker": partial(buy, purchases, 1),
         "one account, 3 workers": partial(buy, purchases, 3),
         "one account, 3 workers, commits of 5 ms": partial(buy, purchases, 3, SLOW_COMMIT),
+        "two accounts in one schema, 2 workers": two_accounts(ONE_SCHEMA),
+        "two accounts in two schemas, 2 workers": two_accounts(TWO_SCHEMAS),
+        "two accounts in two databases, 2 workers": two_accounts(TWO_DATABASES),
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(PARTS[sys.argv[1]](*sys.argv[2:]))))
+    loop = VirtualLoop if sys.argv[1] == listing.__name__ else None
+    with asyncio.Runner(loop_factory=loop) as runner:
+        print(json.dumps(runner.run(PARTS[sys.argv[1]](*sys.argv[2:]))))

@@ -28,6 +28,7 @@ from sigmamind_async.errors import (
     AuthenticationError,
     ConfigurationError,
     InsufficientFundsError,
+    InvalidRequestError,
     JournalError,
     PermissionDeniedError,
     SigmaMindError,
@@ -45,18 +46,20 @@ Status = Literal["done", "failed", "unconfirmed", "skipped"]
 @quick
 @attrs.frozen
 class Outcome(Generic[V, T]):
-    """How one row ended."""
+    """How one row ended: with a `result`, or with the `error` that says why there is none."""
 
     index: int
     """Position of the value in the input, from 0."""
     status: Status
     """``unconfirmed``: the platform may have acted; ``skipped``: nothing was sent."""
     value: V = attrs.field(hash=False)
+    """The row as it was given; of a mapping a copy whose secrets are masked."""
     result: T | None = attrs.field(default=None, hash=False)
     error: BaseException | None = None
     op_id: str | None = None
     """The caller's key of the row, for a job of a `Provisioner`."""
     attempts: int = 0
+    """Requests sent or tried."""
     elapsed: float = 0.0
     """Seconds from the row's start to its end."""
     ignored: tuple[str, ...] = ()
@@ -70,13 +73,16 @@ class Outcome(Generic[V, T]):
         return {name: plain(getattr(self, name), wire=wire) for name in names}
 
     def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict` as JSON text."""
+        """Return `to_dict`, with *wire* or not, as JSON text."""
         return json_text(self.to_dict(wire=wire))
 
 
 @attrs.define
 class Progress:
-    """Counts of a job, updated while it runs."""
+    """Counts of the rows of a job by how they ended, updated while it runs.
+
+    `done`, `failed`, `unconfirmed` and `skipped` are numbers of rows.
+    """
 
     total: int | None = None
     """Number of rows; `None` if it is not known beforehand."""
@@ -87,6 +93,7 @@ class Progress:
     started: float | None = None
     """When the job started, by *clock*; `None` before."""
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
+    """Monotonic seconds."""
 
     @property
     def finished(self) -> int:
@@ -111,7 +118,7 @@ class Progress:
         setattr(self, status, getattr(self, status) + 1)
 
     def recount(self, before: Status, after: Status) -> None:
-        """Change the status of a row that was counted as *before*."""
+        """Change the status of a row that was counted as *before* to *after*."""
         setattr(self, before, getattr(self, before) - 1)
         self.count(after)
 
@@ -149,6 +156,7 @@ class StopOn:
     """Stop when this share of the rows, 0 to 1, failed or is unconfirmed, once *least* rows have
     ended; with `None` their share stops nothing."""
     least: int = attrs.field(default=20, validator=_COUNT)
+    """Rows that must have ended before *share* counts."""
     in_a_row: int | None = attrs.field(default=3, validator=_COUNT)
     """Stop after this many consecutive rows that end with a 401, 402 or 403, or with a response
     that is not the API's, such as an HTML page: later rows would end the same way. A success or
@@ -161,7 +169,7 @@ class StopOn:
     each row fails on its own, after five minutes."""
 
     def reached(self, progress: Progress) -> bool:
-        """Return whether *count* or *share* is reached."""
+        """Return whether *progress* has reached *count* or *share*."""
         bad = progress.failed + progress.unconfirmed
         if self.count is not None and bad >= self.count:
             return True
@@ -243,7 +251,22 @@ class PreparedCall(Protocol[T_co]):
         ...
 
 
-class BulkRun(Generic[V, T]):
+class SingleUse:
+    """Base of the jobs, each of which can be iterated once."""
+
+    _is_begun = False
+
+    def _begin(self) -> None:
+        """Raise `ConfigurationError` if the job was iterated before: its rows are spent."""
+        if self._is_begun:
+            raise ConfigurationError(
+                "a job can be iterated once; what an early end left is in its undelivered,"
+                " and the rows after that need another job"
+            )
+        self._is_begun = True
+
+
+class BulkRun(SingleUse, Generic[V, T]):
     """A job over many values, made by ``run_many``; iterate over it once, with ``async for``.
 
     Args:
@@ -310,6 +333,7 @@ class BulkRun(Generic[V, T]):
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[V, T], None]:
         """Run the job; yield the `Outcome` of every row."""
+        self._begin()
         self.progress.started = self.progress.clock()
         self._add_worker()
         self._watch()
@@ -532,10 +556,18 @@ def _one_line(error: SigmaMindError) -> str:
     return " ".join(str(error).split())
 
 
+def check_rows(values: object) -> None:
+    """Raise `InvalidRequestError` unless *values* can be the rows of a job: a text cannot."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable | AsyncIterable):
+        rule = f"must be an iterable of rows, not {type(values).__name__}"
+        raise InvalidRequestError(field="values", rule=rule)
+
+
 def map_rows(
     change: Callable[[V], T], values: Iterable[V] | AsyncIterable[V]
 ) -> Iterable[T] | AsyncIterable[T]:
     """Return what *change* makes of each of *values*, read as lazily."""
+    check_rows(values)
     if not isinstance(values, AsyncIterable):
         return map(change, values)
 
@@ -604,6 +636,7 @@ class BulkResult(Generic[V, T]):
     """How every row of a job ended, in the caller's order."""
 
     outcomes: list[Outcome[V, T]] = attrs.field(hash=False)
+    """One for each row that was read."""
     stopped: str = ""
     """Why the job stopped early, as a sentence; empty if it did not."""
 
@@ -614,12 +647,12 @@ class BulkResult(Generic[V, T]):
         return f"BulkResult({', '.join(parts)})"
 
     def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
-        """Return it as JSON values, each outcome as `Outcome.to_dict` has it."""
+        """Return it as JSON values, each outcome as `Outcome.to_dict` has it; so *wire*."""
         outcomes = [outcome.to_dict(wire=wire) for outcome in self.outcomes]
         return {"outcomes": outcomes, "stopped": self.stopped}
 
     def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict` as JSON text."""
+        """Return `to_dict`, with *wire* or not, as JSON text."""
         return json_text(self.to_dict(wire=wire))
 
     @property

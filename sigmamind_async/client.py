@@ -31,6 +31,7 @@ from sigmamind_async.bulk import (
     PreparedCall,
     Progress,
     StopOn,
+    check_rows,
     collect,
     map_rows,
 )
@@ -66,7 +67,15 @@ from sigmamind_async.transport import (
     is_host,
     proxy_of_environment,
 )
-from sigmamind_async.values import UNSET, Secret, Unset, check_count, check_seconds, conceal
+from sigmamind_async.values import (
+    UNSET,
+    Secret,
+    Unset,
+    as_secret,
+    check_count,
+    check_seconds,
+    conceal,
+)
 
 _GRACE_AFTER_ERROR = 5.0
 """Seconds that running requests get when an exception leaves the client's block."""
@@ -153,8 +162,6 @@ class Runner:
         stop_on: StopOn | None,
         progress: Progress | None,
     ) -> BulkResult[V, T]:
-        if isinstance(values, (str, bytes)):
-            raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
         rows = self.run_rows(
             map_rows(self._hide, values),
             lambda value: self.row(make(value)),
@@ -205,6 +212,7 @@ class Runner:
         width: int | None = None,
     ) -> BulkRun[V, T]:
         """Return a job over any values that *prepare* turns into calls, *width* of them at once."""
+        check_rows(values)
         return BulkRun(
             prepare,
             values,
@@ -283,7 +291,7 @@ class Client:
         max_connections: int = 100,
         session: Session | None = None,
         ssl: tls.SSLContext | None = None,
-        proxy: str | None = None,
+        proxy: str | Secret | None = None,
         trust_env: bool = False,
         headers: HeaderMap | None = None,
         user_agent_suffix: str = "",
@@ -328,7 +336,7 @@ class Client:
         Raises:
             ConfigurationError: A setting cannot be used.
         """
-        headers = conceal(headers)
+        headers, proxy = conceal(headers), None if proxy is None else as_secret(proxy)
         api_key = _key_from_environment(self.platform) if api_key is None else api_key
         if isinstance(api_key, str):
             api_key = Secret(api_key)
@@ -378,11 +386,17 @@ class Client:
         return self._runner
 
     async def run(self, value: RequestValue[T]) -> T:
-        """Run any request value of this platform and return what its method would."""
+        """Run the request *value* and return what the method for it would.
+
+        Raises what that method raises, and `InvalidRequestError` for another platform's request.
+        """
         return await self._runner.run(value)
 
     async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
-        """Run any request value; return status, headers and body, and ``parse()`` to read it."""
+        """Run the request *value*; return status, headers and body, and ``parse()`` to read it.
+
+        Raises as `run` does, except for a 2xx that cannot be read.
+        """
         return await self._runner.engine.exchange(self._runner.operation(value))
 
     async def request(
@@ -461,16 +475,18 @@ class Client:
     ) -> Self:
         """Return a copy with other options that shares this client's session, gate and quota.
 
-        What is left out stays as it is; ``None`` gives the default of the constructor.
+        What is left out stays as it is.
 
         Args:
-            deadline: As in the constructor, as are those up to *gate*; with ``None`` for *observer*
-                there is none.
+            deadline: Seconds for a whole call: all attempts, pauses and queueing.
             attempt_timeout: Seconds for one attempt.
-            retry: How often and how fast failed attempts are repeated.
+            retry: How often and how fast failed attempts are repeated; with ``None``, as by
+                default.
             strict: Raise `FieldsIgnoredError` where a field was ignored.
-            observer: Called with what happens, in place of the present one.
-            gate: Admits the calls of the copy. Give another account its own.
+            observer: Called with what happens, in place of the present one; with ``None`` nothing
+                is.
+            gate: Admits the calls of the copy; with ``None`` a new one. Give another account its
+                own.
             api_key: Another key. For another account pass a *gate* too: platforms limit accounts.
             headers: Sent with each request, in addition to those set before.
             query: Query parameters added to each request, listings included: a `Provisioner`
@@ -545,7 +561,9 @@ class Client:
             raise missing_attribute(self, name)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._runner.engine.base_url!r})"
+        runner = vars(self).get("_runner")  # there is none where the constructor has failed
+        url = f"base_url={runner.engine.base_url!r}" if runner else ""
+        return f"{type(self).__name__}({url})"
 
 
 def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is

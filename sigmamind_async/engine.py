@@ -108,12 +108,17 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class RawResponse(Generic[T]):
-    """A response as it came: a 2xx, or the 404 that shows an earlier removal succeeded."""
+    """A response as it came: a 2xx, or the 404 that shows an earlier removal succeeded.
+
+    It is made by ``with_raw_response`` and `Client.request`.
+    """
 
     status: int
+    """HTTP status."""
     headers: dict[str, str] = attrs.field(hash=False, repr=False)
     """By lower-case name."""
     body: bytes = attrs.field(repr=False)
+    """Decompressed; at most 4 MiB, or 64 MiB of a page."""
     request_id: str | None
     """The platform's id of the request, where it gives one."""
     attempts: int
@@ -842,16 +847,15 @@ def _without_decoding(operation: Operation[object]) -> Operation[Response]:
 
 
 def _lookup_without_decoding(back: ReadBack[T]) -> ReadBack[Response]:
-    read = back.operation.decode
+    operation = back.operation
+    read = operation.decode
 
     def decode(response: Response) -> Response:
         read(response)  # a record that cannot be read counts as not found
         return response
 
-    return ReadBack(
-        operation=attrs.evolve(cast("Operation[Any]", back.operation), decode=decode),
-        agrees=lambda response: back.agrees(read(response)),
-    )
+    undecoded = attrs.evolve(cast("Operation[Any]", operation), decode=decode)
+    return ReadBack(lambda: undecoded, lambda response: back.agrees(read(response)))
 
 
 def _annotate(error: SigmaMindError, call: Call[object], elapsed: float) -> SigmaMindError:

@@ -84,6 +84,7 @@ class AttemptStarted(CallEvent):
     attempt: int
     """1 for the first request of the call."""
     method: str
+    """HTTP method, such as ``POST``."""
     url: str
     """Where it goes, percent-encoded; it may hold a phone number, and never a key."""
     waited: float
@@ -107,6 +108,7 @@ class AttemptFinished(CallEvent):
     attempt: int
     """1 for the first request of the call."""
     verdict: Verdict
+    """What it proved: whether the platform got the request, and what it did."""
     status: int | None
     """HTTP status, where one came."""
     elapsed: float
@@ -128,7 +130,7 @@ class AttemptScheduled(CallEvent):
     """Another request of the same call will follow."""
 
     attempt: int
-    """The attempt to come, from 2."""
+    """Number of the attempt to come, from 2."""
     delay: float
     """Seconds until it asks the gate for admission."""
     status: int | None = None
@@ -150,6 +152,7 @@ class CallFinished(CallEvent):
     """A call returned, raised, or was cancelled: every call that began ends with one."""
 
     attempts: int
+    """Requests sent or tried."""
     elapsed: float
     """Seconds, including waits and pauses."""
     error: str | None
@@ -266,7 +269,10 @@ Observers: TypeAlias = Observer | Iterable[Observer] | None
 
 
 def as_observer(given: Observers) -> Observer | None:
-    """Return one observer for those given; raise `ConfigurationError` for what cannot be one."""
+    """Return one observer for all that are *given*, or `None` without any.
+
+    Raises `ConfigurationError` for what cannot be one.
+    """
     if given is None or given == []:
         return None
     several: Any = given

@@ -139,13 +139,20 @@ class Verdict(enum.Enum):
     AMBIGUOUS = "ambiguous"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define
 class ReadBack(Generic[T]):
     """How to look up what an unanswered call may have done."""
 
-    operation: Operation[T]
+    look_up: Callable[[], Operation[T]]
+    """Makes the operation that reads the record. Only a call without an answer needs it: to make
+    one for each takes 20,000 instructions, 4 % of an import."""
     agrees: Callable[[T], bool]
     """True if the record that was found shows every field that was sent and can be read back."""
+
+    @property
+    def operation(self) -> Operation[T]:
+        """The operation that reads the record."""
+        return self.look_up()
 
 
 def differing_fields(sent: object, record: object, fields: Mapping[str, str]) -> tuple[str, ...]:
@@ -156,6 +163,22 @@ def differing_fields(sent: object, record: object, fields: Mapping[str, str]) ->
     """
     kind: Any = type(record)
     return _comparison(kind, tuple(fields.items()))(sent, record)
+
+
+def comparison(fields: Mapping[str, str]) -> Callable[[object, object], tuple[str, ...]]:
+    """Return `differing_fields` for *fields* that are the same for all records."""
+    # To find it by all its fields takes 5,500 instructions, more than 1 % of an update.
+    pairs = tuple(fields.items())
+
+    @functools.cache
+    def compiled(kind: Any) -> Callable[[object, object], tuple[str, ...]]:  # noqa: ANN401 - a type
+        return _comparison(kind, pairs)
+
+    def differing(sent: object, record: object) -> tuple[str, ...]:
+        kind: Any = type(record)
+        return compiled(kind)(sent, record)
+
+    return differing
 
 
 @functools.cache

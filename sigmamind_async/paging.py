@@ -14,10 +14,15 @@ again, and the rest is yielded from memory: whatever the caller does to the reco
 nothing that is still to be read can shift. What others remove between two requests shows in the
 totals; where no total is stated, the page before each is read again. Not everything shows: records
 that others add and remove between neighbouring requests may hide one another.
+
+Meanwhile two neighbouring pages are requested at the same time, if the total says that both are
+there. The platform may answer the later one first, and what is added in between is then on neither.
+So that page counts only if it states the same total; otherwise it is read again, after the first.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 from collections import defaultdict
@@ -36,7 +41,7 @@ import attrs
 
 from sigmamind_async.convert.conversion import structure_list
 from sigmamind_async.convert.json_codec import load_json
-from sigmamind_async.errors import ResponseDecodeError, missing_attribute
+from sigmamind_async.errors import ResponseDecodeError, SigmaMindError, missing_attribute
 from sigmamind_async.operation import Operation, Response
 from sigmamind_async.responses.confirmation import require_no_failure
 
@@ -55,6 +60,7 @@ class Page(Generic[T_co]):
     """One page of a listing, and what it states; `None` where it states nothing."""
 
     items: list[T_co] = attrs.field(hash=False)
+    """The records of this page, in the platform's order."""
     more: bool | None = None
     """True if another page follows."""
     total: int | None = None
@@ -289,7 +295,10 @@ def _meaning(key: str) -> tuple[tuple[str, _Reader] | None, bool]:
 
 
 class Listing(Generic[T]):
-    """All records of a listing: iterate once with ``async for``, or over its `pages`."""
+    """All records of a listing: iterate once with ``async for``, or over its `pages`.
+
+    It is made by ``list()``.
+    """
 
     def __init__(
         self, items: AsyncGenerator[T, None], pages: Callable[[], AsyncGenerator[Page[T], None]]
@@ -434,6 +443,10 @@ class _Tally:
         more_pages, more_records = (page.pages or 0) > self.pages, (page.total or 0) > self.records
         return bool(page.more) or more_pages or more_records
 
+    def promises_two_more(self, page: Page[Any]) -> bool:
+        """Return whether records are left for the page after the next, however long that is."""
+        return (page.total or 0) > self.records + self.longest
+
     def check_end(self, last: Page[Any]) -> None:
         """Raise `ResponseDecodeError` if *last* cannot be the last page, or records are missing."""
         reported = (
@@ -491,17 +504,44 @@ class _NumberedReading(Generic[T]):
         """Read every page, *page* being the first; return the total that was stated."""
         index, tally = 0, _Tally.of(page)
         items, _ = self._take(index, page)
+        ahead: Page[T] | None = None
+        is_steady = True
         while self._goes_on(page, tally):
             index, before, items_before = index + 1, page, items
-            page = await self._fetch(index)
+            if ahead is not None:
+                page, ahead = ahead, None
+            elif is_steady and tally.promises_two_more(page):
+                page, ahead = await self._fetch_two(index)
+            else:
+                page = await self._fetch(index)
+            is_steady = not _may_have_shifted(before, page)
             if self._are_alike(page, before) and await self._is_repeated(index, page):
                 break
             tally.add(page)
             items, new = self._take(index, page)
-            if _may_have_shifted(before, page) and items.keys().isdisjoint(items_before):
+            if not is_steady and items.keys().isdisjoint(items_before):
                 await self._read_back(index, new)
         tally.check_end(page)
         return tally.total or 0
+
+    async def _fetch_two(self, index: int) -> tuple[Page[T], Page[T] | None]:
+        """Read two pages at once; without the second if that may be out of step with the first."""
+
+        async def fetch(index: int) -> Page[T] | SigmaMindError:
+            try:
+                return await self._fetch(index)
+            except SigmaMindError as error:
+                return error
+
+        async with asyncio.TaskGroup() as tasks:
+            first, second = (tasks.create_task(fetch(number)) for number in (index, index + 1))
+        page, ahead = first.result(), second.result()
+        if isinstance(page, SigmaMindError):
+            raise page
+        # One that could not be read may be gone by now; if it is still needed, it is read again.
+        if isinstance(ahead, SigmaMindError) or _may_have_shifted(page, ahead):
+            return page, None
+        return page, ahead
 
     def _goes_on(self, page: Page[T], tally: _Tally) -> bool:
         """Return whether to ask for the page after *page*."""
@@ -518,13 +558,16 @@ class _NumberedReading(Generic[T]):
     def _take(self, index: int, page: Page[T]) -> tuple[_Found[T], set[Hashable]]:
         """Keep what is on a page; return it, and the keys that were on no page before."""
         items = _by_key(index, page, self._key)
-        new = items.keys() - self._found.keys()
+        # The difference of two views goes through all of the second, for every page anew.
+        new = {each for each in items if each not in self._found}
         self._found.update(items)
         return items, new
 
     def _are_alike(self, page: Page[T], other: Page[T]) -> bool:
+        if not page.items or len(page.items) != len(other.items):
+            return False
         marks, others = ([self._key(item) or item for item in each.items] for each in (page, other))
-        return bool(marks) and marks == others
+        return marks == others
 
     async def _is_repeated(self, index: int, page: Page[T]) -> bool:
         """Return whether a platform that does not page answers with *page* each time.

@@ -20,9 +20,15 @@ import attrs
 
 T = TypeVar("T")
 
-# How many forks led to this process. `os.getpid()` at each lookup would cost three times as much
-# as the lookup itself.
 _forks = 0
+
+
+def fork_count() -> int:
+    """Return how many forks led to this process: two of a line of processes never have the same.
+
+    An `os.getpid()` for each call would be a system call: four of them took 2 % of a purchase.
+    """
+    return _forks
 
 
 def _count_fork() -> None:

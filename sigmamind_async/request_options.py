@@ -7,6 +7,7 @@ sets is refused, so that a purchase cannot lose its tag nor an update go to anot
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -19,7 +20,7 @@ from sigmamind_async.convert.json_codec import importing, load_json
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.operation import PAGE_BYTES, Method, Operation, Request, Response
 from sigmamind_async.responses.confirmation import require_no_failure
-from sigmamind_async.values import UNSET, Secret, secrets_in
+from sigmamind_async.values import UNSET, Secret, is_finite, secrets_in
 
 HeaderMap: TypeAlias = Mapping[str, "str | Secret"]
 QueryMap: TypeAlias = Mapping[str, "str | int | float | bool"]
@@ -54,6 +55,8 @@ class RequestOptions:
         Raises `ConfigurationError` for what cannot be sent.
         """
         given = _check_names("headers", headers)
+        if not is_finite(body):
+            raise ConfigurationError("body: holds NaN or an infinite number: no JSON form")
         return RequestOptions(
             # Names in any case are one header, which is sent once: the last one given.
             headers=_check_headers({**self.headers, **given}),
@@ -147,11 +150,13 @@ def check_user_agent_suffix(suffix: object) -> str:
 
 
 def encode_query(query: Mapping[str, Any]) -> str:
-    """Return *query* percent-encoded; raise `InvalidRequestError` for what is no text or number."""
+    """Return *query* percent-encoded; raise `InvalidRequestError` for what it cannot hold."""
     fields: dict[str, str] = {}
     for name, value in query.items():
-        if not isinstance(value, str | int | float):
-            raise InvalidRequestError(field="query", rule=f"{name}: must be text or a number")
+        is_number = isinstance(value, int | float) and math.isfinite(value)
+        if not isinstance(value, str) and not is_number:
+            rule = f"{name}: must be text or a finite number"
+            raise InvalidRequestError(field="query", rule=rule)
         fields[name] = str(value).lower() if isinstance(value, bool) else str(value)
     try:
         return urlencode(fields, quote_via=quote)
@@ -179,7 +184,7 @@ def _check_query(query: object) -> QueryMap:
     raise InvalidRequestError(field="query", rule=rule)
 
 
-_PATH: Final = re.compile(r"(?:/[^/?#\s\\\ud800-\udfff]+)+/?")
+_PATH: Final = r"(?:/[^/?#\s\\\ud800-\udfff]+)+/?"
 _METHODS: Final = get_args(Method)
 _REPEATABLE: Final = frozenset({"GET", "PUT", "DELETE"})
 
@@ -200,11 +205,14 @@ def request_operation(
         raise InvalidRequestError(
             field="method", rule=f"must be one of {', '.join(get_args(Method))}"
         )
-    if not _PATH.fullmatch(str(path)) or ".." in unquote(path):
+    if not re.fullmatch(_PATH, str(path)) or ".." in unquote(path):
         rule = "must begin with a slash and hold neither a host, a query, blanks nor '..'"
         raise InvalidRequestError(field="path", rule=rule)
     if json is not None and not isinstance(json, Mapping):
         raise InvalidRequestError(field="json", rule="must be a mapping")
+    if not is_finite(json):
+        rule = "holds NaN or an infinite number, which have no JSON form"
+        raise InvalidRequestError(field="json", rule=rule)
     if json is not None and method == "GET":
         raise InvalidRequestError(field="json", rule="a GET has no body")
     # A plus is escaped, because some servers read it as a blank.

@@ -112,7 +112,7 @@ class RetryPolicy:
             count.
         base: Longest wait before the second attempt, in seconds, 0.05 by default; doubles with
             every attempt.
-        throttle_base: The same after a 429; 1.0 by default.
+        throttle_base: The same in seconds after a 429; 1.0 by default.
         cap: Longest backoff in seconds; 20.0 by default.
         wait: A wait strategy of tenacity's in place of `base`, `throttle_base` and `cap`. The
             state's ``attempt_number`` counts failures, or 429s after one, and
@@ -149,7 +149,10 @@ class RetryPolicy:
         object.__setattr__(self, "stop", stop)
 
     def pause(self, state: RetryCallState, jitter: Callable[[], float]) -> float:
-        """Return the seconds that `wait` returns, or the default if they cannot be used."""
+        """Return the seconds that `wait` returns for *state*; the default if they cannot be used.
+
+        The default multiplies by *jitter*, a random number from 0 to 1.
+        """
         if isinstance(self.wait, StandardWait) and self.wait.jitter is None:
             return attrs.evolve(self.wait, jitter=jitter)(state)
         try:
@@ -163,7 +166,7 @@ class RetryPolicy:
         return StandardWait(jitter=jitter)(state)
 
     def must_stop(self, state: RetryCallState) -> bool:
-        """Return what `stop` returns; True if it raises."""
+        """Return what `stop` returns for *state*; True if it raises."""
         try:
             return bool(self.stop(state))
         except Exception:

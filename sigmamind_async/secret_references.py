@@ -57,6 +57,7 @@ class SecretResolver:
     allow_inline: bool = False
     """True if a text that is no reference is taken for the secret itself."""
     environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
+    """Where variables are read; by default the process's own environment."""
     names: tuple[str, ...] | None = attrs.field(default=None, converter=_as_texts, kw_only=True)
     """The variables that may be read; ``*`` stands for any letters."""
     folders: tuple[str, ...] | None = attrs.field(default=None, converter=_as_texts, kw_only=True)
@@ -78,7 +79,7 @@ class SecretResolver:
         return self._known[text]
 
     async def fetch(self, text: str, seconds: float) -> Secret:
-        """Do as `resolve` does, and read a file in another thread.
+        """Do as `resolve` does for *text*, and read a file in another thread.
 
         Raises `APITimeoutError` after *seconds*: a file on another machine may never arrive.
         """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import enum
 import hmac
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,11 +37,11 @@ UNSET: Final = Unset.UNSET
 
 
 class Secret:
-    """Text that only `reveal` shows; the library calls it while it writes a header or a body.
+    """A *text* that only `reveal` shows; the library calls it while it writes a header or a body.
 
     `repr`, `str` and `format` give a mask. Pickle, hash and json refuse, because each would carry
     the text, or something it can be guessed from, out of the process. A deep copy is the object
-    itself.
+    itself. `InvalidRequestError` is raised for anything but text.
     """
 
     __slots__ = ("_text",)
@@ -102,10 +103,11 @@ REDACTED._text = None  # noqa: SLF001 - the one secret that holds nothing
 
 
 class SecretReference(Secret):
-    """Where to find a secret, in place of the secret: ``env:NAME`` or ``file:PATH``.
+    """Where to find a secret, in place of the secret: a *reference*, ``env:NAME`` or ``file:PATH``.
 
     It may be shown, stored and sent to another machine, where a `SecretResolver` resolves it. It
-    cannot be revealed itself, so a request that still holds one is not sent.
+    cannot be revealed itself, so a request that still holds one is not sent. Anything else than a
+    reference raises `InvalidRequestError`.
     """
 
     __slots__ = ("reference",)
@@ -180,9 +182,34 @@ def secrets_in(value: object) -> Iterator[Secret]:
             yield from secrets_in(each)
 
 
+def is_finite(held: object, depth: int = 0) -> bool:
+    """Return whether *held*, any JSON value, has no NaN and no infinity at any depth.
+
+    orjson writes null for these, which would clear a field.
+    """
+    if depth > _DEEPEST:
+        return True
+    if isinstance(held, Mapping):
+        parts = cast("Mapping[object, object]", held).values()
+        return all(is_finite(each, depth + 1) for each in parts)
+    if isinstance(held, list | tuple):
+        return all(is_finite(each, depth + 1) for each in cast("Sequence[object]", held))
+    return not isinstance(held, float) or math.isfinite(held)
+
+
 _CREDENTIAL: Final = re.compile(
     r"pass|pasw|pwd|secret|token|credential|api.?key|authorization|cookie", re.IGNORECASE
 )
+_HARMLESS: Final = re.compile(
+    r"(?:max|min|num|total|prompt|completion|input|output)"
+    r"(?:[_-]?(?:new|prompt|completion|input|output|response))?[_-]?tokens"
+    r"|tokens?[_-]?(?:used|usage|count|limit|budget|type|per[_-]?[a-z]+)"
+    r"|tokeniz|bypass|compass|pass[_-]?(?:through|enger|ed|ive|age|rate)|secretary"
+    r"|cookie[_-]?(?:consent|policy)",
+    re.IGNORECASE,
+)
+"""What sounds like a credential and is none: counts of tokens above all. A text under such a name
+is shown, and one of three digits does not withhold the whole body of an error."""
 _DEEPEST: Final = 254
 """Levels of a body that can be written."""
 
@@ -193,7 +220,7 @@ def conceal(held: Any, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401 -
     That is at any depth, of names below such a name too. *name* is that of *held* itself.
     """
     if isinstance(held, str):
-        return Secret(held) if _CREDENTIAL.search(name) else held
+        return Secret(held) if _names_credential(name) else held
     if depth > _DEEPEST:
         return held
     if isinstance(held, Mapping):
@@ -202,6 +229,10 @@ def conceal(held: Any, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401 -
     if isinstance(held, list | tuple):
         return [conceal(each, name, depth + 1) for each in cast("Sequence[object]", held)]
     return held
+
+
+def _names_credential(name: str) -> bool:
+    return bool(_CREDENTIAL.search(name)) and bool(_CREDENTIAL.search(_HARMLESS.sub(" ", name)))
 
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)

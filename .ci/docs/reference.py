@@ -23,14 +23,14 @@ from typing import Any, Final
 from sigmamind_async import errors
 from sigmamind_async.cli.accounts import PLATFORMS
 from sigmamind_async.cli.app import cyclopts_app
+from sigmamind_async.cli.errors import PAGES as PAGES_OF_ERRORS
 from sigmamind_async.cli.errors import Exit, exit_for
 from sigmamind_async.cli.help import COMMANDS, ROOT_OPTIONS, _entry, command_help
 from sigmamind_async.cli.options import POSTGRES_VARIABLE
 from sigmamind_async.client import Client
 from sigmamind_async.convert import wire_names
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, SECRETS
-from sigmamind_async.fleet.vendor_schema import RequestForm, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RequestForm, VendorSchema
 from sigmamind_async.provisioning.row import State
 
 ROOT: Final = Path(__file__).parents[2]
@@ -64,14 +64,19 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     " its deadline. Allow more time, or call again after `retry_after` seconds.",
     "ServerError": "Make the call again if `retryable`; look the number up first if `committed` is"
     ' not "no".',
-    "FieldsIgnoredError": "Read `fields`, and what the platform's documentation says about them.",
-    "ResponseDecodeError": "Report it: `path` is the place in the answer that does not fit.",
-    "CircuitOpenError": "Call again after `retry_after` seconds.",
+    "FieldsIgnoredError": "The call was carried out, but for `fields`: read what the platform's"
+    " documentation says about them. Without `strict=True` they are only reported.",
+    "ResponseDecodeError": "Nothing was changed: the call only reads. Update the package; if that"
+    " does not help, report `path`, the place in the answer that does not fit. `with_raw_response`"
+    " returns the answer as it came.",
+    "CircuitOpenError": "Call again after `retry_after` seconds. The client itself looks whether"
+    " the platform is back.",
     "JournalError": "Do what the message says: the journal is locked, is damaged, belongs to"
     " another account, or has another request under this id.",
     "PlanError": "Plan again: the file, the account or the journal is not what the plan was made"
     " for.",
-    "SpendLimitError": "Raise `max_purchases` (`--max-purchases`) if more numbers are wanted.",
+    "SpendLimitError": "Nothing was sent. The limit counts all purchases of the journal,"
+    " unconfirmed ones included: raise `max_purchases` (`--max-purchases`) if more are wanted.",
 }
 
 STATES: Final[Mapping[State, tuple[str, str]]] = {
@@ -102,14 +107,20 @@ STATES: Final[Mapping[State, tuple[str, str]]] = {
         "Fix the cause, which `sigmamind status FILE` shows, and run `apply` again.",
     ),
     State.DUPLICATE: (
-        "More numbers were bought for the operation than the one that is kept.",
-        "`--release-duplicates` releases the others; `--abandon` keeps them.",
+        "More numbers were bought for the operation than the one that is kept; you pay for each.",
+        (
+            "`sigmamind status FILE` shows them, and prints the commands: `--release-duplicates`"
+            " releases the others, permanently, and `--abandon` keeps them. See"
+            " [unconfirmed](../how-to/unconfirmed.md)."
+        ),
     ),
     State.NEEDS_DECISION: (
         "The settle time is over, and nothing in the account shows what happened.",
         (
-            "Decide with `--adopt`, `--retry-unconfirmed` or `--abandon`;"
-            " `sigmamind status FILE` prints the commands."
+            "Look into the platform's dashboard. If the number is there, `--adopt` it; if nothing"
+            " was bought, `--retry-unconfirmed`; to leave it, `--abandon`. `sigmamind status FILE`"
+            " shows what happened and prints the commands. See"
+            " [unconfirmed](../how-to/unconfirmed.md)."
         ),
     ),
     State.ABANDONED: (
@@ -130,15 +141,17 @@ EXITS: Final[Mapping[Exit, tuple[str, str]]] = {
     Exit.USAGE: (
         (
             "The command cannot be run as it is: the command line, the environment, the API key, a"
-            " file or a journal is wrong, or a question was not confirmed."
+            " file or a journal is wrong, a question was not confirmed, or the output could not be"
+            " written."
         ),
-        "Nothing was sent. Correct what the message names.",
+        "Correct what the message names. Where it says that nothing was sent, nothing was.",
     ),
     Exit.UNKNOWN: (
         "Something is unconfirmed or needs a decision.",
         (
-            "`sigmamind status FILE` shows what, `sigmamind reconcile FILE` settles what it can."
-            " Running the same command again is safe."
+            "`sigmamind status FILE` shows what, `sigmamind reconcile FILE --wait` settles what it"
+            " can. Running the same command again is safe; buying the numbers in another way is"
+            " not."
         ),
     ),
     Exit.CHANGES: ("`plan --detailed-exitcode`: there are changes.", "Run `apply`."),
@@ -177,6 +190,27 @@ COLUMNS: Final[Mapping[str, str]] = {
     "auth_mode": "How the trunk authenticates.",
     "accounting_label": "A label for internal accounting.",
 }
+
+OPTIONS_OF_PAGES: Final[Mapping[str, frozenset[str]]] = {
+    page: frozenset(f"--{option}" for option in options.split())
+    for page, options in {
+        "plans": "on-drift allow-release max-purchases yes out detailed-exitcode",
+        "fleet-files": "allow-unlisted skip-bad format force",
+        "secrets": "rewrite-secrets accept-key allow-inline-secrets trunk-password",
+        "unconfirmed": "settle-time retry-unconfirmed adopt abandon release-duplicates only wait",
+        "journal": "journal postgres restored",
+        "workers": "workers concurrency upkeep allow-secret",
+        "numbers": "order count max-calls max-per-destination dry-run from-agent to-agent side",
+        "timeouts-and-retries": "deadline attempt-timeout",
+        "rate-limits": "refusal-status",
+        "connections": "proxy",
+        "test-your-code": "faults rate seed detach keep state port",
+        "profiles": "profile",
+        "logs": "log-file",
+        "json-output": "json",
+    }.items()
+}
+"""By page: the options that it is about."""
 
 _KEY: Final = "API key of the account. The client and every command take it from here."
 _URL: Final = "An address to use instead of the platform's own, such as a sandbox's."
@@ -240,7 +274,7 @@ def options() -> Iterator[str]:
                 found.setdefault(argument.names, {}).setdefault(meaning, []).append(command)
     for typed, text in ROOT_OPTIONS:
         option, _, value = typed.partition(" ") if "," not in typed else (typed, "", "")
-        takers = [""] if option == "--version" else [*COMMANDS]
+        takers = [""] if option.startswith("--version") else [*COMMANDS]
         found[tuple(option.split(", "))] = {(value, text): takers}
     for names, meanings in sorted(found.items()):
         yield f"## {_codes(names)}"
@@ -249,6 +283,8 @@ def options() -> Iterator[str]:
             everywhere = "every command" if len(commands) == len(COMMANDS) else ""
             where = everywhere or ", ".join(f"`{f'sigmamind {each}'.strip()}`" for each in commands)
             yield f"{text}{takes} Taken by {where}."
+        for page in (page for page, options in OPTIONS_OF_PAGES.items() if names[0] in options):
+            yield f"See [{page}]({_path_of(page)})."
 
 
 def fleet_columns() -> Iterator[str]:
@@ -361,6 +397,8 @@ def error_classes() -> Iterator[str]:
         yield f"## {_codes([name, *few])}"
         yield from (inspect.getdoc(cls) or "").split("\n\n")
         yield WHAT_TO_DO[name]
+        if page := PAGES_OF_ERRORS.get(cls):
+            yield f"See [{page}]({_path_of(page)})."
         example = cls("")
         base = cls.__mro__[1].__name__
         yield "\n".join(
@@ -375,6 +413,11 @@ def error_classes() -> Iterator[str]:
             ["Attribute", "Meaning"],
             ([f"`{field}`", text] for field, text in _documented(PACKAGE / "errors.py", name)),
         )
+
+
+def _path_of(page: str) -> str:
+    [path] = PACKAGE.joinpath("docs").glob(f"*/{page}.md")
+    return f"../{path.parent.name}/{path.name}" if path.parent != PAGES else path.name
 
 
 def _error_classes() -> dict[str, type[errors.SigmaMindError]]:
@@ -460,6 +503,11 @@ def _documented(path: Path, name: str) -> Iterator[tuple[str, str]]:
                 yield attribute, " ".join(text.replace("``", "`").split())
 
 
+def _option_names(command: str) -> Iterator[str]:
+    for argument in cyclopts_app(command).assemble_argument_collection():
+        yield from argument.names
+
+
 def _variables_read() -> set[str]:
     """Return the variables that the package reads under a name that is written out."""
     found = set()
@@ -490,6 +538,12 @@ def check_tables() -> None:
     _compare(WHAT_TO_DO, _error_classes(), "WHAT_TO_DO and sigmamind_async.errors")
     _compare(STATES, State, "STATES and State")
     _compare(EXITS, Exit, "EXITS and Exit")
+    for page in OPTIONS_OF_PAGES:
+        _path_of(page)
+    known = {name for command in COMMANDS for name in _option_names(command)}
+    known |= {typed.split()[0].rstrip(",") for typed, _ in ROOT_OPTIONS}
+    if unknown := {each for one in OPTIONS_OF_PAGES.values() for each in one} - known:
+        raise SystemExit(f"OPTIONS_OF_PAGES: {', '.join(sorted(unknown))} is no option")
     _compare(COLUMNS, [*OWN_NAMES, *FIELDS], "COLUMNS and the columns of a fleet")
     if unknown := _variables_read() - VARIABLES.keys() - ELSEWHERE.keys():
         raise SystemExit(f"VARIABLES: {', '.join(sorted(unknown))} is read and not described")

@@ -16,8 +16,7 @@ from sigmamind_async.cli.options import RequestOptions, SettlementOptions
 from sigmamind_async.cli.output.events import NumberRecord
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.events import Observer
-from sigmamind_async.fleet.vendor_schema import VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, VendorSchema
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.paging import Page
 from sigmamind_async.platforms.dialnexa import models as dialnexa
@@ -110,12 +109,16 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
 }
 
 
-def describe_account(client: AnyClient) -> str:
-    """Return the platform of *client*, its address, and the end of the key: what to agree to."""
-    name = client.platform.name
-    key = os.environ.get(PLATFORMS[name].key_variable, "")
+def address_of(client: AnyClient) -> str:
+    """Return the base URL of *client*, and the end of the key: what tells accounts apart."""
+    key = os.environ.get(PLATFORMS[client.platform.name].key_variable, "")
     end = f"...{key[-SHOWN_OF_KEY:]}" if len(key) >= SHORTEST_KEY else "***"
-    return f"{name} at {client.runner.engine.base_url}, key {end}"
+    return f"{client.runner.engine.base_url}, key {end}"
+
+
+def describe_account(client: AnyClient) -> str:
+    """Return the platform of *client* and its address: what to agree to."""
+    return f"{client.platform.name} at {address_of(client)}"
 
 
 def choose_platforms(names: Iterable[str]) -> list[str]:

@@ -14,12 +14,16 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
 from sigmamind_async.cli.errors import (
+    ArgumentError,
     CommandError,
     Exit,
     exit_for,
+    more_about,
+    page_of,
     sanitize,
     sentence_for,
     unexpected_sentence,
@@ -34,7 +38,7 @@ from sigmamind_async.cli.help import (
     split_at_dashes,
 )
 from sigmamind_async.cli.settings import take_settings, use_settings
-from sigmamind_async.errors import Committed, SigmaMindError
+from sigmamind_async.errors import SigmaMindError
 
 if TYPE_CHECKING:
     from inspect import BoundArguments
@@ -58,7 +62,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     if tokens is None:
         gc.disable()  # modules live to the end; `new_loop` turns it on again
     options, others = split_at_dashes(sys.argv[1:] if tokens is None else tokens)
-    words = [*(word for word in options if word != "--debug"), *others]
+    is_topic = options[:1] == ["explain"]
+    words = [*(word for word in options if is_topic or word != "--debug"), *others]
     _open_closed_streams()
     _escape_unencodable()
     code = _report(lambda: _run(words), options)
@@ -67,23 +72,20 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 
 def _report(work: Callable[[], int], words: Sequence[str]) -> int:
-    """Return the exit code of *work*; what it raises is one line on stderr."""
+    """Return the exit code of *work*; what it raises is one line on stderr, and a page to read."""
     try:
         return work()
     except CommandError as error:
-        name = "UsageError" if error.code is Exit.USAGE else type(error).__name__
-        return _fail(name, str(error), error.code, words)
+        return _fail(error, str(error), error.code, words)
     except SigmaMindError as error:
-        return _fail(
-            type(error).__name__, sentence_for(error), exit_for(error), words, error.committed
-        )
+        return _fail(error, sentence_for(error), exit_for(error), words)
     except BrokenPipeError:
         _discard_stdout()
         return Exit.DONE
-    except KeyboardInterrupt:
-        return _fail("KeyboardInterrupt", "interrupted", Exit.INTERRUPTED, words)
+    except KeyboardInterrupt as error:
+        return _fail(error, "interrupted", Exit.INTERRUPTED, words)
     except OSError as error:
-        return _fail(type(error).__name__, _os_text(error), Exit.USAGE, words)
+        return _fail(error, _os_text(error), Exit.USAGE, words)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, no locals
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in _EXTRA:
             print(_MISSING_EXTRA, file=sys.stderr)
@@ -92,20 +94,33 @@ def _report(work: Callable[[], int], words: Sequence[str]) -> int:
             import traceback
 
             traceback.print_exception(error)
-        return _fail(type(error).__name__, unexpected_sentence(error), Exit.FAILED, words)
+        return _fail(error, unexpected_sentence(error), Exit.FAILED, words)
 
 
-def _fail(
-    name: str, message: str, code: Exit, words: Sequence[str], committed: Committed = "no"
-) -> int:
+def _fail(error: BaseException, message: str, code: int, words: Sequence[str]) -> int:
     """Report an error on stderr, and on stdout as what a program or a shell reads there."""
+    page = page_of(error, _page_of_command(words))
     text = f"sigmamind: {sanitize(message, longest=None)}"
+    lines = [fill(text) if sys.stderr.isatty() else text]
+    if "--json" in words:
+        pass  # the object has it
+    elif isinstance(error, ArgumentError):
+        lines.append(f"More: {' '.join(['sigmamind', *error.command.split(), '--help'])}")
+    elif page:
+        lines.append(more_about(page))
     with suppress(OSError):
-        print(fill(text) if sys.stderr.isatty() else text, file=sys.stderr)
+        print("\n".join(lines), file=sys.stderr)
     if "--json" in words:
         from sigmamind_async.cli.output.events import CommandFailed, json_line
 
-        failed = CommandFailed(error=name, message=message, exit_code=code, committed=committed)
+        is_usage = isinstance(error, CommandError) and code == Exit.USAGE
+        failed = CommandFailed(
+            error="UsageError" if is_usage else type(error).__name__,
+            message=message,
+            exit_code=code,
+            committed=error.committed if isinstance(error, SigmaMindError) else "no",
+            page=page,
+        )
         with suppress(OSError):
             print(json_line(failed), flush=True)
     elif "--detach" in words:
@@ -115,16 +130,27 @@ def _fail(
     return code
 
 
+def _page_of_command(words: Sequence[str]) -> str:
+    """Return the page of the command that *words* begin with, or that of all commands."""
+    with suppress(CommandError):
+        name, _ = find_command(take_settings(words)[0])
+        if name in COMMANDS:
+            return COMMANDS[name].page
+    return "command-line"
+
+
 def _run(words: list[str]) -> int:
     words, settings = take_settings(words)
     use_settings(settings)
-    if words[:1] == ["--version"]:
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    if words[:1] in (["--version"], ["-V"], ["version"]):
         print(installed_version())
         return Exit.DONE
     name, rest = find_command(words)
     if name not in COMMANDS:
         if rest and not asks_for_help(rest):
-            raise CommandError(f"{rest[0]!r}: options come after a command; see sigmamind --help")
+            raise ArgumentError(f"{rest[0]!r}: options come after a command", name)
         print(overview(name))
         return Exit.DONE
     if asks_for_help(rest):
@@ -145,6 +171,7 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
     from cyclopts.exceptions import MissingArgumentError
 
     from sigmamind_async.cli.options import (
+        POSTGRES_OPTION,
         expand_bare_postgres,
         remember_command,
         without_passwords,
@@ -161,9 +188,14 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
         missing = error.argument.name if error.argument else "an argument"
         if error.keyword is not None:
             missing = f"a value for {error.keyword}"
-        raise CommandError(f"{name} needs {missing}; see sigmamind {name} --help") from None
+        files = [after for word, after in pairwise(words) if word == POSTGRES_OPTION]
+        if any(map(os.path.exists, files)):
+            missing += (
+                f"; {POSTGRES_OPTION} has taken {files[0]} for a database: put FILE before it"
+            )
+        raise ArgumentError(f"{name} needs {missing}", name) from None
     except CycloptsError as error:
-        raise CommandError(without_passwords(str(error))) from None
+        raise ArgumentError(without_passwords(str(error)), name) from None
     return command, bound
 
 

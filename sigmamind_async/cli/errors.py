@@ -6,8 +6,11 @@ import enum
 import re
 import reprlib
 import unicodedata
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from sigmamind_async import errors
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -21,6 +24,7 @@ from sigmamind_async.errors import (
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
+    PlanError,
     RateLimitError,
     ResponseDecodeError,
     ServerError,
@@ -50,9 +54,19 @@ class Exit(enum.IntEnum):
 class CommandError(Exception):
     """Ends the command with one line on stderr."""
 
-    def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
+    def __init__(self, message: str, code: int = Exit.USAGE, *, page: str | None = None) -> None:
+        """*page* is the page about it: empty where nothing helps, `None` for that of its words."""
         super().__init__(message)
         self.code = code
+        self.page = page
+
+
+class ArgumentError(CommandError):
+    """What was typed is no command, or not what the command takes: its help says what is."""
+
+    def __init__(self, message: str, command: str = "") -> None:
+        super().__init__(message)
+        self.command = command
 
 
 LOOK_UP = "look it up before trying again"
@@ -95,10 +109,10 @@ def advice_for(error: BaseException | None) -> str:
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
     if isinstance(error, NotFoundError) and ".list_" in (error.operation or ""):
         advice = "there is no platform at that address: check {prefix}_BASE_URL"
-    return advice.format(prefix=_prefix(error))
+    return advice.format(prefix=platform_prefix(error))
 
 
-def _prefix(error: SigmaMindError) -> str:
+def platform_prefix(error: SigmaMindError) -> str:
     """Return how the platform's variables begin: as the names of its calls do."""
     return (error.operation or "sigmamind").partition(".")[0].upper()
 
@@ -155,6 +169,83 @@ def exit_for_job(summary: Summary) -> Exit:
     # An operator abandoned those rows: they must not fail every later run.
     left_out = summary.skipped - summary.abandoned
     return Exit.FAILED if summary.failed or left_out else Exit.DONE
+
+
+# ---------------------------------------------------------------- pages of the guide
+
+PAGES: Final[Mapping[type[BaseException], str]] = {
+    JournalError: "journal",
+    KeyboardInterrupt: str(Exit.INTERRUPTED.value),
+    PlanError: "plans",
+    SpendLimitError: "plans",
+}
+"""Where an error has a better page than the section of its class."""
+PAGES_OF_WORDS: Final[Mapping[str, str]] = {
+    "cannot write the output": "exit-codes",
+    "profiles.toml": "profiles",
+    "--log-file": "logs",
+    "_API_KEY": "environment",
+    "_BASE_URL": "environment",
+    "--proxy": "connections",
+    "cannot be applied as it is": "fleet-columns",
+    "saved plan": "plans",
+    "--allow-release": "plans",
+    "--max-purchases": "plans",
+    "--order": "numbers",
+    "--workers": "workers",
+    "--allow-secret": "workers",
+    "--allow-inline-secrets": "secrets",
+    "env:NAME": "secrets",
+    "--only": "unconfirmed",
+    "duplicates": "unconfirmed",
+    "--max-calls": "numbers",
+    "--journal": "journal",
+    "--postgres": "journal",
+    "journal": "journal",
+}
+"""Words of a command's own message, and the page about them: the first one counts."""
+
+
+def page_of(error: BaseException, command_page: str) -> str:
+    """Return what `sigmamind explain` is to be given about *error*; empty where nothing helps.
+
+    *command_page* is the page of the command that met it.
+    """
+    if type(error) in PAGES:
+        return PAGES[type(error)]
+    if isinstance(error, SigmaMindError) and not isinstance(error, ConfigurationError):
+        kinds = type(error).__mro__
+        return next(kind.__name__ for kind in kinds if kind.__module__ == errors.__name__)
+    if isinstance(error, OSError):
+        return "exit-codes" if error.filename is None else command_page  # a stream has no name
+    if not isinstance(error, CommandError | ConfigurationError):
+        return "--debug"
+    if isinstance(error, ArgumentError):
+        return command_page
+    if isinstance(error, CommandError) and error.page is not None:
+        return error.page
+    if isinstance(error, CommandError) and error.code == Exit.UNKNOWN:
+        return "needs_decision"
+    text = message_of(error) if isinstance(error, ConfigurationError) else str(error)
+    return next((page for words, page in PAGES_OF_WORDS.items() if words in text), command_page)
+
+
+def page_of_job(summary: Summary, failures: Counter[str]) -> str:
+    """Return the same about a job of many rows; *failures* counts the types of their errors."""
+    if summary.needs_decision:
+        return "needs_decision"
+    if summary.unconfirmed:
+        return "unconfirmed"
+    code = exit_for_job(summary)
+    if code is Exit.FAILED:
+        known = (name for name, _ in failures.most_common() if hasattr(errors, name))
+        return next(known, str(code.value))
+    return "" if code is Exit.DONE else str(code.value)
+
+
+def more_about(page: str) -> str:
+    """Return the line that names *page*."""
+    return f"More: sigmamind explain {page}"
 
 
 def unexpected_sentence(error: BaseException) -> str:

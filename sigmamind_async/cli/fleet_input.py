@@ -40,13 +40,12 @@ from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet, Problem
-from sigmamind_async.fleet.state import LastApplied
-from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.rowfiles import SUFFIXES, format_of
-from sigmamind_async.rowfiles.formats import NO_ROWS
 from sigmamind_async.secret_references import SecretResolver
 
 STDIN_NAME: Final = "stdin"
+EMPTY_EXPORT: Final = b"id,platform,source,state,phone_number"
+"""What `export` writes of an account without numbers."""
 MOST_BYTES: Final = 1 << 29
 """Of one file: rows for about a million numbers."""
 
@@ -99,8 +98,7 @@ def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetI
         allow_inline=files.allow_inline_secrets,
         origin=_origin(file, place),
     )
-    if content.strip() and [each.message for each in fleet.problems] == [NO_ROWS]:
-        # As an account without numbers is exported. A file without a byte may have been cut off.
+    if content.strip() == EMPTY_EXPORT:  # any other file without a row may have been cut off
         fleet = Fleet(rows=[], warnings=[Problem(message="has no rows: nothing to do", file=name)])
     references = SecretResolver(folder=Path(file).parent, allow_inline=files.allow_inline_secrets)
     return FleetInput(name=name, place=place, fleet=fleet, references=references)
@@ -176,19 +174,13 @@ def _origin(file: str, place: JournalLocation) -> str:
     return Path(file).stem.casefold() if is_shared and is_named else ""
 
 
-async def last_applied_in(journal: Journal) -> dict[str, LastApplied]:
-    """Return what was last applied to each row, as *journal* has noted it."""
-    notes = (await journal.last_applied()).items()
-    return {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
-
-
 # ---------------------------------------------------------------- saved plans
 
 
 def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
     try:
         plan = plan_file.load_plan(content)
-        saved_from = orjson.loads(content)["saved_from"]
+        saved_from = orjson.loads(content.partition(b"\n")[0])["saved_from"]
         source = str(saved_from["file"])
         chosen = saved_from["journal"] and Path(saved_from["journal"])
         home = saved_from.get("database")
@@ -215,10 +207,6 @@ def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
 
 def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
     """Write *plan* to *path*, with where it is from: the same journal is needed to apply it."""
-    try:
-        content = plan_file.dump_plan(plan)
-    except PlanError as error:
-        raise CommandError(f"{path}: {error}; not saved") from None
     if format_of(str(path)) not in {None, "json"}:
         raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
     place = given.place
@@ -231,5 +219,9 @@ def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
     }
     if isinstance(place, Database):
         saved_from["database"] = place.name
+    try:
+        content = plan_file.dump_plan(plan, {"saved_from": saved_from})
+    except PlanError as error:
+        raise CommandError(f"{path}: {error}; not saved") from None
     with new_file(path, mode=0o600) as stream:
-        stream.write(orjson.dumps({**orjson.loads(content), "saved_from": saved_from}))
+        stream.write(content)

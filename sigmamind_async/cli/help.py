@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import ArgumentError
 from sigmamind_async.errors import suggest
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ COMMANDS: Final[dict[str, Command]] = {
     "reconcile": Command("journal:reconcile", "unconfirmed",
         "fleet.csv --only desk-7 --adopt +14155550100",
         "Settle what is unconfirmed; buy nothing, and release only with --release-duplicates."),
-    "export": Command("export:export", "export", "--platform sigmamind --out fleet.csv",
+    "export": Command("export:export", "fleet-files", "--platform sigmamind --out fleet.csv",
         "Write the numbers of accounts as a fleet file."),
     "numbers list": Command("numbers:list_", "numbers", "--platform dialnexa --unassigned --json",
         "List the numbers of your accounts."),
     "numbers get": Command("numbers:get", "numbers", "+14155550100", "Show one number."),
-    "numbers buy": Command("numbers:buy", "purchases",
+    "numbers buy": Command("numbers:buy", "numbers",
         "--country US --area-code 415 --count 20 --max-purchases 20",
         "Buy numbers without a file."),
     "numbers import": Command("numbers:import_", "numbers",
@@ -68,16 +68,16 @@ COMMANDS: Final[dict[str, Command]] = {
         "Point the numbers of one agent to another."),
     "numbers release": Command("numbers:release", "numbers", "+14155550100",
         "Release one number, permanently."),
-    "numbers verify": Command("numbers:verify", "verify", "+14155550100 --max-calls 1",
+    "numbers verify": Command("numbers:verify", "numbers", "+14155550100 --max-calls 1",
         "Place a test call from each number, to verify its trunk."),
     "agents list": Command("numbers:agents_list", "numbers", "",
         "List the agents of a SigmaMind account."),
     "agents get": Command("numbers:agents_get", "numbers", "agent_1", "Show one agent."),
     "worker": Command("fleet:worker", "workers", "--postgres --concurrency 50",
         "Carry out the operations of a PostgreSQL queue until SIGTERM or Ctrl-C."),
-    "sandbox": Command("sandbox:sandbox", "sandbox", "--faults 0.1 --rate 50",
+    "sandbox": Command("sandbox:sandbox", "test-your-code", "--faults 0.1 --rate 50",
         "Run copies of the platforms on this machine, for one command or until Ctrl-C."),
-    "demo": Command("sandbox:demo", "sandbox", "--seed 7",
+    "demo": Command("sandbox:demo", "test-your-code", "--seed 7",
         "Kill a job while it buys, resume it, and audit what was bought."),
     "completion": Command("setup:completion", "profiles",
         "bash > ~/.local/share/bash-completion/completions/sigmamind",
@@ -117,7 +117,7 @@ def asks_for_help(words: Sequence[str]) -> bool:
 def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the name that *words* begin with, of a command or a group, and the other words.
 
-    The name is empty if they begin with an option. Raises `CommandError` for an unknown one.
+    The name is empty if they begin with an option. Raises `ArgumentError` for an unknown one.
     """
     first, *rest = words or [""]
     if first in COMMANDS:
@@ -133,7 +133,7 @@ def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
         known = [each[len(group) :].split()[0] for each in COMMANDS if each.startswith(group)]
         word = name[len(group) :]
         hint = suggest(word, dict.fromkeys(known))
-        raise CommandError(f"{f'sigmamind {group}'.strip()} has no command {word!r}{hint}")
+        raise ArgumentError(f"there is no command {name!r}{hint}", group)
     return name, rest
 
 
@@ -160,7 +160,7 @@ def overview(group: str = "") -> str:
 
 ROOT_OPTIONS: Final = (
     ("--help, -h", "Show this help, or that of a command."),
-    ("--version", "Show the version."),
+    ("--version, -V", "Show the version."),
     ("--profile NAME", "Use the keys and addresses of a profile."),
     ("--log-file FILE", "Append every request to FILE, without secrets."),
     ("--color WHEN", "auto, always or never. Default: auto, which heeds NO_COLOR."),

@@ -100,7 +100,9 @@ class SpendingOptions:
             help="Most numbers that may be bought with this journal, over all runs.",
         ),
     ] = None
-    yes: Annotated[bool, Parameter(help="Do not ask; to buy, give --max-purchases too.")] = False
+    yes: Annotated[
+        bool, Parameter(help="Do not ask; for a file that buys, give --max-purchases too.")
+    ] = False
 
 
 @Parameter(name="*", group=Group("Unconfirmed purchases", sort_key=5))
@@ -290,6 +292,11 @@ def profile_words() -> tuple[str, ...]:
     """Return the option that names the profile in use, for a further command."""
     name = os.environ.get("SIGMAMIND_PROFILE")
     return ("--profile", name) if name else ()
+
+
+def settle_words(settle_time: float) -> tuple[str, ...]:
+    """Return the option that says *settle_time*; none for the default."""
+    return () if settle_time == SETTLE_TIME else ("--settle-time", f"{settle_time:g}s")
 
 
 def account_words(platform: str | None) -> tuple[str, ...]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Final
 
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
-
-MOST_NAMED: Final = 5
-"""Numbers that one sentence names."""
+from sigmamind_async.cli.help import fill
+from sigmamind_async.cli.output.text import count_of, ids_text
 
 
 def is_interactive() -> bool:
@@ -23,20 +21,21 @@ def confirm(question: str, answer: str) -> None:
     """Ask *question*, and raise `CommandError` unless a person types *answer*."""
     what, _, how = question.rpartition(". ")
     if what:
-        print(f"{what}.", file=sys.stderr)
-    print(f"{how}, or press Enter to cancel: ", end="", file=sys.stderr, flush=True)
+        print("\n".join(map(fill, f"{what}.".splitlines())), file=sys.stderr)
+    print(fill(f"{how}, or press Enter to cancel:"), end=" ", file=sys.stderr, flush=True)
     try:
         given = sys.stdin.readline().strip()
     except KeyboardInterrupt:
         print(file=sys.stderr)  # the question's line ends with what was typed
-        raise CommandError("interrupted; nothing was sent", Exit.INTERRUPTED) from None
+        raise CommandError("interrupted; nothing was sent", Exit.INTERRUPTED, page="") from None
     if given != answer:
-        raise CommandError("not confirmed; nothing was sent")
+        raise CommandError("not confirmed; nothing was sent", page="")
 
 
-def numbers(count: int) -> str:
-    """Return ``1 number``, or ``2 numbers``."""
-    return f"{count:,} {'number' if count == 1 else 'numbers'}"
+def agree(what: str, count: int, verb: str) -> None:
+    """Ask whether to do *what*, which is to *verb* so many things; raise as `confirm` does."""
+    them = "it" if count == 1 else "them"
+    confirm(f"This {what}. Type {count:d} to {verb} {them}", str(count))
 
 
 @attrs.frozen(kw_only=True)
@@ -57,8 +56,8 @@ class Approval:
         most = total if self.max_purchases is None else self.max_purchases
         if not to_buy:
             return most
-        before = f" and its journal counts {numbers(bought)} already" if bought else ""
-        what = f"{name} buys {numbers(to_buy)}{before}"
+        before = f" and its journal counts {count_of(bought, 'number')} already" if bought else ""
+        what = f"{name} buys {count_of(to_buy, 'number')}{before}"
         if total > most:
             raise CommandError(f"{what}, and --max-purchases allows {most}; nothing was sent")
         if (self.yes and self.max_purchases is None) or not (self.yes or self.ask):
@@ -70,21 +69,17 @@ class Approval:
     def check_purchases(self, to_buy: int) -> None:
         """Ask whether *to_buy* numbers are to be bought, unless that is agreed to already."""
         if to_buy and not self.yes:
-            what = f"This buys {numbers(to_buy)} and costs money"
-            confirm(f"{what}. Type {to_buy:d} to buy {_them(to_buy)}", str(to_buy))
+            agree(f"buys {count_of(to_buy, 'number')} and costs money", to_buy, "buy")
 
     def check_releases(self, name: str, phone_numbers: Sequence[str]) -> None:
         """Ask whether *phone_numbers* are to be released, unless that is agreed to already."""
         count = len(phone_numbers)
         if not count or self.yes:
             return
-        which = ", ".join(phone_numbers[:MOST_NAMED])
-        if count > MOST_NAMED:
-            which += f" and {count - MOST_NAMED} more"
-        what = f"releases {numbers(count)}, permanently: {which}"
+        what = f"releases {count_of(count, 'number')}, permanently: {ids_text(phone_numbers)}"
         if not self.ask:
             raise CommandError(f"{name} {what}. Agree with --allow-release --yes; nothing was sent")
-        confirm(f"This {what}. Type {count:d} to release {_them(count)}", str(count))
+        agree(what, count, "release")
 
     def check_release(self, what: str, where: str = "", answer: str = "release") -> None:
         """Ask whether *what* is to be released, unless that is agreed to already."""
@@ -93,7 +88,3 @@ class Approval:
         if not self.ask:
             raise CommandError(f"releasing {what} needs --yes where there is no terminal")
         confirm(f"This releases {what}{where}, permanently. Type {answer} to continue", answer)
-
-
-def _them(count: int) -> str:
-    return "it" if count == 1 else "them"

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import ArgumentError, CommandError
 from sigmamind_async.errors import suggest
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
 
 PLATFORM_PREFIXES: Final = ("SIGMAMIND", "VERBEX", "DIALNEXA")
 VARIABLES: Final = (
@@ -47,7 +50,7 @@ def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         else:
             value = value if equals else next(reading, "")
             if not value or (not equals and value.startswith("-")):
-                raise CommandError(f"{name} needs a value: {name} {OPTIONS[name]}")
+                raise ArgumentError(f"{name} needs a value: {name} {OPTIONS[name]}")
             found[name] = value
     return rest, found
 
@@ -56,7 +59,7 @@ def use_settings(found: Mapping[str, str]) -> None:
     """Set up this process as the settings say."""
     if color := found.get("--color"):
         if color not in COLORS:
-            raise CommandError(f"--color {color}: must be one of {', '.join(COLORS)}")
+            raise ArgumentError(f"--color {color}: must be one of {', '.join(COLORS)}")
         for name in ("NO_COLOR", "FORCE_COLOR"):
             os.environ.pop(name, None)
         if color != "auto":
@@ -80,8 +83,15 @@ def _log_to(file: str) -> None:
             problem = getattr(sys.exception(), "strerror", None) or "it cannot be written"
             print(f"sigmamind: --log-file {file}: {problem}; the log ends here", file=sys.stderr)
 
+        def _open(self) -> TextIOWrapper:
+            # It holds numbers, labels and agents.
+            def private(name: str, flags: int) -> int:
+                return os.open(name, flags, 0o600)
+
+            return open(self.baseFilename, "a", encoding="utf-8", opener=private)
+
     try:
-        handler = LogFile(file, encoding="utf-8")
+        handler = LogFile(file)
     except OSError as error:
         raise CommandError(f"--log-file {file}: {error.strerror}") from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -111,9 +121,7 @@ def _use_profile(name: str) -> None:
         with open(file, "rb") as stream:  # noqa: PTH123
             profiles = tomllib.load(stream)
     except FileNotFoundError:
-        raise CommandError(
-            f"--profile {name}: there is no {file}; sigmamind explain profiles shows one"
-        ) from None
+        raise CommandError(f"--profile {name}: there is no {file}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CommandError(f"{file}: {error}") from None
     if not isinstance(profiles.get(name), dict):
@@ -123,8 +131,8 @@ def _use_profile(name: str) -> None:
     values = {
         each: _checked_value(f"{file}: {name}", each, value) for each, value in profile.items()
     }
-    # A command must not reach an account that the profile does not name.
-    for variable in VARIABLES[: 2 * len(PLATFORM_PREFIXES)]:
+    # A command must reach no account and no journal that the profile does not name.
+    for variable in VARIABLES[:-2]:  # a proxy is part of the network
         os.environ.pop(variable, None)
     os.environ.update(values)
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.compiled import compile_init
+from sigmamind_async.compiled import CompiledInit, compile_init
 from sigmamind_async.convert.portable import Portable, build
 from sigmamind_async.values import UNSET
 
@@ -50,7 +50,8 @@ class RequestValue(Portable, Generic[T_co]):
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
         kind: Any = cls
-        kind.__init__ = _CheckingInit(kind, kind.__init__)
+        # Once every name in its annotations exists.
+        kind.__init__ = CompiledInit(kind, functools.partial(_checking_init, kind, kind.__init__))
 
     def _check_combination(self, /) -> None:
         """Refuse fields that do not go together; for subclasses."""
@@ -63,35 +64,28 @@ class RequestValue(Portable, Generic[T_co]):
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the value with *fields*, by the names of its parameters.
 
-        Raises `InvalidRequestError` for a name that it does not have, or a value it cannot have.
+        A secret is a text, or a reference to one, ``env:NAME`` or ``file:PATH``. Raises
+        `InvalidRequestError` for a name that it does not have, or a value it cannot have.
         """
         return cast("Self", build(cls, fields))
 
 
-class _CheckingInit:
-    """Compiles the ``__init__`` of a request value when it is first looked up.
+def _checking_init(cls: Any, given: Callable[..., None]) -> Callable[..., None]:
+    """Compile the ``__init__`` of a request value, in place of the one *given* by attrs.
 
-    Only then does every name in its annotations exist. A loop over the fields takes 4 % of a call
-    longer. No frame that a check's error passes through holds what a `Secret` was given as, as
-    that of attrs' own ``__init__`` would.
+    A loop over the fields takes 4 % of a call longer. No frame that a check's error passes through
+    holds what a `Secret` was given as, as that of attrs' own ``__init__`` would.
     """
-
-    def __init__(self, cls: Any, given: Callable[..., None]) -> None:
-        self._cls = cls
-        self._given = given
-
-    def __get__(self, value: object, owner: type) -> Any:
-        names: dict[str, Any] = {"_UNSET": UNSET}
-        lines: list[str] = []
-        for name, check, nullable in _checks(self._cls):
-            names[f"_check_{len(lines)}"] = check
-            given = f"{name} is not _UNSET" + (f" and {name} is not None" if nullable else "")
-            lines.append(f"if {given}: _check_{len(lines)}({name!r}, {name})")
-        base: Any = RequestValue
-        if self._cls._check_combination is not base._check_combination:  # noqa: SLF001
-            lines.append("self._check_combination()")
-        self._cls.__init__ = compiled = compile_init(self._cls, self._given, lines, names)
-        return compiled.__get__(value, owner)
+    names: dict[str, Any] = {"_UNSET": UNSET}
+    lines: list[str] = []
+    for name, check, nullable in _checks(cls):
+        names[f"_check_{len(lines)}"] = check
+        test = f"{name} is not _UNSET" + (f" and {name} is not None" if nullable else "")
+        lines.append(f"if {test}: _check_{len(lines)}({name!r}, {name})")
+    base: Any = RequestValue
+    if cls._check_combination is not base._check_combination:  # noqa: SLF001
+        lines.append("self._check_combination()")
+    return compile_init(cls, given, lines, names)
 
 
 def _checks(cls: type) -> Iterator[tuple[str, Check, bool]]:
@@ -148,7 +142,7 @@ class Record(Portable):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the record that `to_dict` gave, by field names; a mask stays without its secret.
+        """Return the record of *fields*, which `to_dict` gave; a mask stays without its secret.
 
         Raises `InvalidRequestError` for a name that it does not have.
         """

@@ -74,12 +74,11 @@ def _parse_damaged(body: bytes) -> object:
     if not _SURROGATE_ESCAPE.search(body):
         return parsed
     # Only a parsed text shows which surrogate escapes have no partner.
-    text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(parsed, ensure_ascii=False))
-    return _DECODER.decode(text)
+    text = json.dumps(parsed, ensure_ascii=False)
+    return _DECODER.decode(re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text))
 
 
 _SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def _finite(digits: str) -> float:

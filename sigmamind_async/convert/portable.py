@@ -65,15 +65,16 @@ class Portable:
         return cast("dict[str, Any]", plain(object_, wire=True))
 
     def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict` as JSON text."""
+        """Return `to_dict`, with *wire* or not, as JSON text."""
         return json_text(self.to_dict(wire=wire))
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the value with *fields*, by field names, as `to_dict` gives them.
 
-        Raises `InvalidRequestError` for a name that the class does not have, and for what one of
-        its fields cannot be.
+        A secret is a text, or a reference to one, ``env:NAME`` or ``file:PATH``. Raises
+        `InvalidRequestError` for a name that the class does not have, and for what one of its
+        fields cannot be.
         """
         raise NotImplementedError
 
@@ -148,15 +149,20 @@ def build(cls: Any, fields: Mapping[str, Any], **kept: object) -> Any:
     """Return a *cls* with *fields*, by the names of its parameters, and those that are *kept*."""
     hints = typing.get_type_hints(cls)
     known = {field.name: field for field in _fields(cls) if field.init}
+    fixed = {field.name: field.default for field in _fields(cls) if not field.init}
     for name in fields:
-        if name not in known:
+        if name in fixed and fields[name] != fixed[name]:
+            rule = f"is {fixed[name]!r} in a {cls.__name__}"
+            raise InvalidRequestError(field=name, rule=rule)
+        if name not in known.keys() | fixed.keys():
             names = sorted(known.keys() - {*_BOOKKEEPING})
             rule = f"is not a field of {cls.__name__}{suggest(str(name), names)}"
             raise InvalidRequestError(field=str(name), rule=rule)
     for name, field in known.items():
         if field.default is attrs.NOTHING and name not in fields:
             raise InvalidRequestError(field=name, rule="is missing")
-    return cls(**{name: _read(value, hints[name]) for name, value in fields.items()}, **kept)
+    given = {name: _read(fields[name], hints[name]) for name in fields if name in known}
+    return cls(**given, **kept)
 
 
 def build_request(given: P | Mapping[str, Any], kind: type[P] | None) -> P:
@@ -190,7 +196,7 @@ def hide_secrets(row: V, kinds: Iterable[type[Portable]]) -> V:
     hidden: dict[str, Any] = {}
     for name, value in cast("Mapping[str, Any]", row).items():
         is_text = isinstance(value, str) and value != _MASK
-        hidden[name] = Secret(cast("str", value)) if is_text and name in names else value
+        hidden[name] = _secret_of(cast("str", value)) if is_text and name in names else value
         if value != _MASK:
             hidden[name] = conceal(hidden[name], str(name))
     return cast("V", hidden)
@@ -207,9 +213,18 @@ def _read(value: object, hint: Any) -> object:
             continue
         if issubclass(kind, Portable) and isinstance(value, Mapping):
             return kind.from_dict(cast("Mapping[str, Any]", value))
-        if issubclass(kind, Secret) and value == _MASK:
-            return REDACTED
+        if issubclass(kind, Secret) and isinstance(value, str):
+            return REDACTED if value == _MASK else _secret_of(value)
     return value
+
+
+def _secret_of(text: str) -> Secret:
+    """Return *text* as a secret; one that `to_dict` wrote for a reference, as that again.
+
+    Otherwise the reference itself would be sent for a password.
+    """
+    is_reference = text.startswith(("env:", "file:")) and text.isprintable() and text[-1] != ":"
+    return SecretReference(text) if is_reference else Secret(text)
 
 
 def _is_union(hint: object) -> bool:

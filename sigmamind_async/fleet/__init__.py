@@ -5,9 +5,9 @@
     result = await apply(plan(fleet, state), [Provisioner(client, journal)])
 
 Each row has an id, by which the journal knows its number; a second `apply` sends nothing. Read in
-this order: `spec` and `state` are compared by `plan`, row by row in `row_plan`, which asks
-`blockers` what keeps a row from being planned; `apply` carries the steps out, with an `executor`
-that orders them, `requests` that make the operations, and a `dispatcher` that sends them.
+this order: `spec` and `state` are compared by `plan`, row by row, which asks `blockers` what keeps
+a row from being planned; `apply` carries the steps out, with `requests` that make the operations
+and a `dispatcher` that sends them.
 """
 
 from sigmamind_async.fleet.apply import (
@@ -23,15 +23,13 @@ from sigmamind_async.fleet.blockers import ABANDONED
 from sigmamind_async.fleet.dispatcher import StepBatch, StepOutcome, StepProvisioner
 from sigmamind_async.fleet.export import export, write
 from sigmamind_async.fleet.load import fleet_of, load
-from sigmamind_async.fleet.plan import Plan, plan
+from sigmamind_async.fleet.plan import Plan, PlanOptions, plan
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan
-from sigmamind_async.fleet.refresh import list_numbers, refresh
 from sigmamind_async.fleet.requests import find_purchases, purchase_identities
-from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
-from sigmamind_async.fleet.state import FleetState, LastApplied
+from sigmamind_async.fleet.state import FleetState, LastApplied, list_numbers, refresh
 from sigmamind_async.fleet.step import Action, Change, Step
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.secret_references import SecretResolver
 
 __all__ = [

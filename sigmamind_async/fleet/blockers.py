@@ -10,7 +10,7 @@ from typing import Final
 from sigmamind_async.fleet.spec import FleetRow, Source
 from sigmamind_async.fleet.state import LastApplied, PendingOperation
 from sigmamind_async.fleet.state_index import RemovedPurchase, StateIndex
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.provisioning.row import Row
 
 RELEASE_NOT_ALLOWED: Final = "releasing a number is permanent, and needs --allow-release"
@@ -24,11 +24,11 @@ def ambiguous_number(
     row: FleetRow, found: RemoteNumber, applied: LastApplied | None, index: StateIndex
 ) -> str:
     """Return why *found* may not be the number that *row* means."""
-    conflict = index.conflicting_row(row, found)
+    conflict = index.other_owner(row, found, listed=True)
     if conflict is not None:
         return f"{found.phone_number} belongs to the row {conflict}"
     is_known = applied is not None and applied.record == found.record
-    if not is_known and index.is_ambiguous(found):
+    if not is_known and (found.platform, found.phone_number) in index.ambiguous:
         return f"the account has {found.phone_number} more than once; keep only one of them"
     return ""
 
@@ -106,7 +106,7 @@ def release_conflict(
             " row present until that is settled"
         )
     number = row.phone_number if found is None else found.phone_number
-    claimed_by = index.claiming_row(row.platform, number)
+    claimed_by = index.claims.get((row.platform, number))
     if claimed_by is not None:
         return f"the row {claimed_by} keeps {number}; remove one of the two rows"
     if applied is not None and applied.platform != row.platform:
@@ -115,7 +115,7 @@ def release_conflict(
             " there"
         )
     if found is None:
-        return pending_decision(index.pending(row))
+        return pending_decision(index.state.pending.get(row.id))
     if applied is not None and applied.record != found.record and not row.phone_number:
         return (
             f"{found.phone_number} was added again outside this fleet: name it in the row to"
@@ -137,10 +137,10 @@ def move_conflict(
     )
     if conflict:
         return conflict
-    other = index.conflicting_row(row, there)
+    other = index.other_owner(row, there, listed=True)
     if other is not None:
         return f"{there.phone_number} belongs to the row {other}"
-    claimed_by = index.claiming_row(there.platform, there.phone_number)
+    claimed_by = index.claims.get((there.platform, there.phone_number))
     if claimed_by is not None:
         return f"the row {claimed_by} keeps {there.phone_number} on {there.platform}"
     return ""

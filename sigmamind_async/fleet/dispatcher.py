@@ -31,7 +31,7 @@ from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.fleet.requests import StepRequest
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.step import Change, Step
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.secret_references import SecretReferenceError
 
@@ -94,7 +94,10 @@ class StepProvisioner(Protocol):
     def run_many(
         self, operations: AsyncIterable[tuple[str, Any]], *, stop_on: StopOn | None = ...
     ) -> StepBatch:
-        """Carry out pairs of op_id and request, which are read lazily."""
+        """Carry out *operations*, pairs of op_id and request, which are read lazily.
+
+        *stop_on* is that of `Provisioner.run_many`.
+        """
         ...
 
     async def reconcile(self) -> object:
@@ -107,7 +110,7 @@ class StepProvisioner(Protocol):
 
 @attrs.frozen(kw_only=True)
 class StepOutcome:
-    """How one step ended."""
+    """How one `step` ended: with the number's `record` and `phone_number`, or with an `error`."""
 
     step: Step
     status: Status
@@ -116,6 +119,7 @@ class StepOutcome:
     record: str = ""
     error: BaseException | None = None
     attempts: int = 0
+    """Requests sent or tried."""
     elapsed: float = 0.0
     """Seconds."""
     ignored: tuple[str, ...] = ()
@@ -141,11 +145,6 @@ class StepProgress:
     attempts: int = 0
     elapsed: float = 0.0
     ignored: tuple[str, ...] = ()
-
-    @property
-    def next(self) -> StepProgress:
-        """The same before its next request."""
-        return attrs.evolve(self, sequence=self.sequence + 1)
 
 
 MakeRequest: TypeAlias = Callable[[StepProgress], Awaitable[StepRequest]]
@@ -174,12 +173,13 @@ class Dispatcher:
     """Steps that have been reported, by status."""
     bad: list[StepOutcome] = attrs.field(factory=list[StepOutcome], init=False)
     """Those that failed or are unconfirmed."""
-    _open: dict[str, Step] = attrs.field(factory=dict[str, Step], init=False)
+    unreported: dict[str, Step] = attrs.field(factory=dict[str, Step], init=False)
+    """Steps that have not been reported, by id."""
     _batches: list[StepBatch] = attrs.field(factory=list[StepBatch], init=False)
 
     def begin(self, steps: Sequence[Step]) -> None:
         """Count *steps*, each of which will be reported."""
-        self._open = {step.id: step for step in steps}
+        self.unreported = {step.id: step for step in steps}
         self.progress.total = len(steps)
         self.progress.started = self.progress.clock()
 
@@ -187,11 +187,6 @@ class Dispatcher:
     def unconfirmed(self) -> int:
         """Operations whose outcome is unknown so far."""
         return sum(batch.progress.unconfirmed for batch in self._batches)
-
-    @property
-    def unreported(self) -> list[Step]:
-        """Steps that have not been reported."""
-        return list(self._open.values())
 
     def stop(self, why: str = "stop() was called") -> None:
         """Start no more steps; those under way are settled."""
@@ -209,7 +204,7 @@ class Dispatcher:
     ) -> None:
         """Report how a step ended, unless that was done."""
         step, found = progress.step, progress.found
-        if self._open.pop(step.id, None) is None:
+        if self.unreported.pop(step.id, None) is None:
             return
         outcome = StepOutcome(
             step=step,
@@ -259,7 +254,9 @@ class Dispatcher:
             async with aclosing(aiter(batch)) as outcomes:
                 async for outcome in outcomes:
                     unfinished = [outcome]
-                    self._stop_with(batch)
+                    if batch.stopped and not self.stopped:  # by responses of this platform
+                        self.stopped_by = batch.stopped_by
+                        self.stop(batch.stopped)
                     await end(outcome)
                     unfinished = []
         finally:
@@ -301,12 +298,6 @@ class Dispatcher:
                 else:
                     under_way[request.op_id] = ahead.popleft(), request
                     yield request.op_id, request.value
-
-    def _stop_with(self, batch: StepBatch) -> None:
-        """Stop on all platforms once the responses of one of them have stopped *batch*."""
-        if batch.stopped and not self.stopped:
-            self.stopped_by = batch.stopped_by
-            self.stop(batch.stopped)
 
     async def _end(
         self,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import attrs
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.load import load
-from sigmamind_async.fleet.row_parser import PLATFORMS, field_of, id_of
+from sigmamind_async.fleet.load import load, parse_rows
+from sigmamind_async.fleet.row_parser import PLATFORMS, RowRules, field_of, id_of
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, Cell, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import LastApplied
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.rowfiles import CellError, Format, Words, Writable, write_rows
 from sigmamind_async.values import Secret
 
@@ -24,9 +25,9 @@ def export(
 ) -> Iterator[FleetRow]:
     """Yield a row for each of *numbers*; planned again, the rows change nothing.
 
-    A number that the journal knows keeps the id it was applied under. What an account does not
-    show, passwords above all, and what is empty there, is not in a row. A row may hold what no file
-    can: see `writable_rows`.
+    A number that *applied*, the journal's notes by row id, knows keeps its id. What an account does
+    not show, passwords above all, and what is empty there, is not in a row. A row may hold what no
+    file can: see `writable_rows`.
     """
     ids = {(one.platform, one.record): row_id for row_id, one in (applied or {}).items()}
     taken = set(ids.values())
@@ -51,25 +52,45 @@ def writable_rows(
     form: Format = "csv" if format in {"csv", "xlsx"} else "jsonl"
     rows = [*rows]
     times = Counter((row.platform, row.phone_number) for row in rows)
-    for row in rows:
-        errors = _unwritable_fields(row, form)
-        for name, why in errors.items():
-            message = f"{why.removeprefix(f'{name} ')}; left out"
-            yield Problem(message=message, id=row.id, field=name)
-        fields = {name: cell for name, cell in row.fields.items() if name not in errors}
-        rest = attrs.evolve(row, fields=fields)
-        # A reader could not tell which number the row is about.
-        if not rest.phone_number:
-            why = "the account shows no phone number that a file can hold"
-        elif times[row.platform, row.phone_number] > 1:
-            why = f"the account has {row.phone_number} more than once"
-        else:
-            why = _read_back(rest, form)
-        yield Problem(message=f"{why}; the number is left out", id=row.id) if why else rest
+    left = iter(rows)
+    while some := [*islice(left, _AT_ONCE)]:
+        are_sound = _are_read_back(some, form)
+        for row in some:
+            errors = {} if are_sound else _unwritable_fields(row, form)
+            for name, why in errors.items():
+                message = f"{why.removeprefix(f'{name} ')}; left out"
+                yield Problem(message=message, id=row.id, field=name)
+            fields = {name: cell for name, cell in row.fields.items() if name not in errors}
+            rest = attrs.evolve(row, fields=fields) if errors else row
+            # A reader could not tell which number the row is about.
+            if not rest.phone_number:
+                why = "the account shows no phone number that a file can hold"
+            elif times[row.platform, row.phone_number] > 1:
+                why = f"the account has {row.phone_number} more than once"
+            else:
+                why = "" if are_sound else _read_back(rest, form)
+            yield Problem(message=f"{why}; the number is left out", id=row.id) if why else rest
+
+
+_AT_ONCE: Final = 500
+"""Rows that are read back together; where one of them is not sound, each is read back alone."""
+
+
+def _are_read_back(rows: Sequence[FleetRow], form: Format) -> bool:
+    """Return whether all *rows* are read as they were written."""
+    stream = io.BytesIO()
+    try:
+        write(rows, stream, form)
+    except ConfigurationError:
+        return False
+    stream.seek(0)
+    found = list(parse_rows(stream, form, RowRules()))
+    same = [each.row and attrs.evolve(each.row, line=0) for each in found if each.is_valid]
+    return same == [attrs.evolve(row, line=0) for row in rows]
 
 
 def _unwritable_fields(row: FleetRow, form: Format) -> dict[str, str]:
-    """Return why each field that cannot be written cannot; most rows have none."""
+    """Return why each field that cannot be written cannot."""
     if not _read_back(row, form):
         return {}
     # Beside a number, without which no row is valid.
@@ -146,8 +167,7 @@ def _words(row: FleetRow, columns: Sequence[str] | None) -> Words:
     order = [*FIELDS, *row.fields]
     fields = {name: row.fields[name] for name in sorted(row.fields, key=order.index)}
     words = {name: _word(row.id, name, value) for name, value in (own | fields).items()}
-    lost = [name for name in words if columns is not None and name not in columns]
-    if lost:
+    if lost := [name for name in words if columns is not None and name not in columns]:
         raise _unwritable(row.id, lost[0], "has no column")
     return words
 
@@ -156,25 +176,22 @@ def _word(row_id: str, name: str, value: Cell) -> str | int | None:
     """Return *value* as it will be read, or refuse it; a message never repeats a secret."""
     if isinstance(value, Secret):
         raise _unwritable(row_id, name, "is a secret; only env:NAME or file:PATH is written")
-    found = _as_read(name, value)
+    found: Cell | CellError
+    if name == "platform":
+        found = str(value) if value in PLATFORMS else CellError("is unknown")
+    elif name in OWN_NAMES:
+        found = id_of({"id": value}) if name == "id" else str(value)
+    else:
+        found = field_of(name, value, allow_inline=False)
     if isinstance(found, CellError):
         raise _unwritable(row_id, name, found.message)
+    if isinstance(found, Secret):
+        raise _unwritable(row_id, name, "is a secret")
     if isinstance(found, int) and not -_MOST < found < _MOST:
         raise _unwritable(row_id, name, "is too large")
     if type(found) is not type(value) or found != value:
         raise _unwritable(row_id, name, f"would be read as {found!r}")
     return found
-
-
-def _as_read(name: str, value: Cell) -> str | int | CellError | None:
-    if name == "id":
-        return id_of({"id": value})
-    if name == "platform":
-        return str(value) if value in PLATFORMS else CellError("is unknown")
-    if name in OWN_NAMES:
-        return str(value)
-    found = field_of(name, value, allow_inline=False)
-    return CellError("is a secret") if isinstance(found, Secret) else found
 
 
 def _unwritable(row_id: str, name: str, why: str) -> ConfigurationError:

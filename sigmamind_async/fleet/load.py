@@ -80,7 +80,7 @@ def load(
         problem = Problem(message=f"the name must end in {', '.join(SUFFIXES)}", file=name)
         return Fleet(rows=(), problems=(problem,))
     try:
-        fleet = _fleet(_compare(parse_rows(source, chosen, rules), name))
+        fleet = _fleet(parse_rows(source, chosen, rules), name)
     except _OperationsError as error:
         return Fleet(rows=(), problems=(error.problem,))
     return attrs.evolve(fleet, warnings=tuple(_warnings(fleet.rows, name, chosen)), origin=origin)
@@ -91,17 +91,7 @@ def fleet_of(rows: Iterable[FleetRow]) -> Fleet:
 
     A secret is a reference or a `Secret`.
     """
-    return _fleet(_compare((_parse_made(row) for row in rows), ""))
-
-
-def _fleet(found: Iterator[ParsedRow]) -> Fleet:
-    rows: list[FleetRow] = []
-    problems: list[Problem] = []
-    for each in found:
-        problems += each.problems
-        if each.row is not None and each.is_valid:
-            rows.append(each.row)
-    return Fleet(rows=rows, problems=problems)
+    return _fleet((_parse_made(row) for row in rows), "")
 
 
 def _parse_made(row: FleetRow) -> ParsedRow:
@@ -115,14 +105,50 @@ def _parse_made(row: FleetRow) -> ParsedRow:
     return parse_row(FileRow(line=row.line, cells=cells, place=lambda _: (row.line, 0)), RowRules())
 
 
+def _fleet(found: Iterable[ParsedRow], name: str) -> Fleet:
+    """Return the fleet of valid rows that differ from all earlier ones in id and number."""
+    rows: list[FleetRow] = []
+    problems: list[Problem] = []
+    # The first row with each: its place among the rows, and its id.
+    ids: dict[str, tuple[str, str]] = {}
+    numbers: dict[tuple[str, str], tuple[str, str]] = {}
+    for place, parsed in enumerate(found, 1):
+        this = f"line {parsed.line}" if parsed.line else f"row {place}", parsed.id
+        row, clashes = parsed.row, dict[str, str]()
+        if parsed.id and (first := ids.setdefault(_sheet_id(parsed.id), this)) is not this:
+            clashes["id"] = (
+                f"{first[0]} has the same; each row needs its own"
+                if first[1] == parsed.id
+                else f"a spreadsheet rewrites it as the id {first[1]!r} of {first[0]}, or the other"
+                " way; change one of them"
+            )
+        if row and row.state is DesiredState.PRESENT and row.phone_number.startswith("+"):
+            first = numbers.setdefault((row.platform, row.phone_number), this)
+            if first is not this:
+                message = f"row {first[1]!r}, {first[0]}, has the same number on {row.platform}"
+                clashes["phone_number"] = message
+        problems += parsed.problems
+        problems += [
+            Problem(message=message, field=field, file=name, id=parsed.id, line=parsed.line)
+            for field, message in clashes.items()
+        ]
+        if row is not None and parsed.is_valid and not clashes:
+            rows.append(row)
+    return Fleet(rows=rows, problems=problems)
+
+
+def _sheet_id(row_id: str) -> str:
+    """Return what a spreadsheet may make of an id: ``0101`` becomes ``101``."""
+    return (row_id.lstrip("0") or "0") if _DIGITS.fullmatch(row_id) else row_id
+
+
+_DIGITS: Final = re.compile("[0-9]+", re.ASCII)
+
 # ---------------------------------------------------------------- files
 
 
 def parse_rows(source: FileSource, form: Format, rules: RowRules) -> Iterator[ParsedRow]:
-    """Yield the rows of *source*, valid or not; they are not compared with one another.
-
-    CSV and JSON Lines are read row by row, in memory that does not grow.
-    """
+    """Yield the rows of *source*, valid or not; they are not compared with one another."""
     try:
         with _open_source(source) as stream:
             yield from _parse_stream(stream, form, rules)
@@ -211,8 +237,6 @@ class _OperationsError(Exception):
         self.problem = problem
 
 
-_PURCHASES: Final = frozenset({"create", "purchase", "buy"})
-_RELEASES: Final = frozenset({"delete", "release"})
 _OWN_TRUNKS: Final = frozenset({"sip", "twilio"})
 
 
@@ -221,30 +245,30 @@ def _operations_problem(found: FileRow, header: Header | None, rules: RowRules) 
     cells = _fleet_cells(found.cells, rules)
     texts = ["null" if value is None else str(value) for value in cells.values()]
     shown = f"{','.join(texts)} (under {','.join(cells)})"
-    shown = shown if header else json.dumps(cells, ensure_ascii=False)
-    line, column = found.place(ACTION)
     message = (
         f"has {'a column' if header else 'an'} {ACTION!r}: a file says what each number should be,"
-        f" not what to do; its first row would be {shown}"
+        " not what to do; its first row would be"
+        f" {shown if header else json.dumps(cells, ensure_ascii=False)}"
     )
     printable = "".join(letter if letter.isprintable() else "?" for letter in message)
+    line, column = found.place(ACTION)
     at = header.line if header else line
     return Problem(message=printable, file=rules.file, line=at, column=column)
 
 
 def _fleet_cells(cells: Mapping[str, object], rules: RowRules) -> dict[str, object]:
     action = str(cells.get(ACTION, "")).strip().lower()
-    provider = str(cells.get("provider") or "").strip().lower()
     source = "import" if action == "import" else "existing"
-    if action in _PURCHASES:
+    if action in {"create", "purchase", "buy"}:
         # A create of a number that one has already is an import: it must not be bought.
-        source = "import" if provider in _OWN_TRUNKS else "purchase"
+        is_own = str(cells.get("provider") or "").strip().lower() in _OWN_TRUNKS
+        source = "import" if is_own else "purchase"
     fleet: dict[str, object] = {
         "id": cells.get("id") or "row-1",
         "platform": cells.get("platform") or rules.default_platform or PLATFORMS[0],
         "source": source,
     }
-    if action in _RELEASES:
+    if action in {"delete", "release"}:
         fleet["state"] = "absent"
     for name in FIELDS:
         if name in cells and isinstance(value := cells[name], str | int | None):
@@ -253,65 +277,16 @@ def _fleet_cells(cells: Mapping[str, object], rules: RowRules) -> dict[str, obje
     return fleet
 
 
-# ---------------------------------------------------------------- rows among others
-
-
-def _compare(found: Iterable[ParsedRow], name: str) -> Iterator[ParsedRow]:
-    """Yield each row with what is wrong with it among the earlier ones.
-
-    Kept are ids and numbers, nothing else.
-    """
-    ids: dict[str, _First] = {}
-    numbers: dict[tuple[str, str], _First] = {}
-    for place, parsed in enumerate(found, 1):
-        this, row = _First(place, parsed.id, parsed.line), parsed.row
-        clashes: dict[str, str] = {}
-        if parsed.id and (first := ids.setdefault(_sheet_id(parsed.id), this)) is not this:
-            clashes["id"] = (
-                f"{first} has the same; each row needs its own"
-                if first.id == parsed.id
-                else f"a spreadsheet rewrites it as the id {first.id!r} of {first}, or the other"
-                " way; change one of them"
-            )
-        if row and row.state is DesiredState.PRESENT and row.phone_number.startswith("+"):
-            first = numbers.setdefault((row.platform, row.phone_number), this)
-            if first is not this:
-                message = f"row {first.id!r}, {first}, has the same number on {row.platform}"
-                clashes["phone_number"] = message
-        problems = [
-            Problem(message=message, field=field, file=name, id=parsed.id, line=parsed.line)
-            for field, message in clashes.items()
-        ]
-        every = (*parsed.problems, *problems)
-        yield attrs.evolve(parsed, problems=every, is_valid=False) if problems else parsed
-
-
-@attrs.frozen
-class _First:
-    """The first row with an id or a number."""
-
-    place: int
-    id: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"line {self.line}" if self.line else f"row {self.place}"
-
-
-def _sheet_id(row_id: str) -> str:
-    """Return what a spreadsheet may make of an id: ``0101`` becomes ``101``."""
-    return (row_id.lstrip("0") or "0") if _DIGITS.fullmatch(row_id) else row_id
-
-
-_DIGITS: Final = re.compile("[0-9]+", re.ASCII)
-
 # ---------------------------------------------------------------- warnings
+
+_MOST_WARNINGS: Final = 20
+_EXACT_DIGITS: Final = 15
+"""Digits of a number that a spreadsheet keeps."""
 
 
 def _warnings(rows: Sequence[FleetRow], name: str, form: Format) -> Iterator[Problem]:
     """Yield what is no problem, and may be a mistake."""
-    fragile = [row for row in rows if form == "csv" and _is_fragile(row.id)]
-    if fragile:
+    if form == "csv" and (fragile := [row for row in rows if _is_fragile(row.id)]):
         others = f" (and {len(fragile) - 1} more)" if len(fragile) > 1 else ""
         message = (
             "a spreadsheet rewrites such an id, and under another id a number is bought again;"
@@ -326,16 +301,9 @@ def _warnings(rows: Sequence[FleetRow], name: str, form: Format) -> Iterator[Pro
         yield Problem(message=f"{len(odd) - _MOST_WARNINGS} more numbers like these", file=name)
 
 
-_MOST_WARNINGS: Final = 20
-
-
 def _is_fragile(row_id: str) -> bool:
-    is_stable = _sheet_id(row_id) == row_id and row_id.isdigit() and len(row_id) <= _EXACT_DIGITS
+    is_stable = row_id.isdigit() and _sheet_id(row_id) == row_id and len(row_id) <= _EXACT_DIGITS
     return is_rewritten(row_id) and not is_stable
-
-
-_EXACT_DIGITS: Final = 15
-"""Digits of a number that a spreadsheet keeps."""
 
 
 def _is_plausible(phone_number: str) -> bool:

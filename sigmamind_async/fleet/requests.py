@@ -18,13 +18,11 @@ import orjson
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED, pending_mismatch
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.refresh import had_no_effect
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
-from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state import FleetState, creation_id, had_no_effect
 from sigmamind_async.fleet.state_index import spreadsheet_id
-from sigmamind_async.fleet.step import Action, Change, Step, creation_id
-from sigmamind_async.fleet.vendor_schema import RemoteNumber, RequestForm, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.step import Action, Change, Step
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, RequestForm, VendorSchema
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import rebuild_request, split_secrets
 from sigmamind_async.provisioning.journal.protocol import Journal
@@ -61,6 +59,8 @@ class RequestBuilder:
     plan: Plan
     journal: Journal
     resolve: Resolve
+    state: FleetState | None = None
+    """What the plan was made against, if that is known: it spares a look at most purchases."""
 
     async def creation(self, step: Step) -> StepRequest:
         """Return the operation that creates the number of *step*.
@@ -81,6 +81,10 @@ class RequestBuilder:
             value=form.request(self._resolve_secrets(fields)),
             fields=fields,
         )
+        # If another run has begun it since, the provisioner refuses another request under its id.
+        state = self.state if step.action is Action.PURCHASE else None
+        if state is not None and not (step.id in state.pending or step.id in state.last_applied):
+            return request
         stored = await self.journal.get(step.platform, request.op_id)
         if stored is None:
             return request
@@ -199,8 +203,9 @@ def _creation_form(row: FleetRow, vendor: VendorSchema) -> RequestForm | None:
 async def find_purchases(plan: Plan, state: FleetState, journal: Journal) -> list[str]:
     """Return the ids of rows that would buy what *journal*, another one, has bought already.
 
-    These are the rows that have the id of a purchase there, perhaps rewritten by a spreadsheet, and
-    those that request the same. A purchase whose number has left the account does not count.
+    These are the rows of *plan*, made against *state*, that have the id of a purchase there,
+    perhaps rewritten by a spreadsheet, and those that request the same. A purchase whose number has
+    left the account does not count.
     """
     rows = purchase_identities(plan, state)
     bought = [
@@ -214,15 +219,15 @@ async def find_purchases(plan: Plan, state: FleetState, journal: Journal) -> lis
 def purchase_identities(plan: Plan, state: FleetState) -> dict[str, frozenset[str]]:
     """Return, by id, what tells each row that *plan* buys for from other ones: id and request.
 
-    Two purchases that share one of these texts are for the same row.
+    Two purchases that share one of these texts are for the same row. *state* shows which purchases
+    have begun; those are left out.
     """
     found: dict[str, frozenset[str]] = {}
     for step in plan.steps:
-        row, pending = plan.rows[step.id], state.pending.get(step.id)
-        is_begun = pending is not None and pending.row is not None
+        row = plan.rows[step.id]
         form = _creation_form(row, VENDORS[step.platform])
         buys = step.action is Action.PURCHASE and step.writes and not row.phone_number
-        if buys and not is_begun and form is not None:
+        if buys and step.id not in state.pending and form is not None:
             request = form.request(form.part_of(row.fields))
             found[step.id] = _identities(step.platform, row.id, *_journal_form(request))
     return found

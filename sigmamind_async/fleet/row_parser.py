@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from sys import intern
 from types import NoneType
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
-from sigmamind_async.errors import suggest
+from sigmamind_async.convert import validators
+from sigmamind_async.errors import InvalidRequestError, suggest
 from sigmamind_async.fleet.spec import (
     FIELDS,
     LONGEST_ID,
@@ -23,7 +25,8 @@ from sigmamind_async.fleet.spec import (
     Problem,
     Source,
 )
-from sigmamind_async.fleet.validation import problems_of
+from sigmamind_async.fleet.vendors import PLACEHOLDER, VENDORS, RequestForm, VendorSchema
+from sigmamind_async.provisioning.tags import find_tag
 from sigmamind_async.rowfiles import CellError, FileRow, Vocabulary, text_problem
 from sigmamind_async.values import Secret
 
@@ -76,6 +79,101 @@ VOCABULARY: Final = Vocabulary(
     verbatim=_LABELS,
 )
 
+# ---------------------------------------------------------------- what a platform does not take
+
+_ANY_KEY: Final = "+14155550100"
+"""Stands for the key of a record while an update is checked."""
+
+
+def problems_of(row: FleetRow) -> list[Problem]:
+    """Return what its platform does not take of *row*, whose names and types are right."""
+    vendor, is_present = VENDORS[row.platform], row.state is DesiredState.PRESENT
+    problems: list[Problem] = []
+    for name, cell in row.fields.items():
+        if name == "phone_number":
+            message = _number_problem(cell, is_present=is_present)
+        else:
+            message = _field_problem(name, cell, row.source, vendor) if is_present else ""
+        if message:
+            problems.append(row.problem(name, message))
+    return problems if problems or not is_present else [*_source_problems(row, vendor)]
+
+
+def _number_problem(cell: Cell, *, is_present: bool) -> str:
+    if is_present and not cell:
+        return "cannot be cleared; leave it blank where the platform picks the number"
+    try:
+        if cell is not None:
+            validators.phone_number("phone_number", cell)
+    except InvalidRequestError as error:
+        return str(error).removeprefix("phone_number: ")
+    return ""
+
+
+def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) -> str:
+    forms = [form for form in (*vendor.forms(source), vendor.update) if name in form.takes]
+    if not forms:
+        return _not_taken(name, source, vendor)
+    if cell is None:
+        is_cleared = any(name in form.clears for form in forms)
+        how = f"cannot be cleared on {vendor.platform}; leave it blank to leave it alone"
+        return "" if is_cleared else how
+    if problem := forms[0].check(name, cell):
+        return problem
+    # It would be taken for one, and never be shown again.
+    is_tagged = name == "label" and isinstance(cell, str) and find_tag(cell) is not None
+    return "must not end in text like [sm:...], the tag of a purchase" if is_tagged else ""
+
+
+def _not_taken(name: str, source: Source, vendor: VendorSchema) -> str:
+    others = [
+        other.value for other in Source if any(name in form.takes for form in vendor.forms(other))
+    ]
+    if others:
+        sources = " or ".join(others)
+        return f"is for source {sources} on {vendor.platform}, not for {source.value}"
+    takers = [
+        each.platform
+        for each in VENDORS.values()
+        if any(name in form.takes for form in (*each.purchases, *each.imports, each.update))
+    ]
+    return f"does not exist on {vendor.platform}, only on {' and '.join(takers)}"
+
+
+def _source_problems(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
+    """Yield what keeps the number of *row* from coming into the account, or from being changed."""
+    form: RequestForm | None = vendor.update
+    key = {vendor.key: _ANY_KEY}
+    if row.source is not Source.EXISTING:
+        form = vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
+        key = {}
+    if form is None:
+        needs = _needs(vendor.forms(row.source))
+        yield row.problem("", f"{row.source.value} on {vendor.platform} needs {needs}")
+        return
+    for name in row.fields if not key else ():
+        if name in form.excludes or not (name in form.takes or name in vendor.update.takes):
+            way = f"this {row.source.value} on {vendor.platform}"
+            yield row.problem(name, f"does not apply to {way}; leave it blank")
+    fields = form.part_of(row.fields)
+    try:
+        if fields or not key:
+            form.request({n: PLACEHOLDER if n in SECRETS else fields[n] for n in fields}, **key)
+    except InvalidRequestError as error:  # about fields taken together
+        attribute = error.field or ""
+        message = str(error).removeprefix(f"{attribute}: ")
+        yield row.problem(form.names.get(attribute, ""), message)
+
+
+def _needs(forms: Collection[RequestForm]) -> str:
+    """Return the fields that a row must set to suit one of *forms*; no set that holds another."""
+    needs = [frozenset(form.needs) for form in forms]
+    least = [form for form in forms if not any(other < frozenset(form.needs) for other in needs)]
+    return " or ".join(" and ".join(form.needs) for form in least)
+
+
+# ---------------------------------------------------------------- rows
+
 Check: TypeAlias = Callable[[FleetRow], list[Problem]]
 
 Word = TypeVar("Word")
@@ -118,56 +216,38 @@ def parse_row(found: FileRow, rules: RowRules) -> ParsedRow:
     errors = {name: value for name, value in values.items() if isinstance(value, CellError)}
     row = _draft(values, found)
     row_id = "" if "id" in errors else str(values["id"])
+    about = [
+        (name, Problem(message=error.message, field=name if name in VOCABULARY.names else ""))
+        for name, error in errors.items()
+    ]
+    also = rules.check(row) if row else ()
+    about += [(problem.field, problem) for problem in also if problem.field not in errors]
     problems = tuple(
         attrs.evolve(problem, id=row_id, file=rules.file, line=line or found.line, column=column)
-        for name, problem in _problems(errors, row, rules)
+        for name, problem in about
         for line, column in [found.place(name)]
     )
     return ParsedRow(line=found.line, id=row_id, row=row, problems=problems, is_valid=not problems)
 
 
-def _problems(
-    errors: Mapping[str, CellError], row: FleetRow | None, rules: RowRules
-) -> Iterator[tuple[str, Problem]]:
-    """Yield all problems, each with the name that it is about."""
-    for name, error in errors.items():
-        field = name if name in VOCABULARY.names else ""
-        yield name, Problem(message=error.message, field=field)
-    for problem in rules.check(row) if row else ():
-        if problem.field not in errors:
-            yield problem.field, problem
-
-
 def _draft(values: Mapping[str, object], found: FileRow) -> FleetRow | None:
-    """Return the row with a stand-in for each wrong field, to find out what else is wrong."""
-    platform, source, state = (values[name] for name in ("platform", "source", "state"))
-    if (
-        not isinstance(platform, str)
-        or not isinstance(source, Source)
-        or not isinstance(state, DesiredState)
-    ):
-        return None
-    fields = {
-        name: _stand_in(name, found) if isinstance(value, CellError) else cast("Cell", value)
-        for name, value in values.items()
-        if name in FIELDS
-    }
-    return FleetRow(
-        id=values["id"] if isinstance(values["id"], str) else "?",
-        platform=platform,
-        source=source,
-        state=state,
-        fields=fields,
-        line=found.line,
-    )
+    """Return the row with a stand-in for each wrong field, to find out what else is wrong.
 
-
-def _stand_in(name: str, found: FileRow) -> Cell:
-    """Return something in place of a wrong value: that the field is set at all may matter."""
-    if name in SECRETS:
-        return Secret("?")
-    value = found.cells[name]
-    return value if isinstance(value, str) else "?"
+    That the field is set at all may matter.
+    """
+    own, fields = dict[str, Any](), dict[str, Any]()
+    for name, value in values.items():
+        if not isinstance(value, CellError):
+            (own if name in OWN_NAMES else fields)[name] = value
+        elif name in {"platform", "source", "state"}:
+            return None
+        elif name == "id":
+            own["id"] = "?"
+        elif name in FIELDS:
+            text = found.cells[name]
+            stand_in = text if isinstance(text, str) else "?"
+            fields[name] = Secret("?") if name in SECRETS else stand_in
+    return FleetRow(**own, fields=fields, line=found.line)
 
 
 # ---------------------------------------------------------------- the row's own columns
@@ -217,7 +297,7 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     return CellError(f"must be text of 1 to {LONGEST_ID} printable characters")
 
 
-_COMMENT: Final = re.compile(r"#|//|/\*|;|--|<!--|::|@?rem\s", re.IGNORECASE)
+_COMMENT: Final = re.compile(r"[#;%!*]|//|/\*|--|<!--|::|@?rem\s", re.IGNORECASE)
 _DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
 
 
@@ -268,7 +348,7 @@ def _text(name: str, value: str) -> str | CellError:
     if name not in _LABELS and text.lower() in _NOTHINGS:
         what = f"{text!r} is text here"
         return CellError(f"{what}; leave it out, or write null without quotes to clear it")
-    return text
+    return intern(text[:])  # exactly a str, also of an enumeration's member
 
 
 _NOTHINGS: Final = frozenset({"null", "none", "nil", "nan", "n/a", "undefined"})

@@ -84,7 +84,9 @@ class FleetRow:
     platform: str
     """``sigmamind``, ``verbex`` or ``dialnexa``."""
     source: Source
+    """Where its number comes from."""
     state: DesiredState = DesiredState.PRESENT
+    """Whether it keeps its number."""
     fields: Mapping[str, Cell] = attrs.field(hash=False, factory=dict[str, Cell])
     """Values by names of `FIELDS`."""
     line: int = 0
@@ -97,7 +99,7 @@ class FleetRow:
         return number if isinstance(number, str) else ""
 
     def problem(self, field: str, message: str) -> Problem:
-        """Return a problem of *field*; of the row as a whole if that is empty."""
+        """Return *message* as a problem of *field*; of the row as a whole if that is empty."""
         return Problem(message=message, id=self.id, field=field, line=self.line)
 
 
@@ -106,11 +108,13 @@ class Problem:
     """One thing that is wrong with a row, or with a file."""
 
     message: str
+    """What is wrong, and what to do about it; one sentence, without a secret."""
     id: str = ""
     """Of the row; empty if it is not known."""
     field: str = ""
     """Empty for the row as a whole."""
     file: str = ""
+    """Name of the file; empty if there is none."""
     line: int = 0
     """From 1; 0 if the row is from no file."""
     column: int = 0
@@ -127,7 +131,7 @@ class Problem:
 
 @attrs.frozen(kw_only=True, slots=False)
 class Fleet:
-    """The rows of a fleet, and the problems of those that are not among them."""
+    """The `rows` of a fleet, and the `problems` of those that are not among them."""
 
     rows: Sequence[FleetRow]
     problems: Sequence[Problem] = ()

@@ -6,21 +6,29 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context
 from functools import cached_property
 from typing import Final, TypeAlias
 
 import attrs
 
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow
-from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, normalize_cell
-from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.state import FleetState, LastApplied, normalize_cell
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.row import Row, State
 
 _GROUPS: Final = re.compile(r"[,' ]")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:[,' ][0-9]{3})+", re.ASCII)
 """A number that a spreadsheet shows with its thousands apart."""
+
+_DATE: Final = re.compile(
+    r"([0-9]{1,2})[-/ ]([0-9]{1,2}|[a-z]{3})(?:[-/ ][0-9]{2,4})?"
+    r"|([0-9]{1,2})\.([0-9]{1,2})\.[0-9]{2,4}"
+    r"|[0-9]{4}[-/]([0-9]{1,2})[-/]([0-9]{1,2})"
+)
+_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
+_DIGITS: Final = Context(prec=15, rounding=ROUND_DOWN)
+"""Further digits of a number are lost in a spreadsheet."""
 
 _Values: TypeAlias = Mapping[str, str | int | None]
 _Items: TypeAlias = frozenset[tuple[str, object]]
@@ -83,17 +91,13 @@ class StateIndex:
         return not self.fleet.origin or note is None or note.origin in self._origins
 
     @cached_property
-    def _claims(self) -> Mapping[tuple[str, str], str]:
-        """The row that is to have a number, by platform and number."""
+    def claims(self) -> Mapping[tuple[str, str], str]:
+        """The row that is present and names a number, by platform and number."""
         return {
             (row.platform, row.phone_number): row.id
             for row in self.fleet.rows
             if row.state is DesiredState.PRESENT and row.phone_number
         }
-
-    def claiming_row(self, platform: str, phone_number: str) -> str | None:
-        """Return the id of a row that is present and names *phone_number*."""
-        return self._claims.get((platform, phone_number))
 
     # --- numbers of the accounts -------------------------------------------------------------
 
@@ -105,7 +109,7 @@ class StateIndex:
         }
 
     @cached_property
-    def _ambiguous(self) -> frozenset[tuple[str, str]]:
+    def ambiguous(self) -> frozenset[tuple[str, str]]:
         """Numbers of which an account has more than one record."""
         numbers = (each for records in self.state.numbers.values() for each in records.values())
         times = Counter((each.platform, each.phone_number) for each in numbers)
@@ -119,10 +123,6 @@ class StateIndex:
         """Return *phone_number*, if the account has it; any one of its records if it has more."""
         # A record may lack its number: a row that names none does not mean that record.
         return self._by_number.get(platform, {}).get(phone_number) if phone_number else None
-
-    def is_ambiguous(self, found: RemoteNumber) -> bool:
-        """Return whether the account has another record of the same number."""
-        return (found.platform, found.phone_number) in self._ambiguous
 
     # --- which row a number belongs to -------------------------------------------------------
 
@@ -143,21 +143,11 @@ class StateIndex:
         """Return whether *found* was applied to *row*."""
         return row.id in self._owners.get((found.platform, found.record), ())
 
-    def conflicting_row(self, row: FleetRow, found: RemoteNumber) -> str | None:
-        """Return the id of another row of the fleet that *found* was applied to."""
-        return next(
-            (each for each in self._other_owners(row, found) if each in self.fleet.ids), None
-        )
-
-    def previous_id(self, row: FleetRow, found: RemoteNumber) -> str | None:
-        """Return an id, no longer in the fleet, that *found* was applied to."""
-        return next(
-            (each for each in self._other_owners(row, found) if each not in self.fleet.ids), None
-        )
-
-    def _other_owners(self, row: FleetRow, found: RemoteNumber) -> Iterator[str]:
+    def other_owner(self, row: FleetRow, found: RemoteNumber, *, listed: bool) -> str | None:
+        """Return another row, *listed* by the fleet or not, that *found* was applied to."""
         owners = self._owners.get((found.platform, found.record), ())
-        return (row_id for row_id in owners if row_id != row.id)
+        others = (each for each in owners if each != row.id)
+        return next((each for each in others if (each in self.fleet.ids) is listed), None)
 
     @cached_property
     def _rows_by_number(self) -> Mapping[tuple[str, str], Sequence[str]]:
@@ -186,18 +176,15 @@ class StateIndex:
         removed: dict[tuple[str, object], dict[_Items, RemovedPurchase]] = defaultdict(dict)
         for platform, row_id, number, fields in self._removed_purchases():
             changeable, fixed = _partition(platform, fields)
-            is_own = self._is_own(row_id)
-            id_ = spreadsheet_id(row_id)
-            keys: list[tuple[str, object, _Items]] = (
-                [("", id_, frozenset()), (platform, None, fixed)]
-                if is_own
-                else [(platform, id_, fixed)]
-            )
-            keys += [(platform, changeable, fixed)] if is_own or fields.get("label") else []
+            is_own, id_ = self._is_own(row_id), spreadsheet_id(row_id)
+            keys: list[tuple[str, object, _Items]] = [(platform, id_, fixed)]
+            if is_own:
+                keys = [("", id_, frozenset()), (platform, None, fixed)]
+            if is_own or fields.get("label"):
+                keys.append((platform, changeable, fixed))
             for where, key, stated in keys:
-                is_alike = key is not None
                 each = RemovedPurchase(
-                    row_id=row_id, phone_number=number, is_alike=is_alike, is_own=is_own
+                    row_id=row_id, phone_number=number, is_alike=key is not None, is_own=is_own
                 )
                 removed[where, key].setdefault(stated, each)
         return removed
@@ -215,7 +202,7 @@ class StateIndex:
             stored = pending.row
             # One with a record is in the notes, see `refresh`; one that an operator abandoned is
             # repeated on purpose, under a new id.
-            if row_id in self.fleet.ids or stored is None or stored.record:
+            if row_id in self.fleet.ids or stored.record:
                 continue
             if stored.kind.costs and stored.state is not State.ABANDONED:
                 fields = request_cells(stored, VENDORS[pending.platform])
@@ -228,6 +215,8 @@ class StateIndex:
         country, is something else. With *alike*, only one whose other fields are the same as well,
         or whose id may be the same.
         """
+        if not self._removed:
+            return None
         fields = {name: normalize_cell(cell) for name, cell in row.fields.items()}
         changeable, fixed = _partition(row.platform, fields)
         id_, platform = spreadsheet_id(row.id), row.platform
@@ -250,18 +239,14 @@ class StateIndex:
 
     # --- what was done for a row -------------------------------------------------------------
 
-    def pending(self, row: FleetRow) -> PendingOperation | None:
-        """Return the operation that creates the number of *row*, if it is known."""
-        return self.state.pending.get(row.id)
-
     def under_way(self, row: FleetRow) -> Row | None:
         """Return the operation that may still create the number of *row*."""
-        pending = self.pending(row)
+        pending = self.state.pending.get(row.id)
         return pending.row if pending is not None and pending.is_under_way else None
 
     def last_applied(self, row: FleetRow) -> LastApplied | None:
         """Return what was applied to *row*, or what an operation created that has no note yet."""
-        applied, pending = self.state.last_applied.get(row.id), self.pending(row)
+        applied, pending = self.state.last_applied.get(row.id), self.state.pending.get(row.id)
         if applied is not None and applied.record:
             return applied
         stored = None if pending is None else pending.completed
@@ -280,7 +265,7 @@ class StateIndex:
 
     def next_sequence(self, row: FleetRow) -> int:
         """Return the sequence of the row's next step; the same if its operation is under way."""
-        applied, pending = self.state.last_applied.get(row.id), self.pending(row)
+        applied, pending = self.state.last_applied.get(row.id), self.state.pending.get(row.id)
         after = 1 if applied is None else applied.sequence + 1
         if pending is None:
             return after
@@ -317,11 +302,14 @@ def _contradict(before: _Items, after: _Items) -> bool:
 
 
 def spreadsheet_id(row_id: str) -> str:
-    """Return one text for all ids that a spreadsheet makes one of, as 1E5 and 100000."""
-    text = unicodedata.normalize("NFKC", row_id).strip()
+    """Return one text for all ids that a spreadsheet makes one of: 0101 and 101, 3-4 and 4-Mar."""
+    text = unicodedata.normalize("NFKC", row_id).strip().casefold()
     if _GROUPED.fullmatch(text):
         text = _GROUPS.sub("", text)
+    if date := _DATE.fullmatch(text):
+        parts = [part.lstrip("0") for part in date.groups() if part]
+        return "-".join(sorted(str(_MONTHS.index(x) + 1) if x in _MONTHS else x for x in parts))
     try:
-        return str(Decimal(text).normalize())
+        return str(_DIGITS.create_decimal(text).normalize())
     except ArithmeticError:  # no number, or out of range
-        return text.casefold()
+        return text

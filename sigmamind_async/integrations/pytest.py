@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the marker known to *config*."""
     config.addinivalue_line(
         "markers",
         "sandbox(faults=0.2, seed=7, duplicates=False, ...): how the sandbox of this test behaves;"
@@ -84,7 +84,10 @@ def sandbox_ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
 
 
 class MemorySandbox:
-    """The platforms without sockets, in time that passes only when somebody waits."""
+    """The platforms without sockets, in time that passes only when something waits.
+
+    It is made by the fixture `sandbox_memory`; `box` is the sandbox, and `clock` its time.
+    """
 
     def __init__(self, box: Sandbox, clock: FakeClock) -> None:
         self.box = box
@@ -93,7 +96,7 @@ class MemorySandbox:
     def client(self, kind: type[C], **options: Any) -> C:  # noqa: ANN401 - those of the client
         """Return a client of the class *kind*, such as `SigmaMind`, that ends in this sandbox.
 
-        It may be a blocking one, of `sigmamind_async.sync`.
+        It may be a blocking one, of `sigmamind_async.sync`. *options* are those of its constructor.
         """
         from sigmamind_async.testing import in_fake_time
 

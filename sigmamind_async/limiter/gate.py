@@ -406,6 +406,9 @@ class Gate:
         admission: The rules; default ones if left out.
         clock: Monotonic seconds.
         jitter: Random numbers from 0 to 1.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
     """
 
     def __init__(
@@ -475,7 +478,7 @@ class Gate:
 
         Args:
             width: Most requests under way in this loop.
-            deadline: On the gate's clock.
+            deadline: When it ends, in seconds on the gate's clock.
             unbounded: Wait through an open circuit, any pause and any queue, behind single calls.
             kind: Requests of one kind go in order; the kinds take turns.
 
@@ -495,7 +498,8 @@ class Gate:
     def try_acquire(self, width: int, kind: str = "") -> Permit | None:
         """Return a permit if there is nothing to wait for, and never overtake the queue.
 
-        Most calls get their permit here, without a coroutine.
+        *width* and *kind* are those of `acquire`. Most calls get their permit here, without a
+        coroutine.
         """
         queues, now = self._queues.get(), self._clock()
         under_way = queues.under_way + 1
@@ -507,7 +511,7 @@ class Gate:
         return None
 
     def release(self, permit: Permit) -> None:
-        """Give a permit back: its request has ended."""
+        """Give *permit* back: its request has ended."""
         # Not ``self._queues.get()``: looking up the running loop takes a tenth of all gate work.
         queues = permit[3]
         queues.under_way -= 1
@@ -515,22 +519,23 @@ class Gate:
             self._admit_waiting(queues)
 
     def complete(self, permit: Permit, window: Remaining | None = None) -> None:
-        """Report a definite response as `succeeded` does, and `release` the permit."""
+        """Report a definite response, and its *window*, as `succeeded` does; `release` *permit*."""
         self.admission.succeeded(self._clock(), permit, window)
         self.release(permit)
 
     # --- results -----------------------------------------------------------------------------
 
     def succeeded(self, request: Admitted, window: Remaining | None = None) -> None:
-        """Report a definite response, be it a rejection, and the *window* it reported."""
+        """Report a definite response to *request*, be it a rejection, and the *window* it has."""
         self.admission.succeeded(self._clock(), request, window)
 
     def throttled(
         self, request: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
-        """Report a request to slow down; return the seconds for which requests like it pause.
+        """Report that *request* came too soon; return the seconds for which others like it pause.
 
-        Unless the platform's limiter *refused* the request, it has failed as well.
+        *retry_after* is the wait that the platform asked for, in seconds, if it did. Unless its
+        limiter *refused* the request, that has failed as well.
         """
         now = self._clock()
         pause = self.admission.throttled(now, request, retry_after, self._jitter(), refused=refused)
@@ -539,15 +544,15 @@ class Gate:
         return pause
 
     def name_bucket(self, request: Admitted, bucket: str) -> None:
-        """Report the name of the bucket that the platform has counted a request in."""
+        """Report the name of the *bucket* that the platform has counted *request* in."""
         self.admission.rates.name_bucket(request[2], bucket)
 
     def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
-        """Report an attempt without a usable response; *overloaded* if it may be shed load."""
+        """Report *request*, without a usable response; *overloaded* if it may be shed load."""
         self.admission.failed(self._clock(), request, overloaded=overloaded)
 
     def abandoned(self, request: Admitted) -> None:
-        """Report an attempt that was cancelled, or never sent."""
+        """Report that *request* was cancelled, or never sent."""
         self.admission.abandoned(request)
 
     def now(self) -> float:
@@ -559,11 +564,11 @@ class Gate:
         return self.admission.failing_for(self._clock(), since)
 
     def is_probe(self, request: Admitted) -> bool:
-        """Return whether a request was admitted to probe an open circuit."""
+        """Return whether *request* was admitted to probe an open circuit."""
         return self.admission.probed_at == request[0]
 
     def announces(self, kind: str, pause: float) -> bool:
-        """Return whether a *pause* is new, and not the same one reported by another request."""
+        """Return whether a *pause* of *kind* is new, and not one that another request reported."""
         limit = kind if kind in self.admission.rates.separate else ""
         ends = self._clock() + pause
         if ends < self._announced.get(limit, -math.inf) + 1.0:

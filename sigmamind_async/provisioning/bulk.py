@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any, Generic, TypeAlias, TypeVar
+from functools import partial
+from itertools import count
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -14,6 +16,7 @@ from sigmamind_async.bulk import (
     Outcome,
     PreparedCall,
     Progress,
+    SingleUse,
     StopOn,
     map_rows,
 )
@@ -29,7 +32,7 @@ from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
 from sigmamind_async.provisioning.messages import outcome_unknown
 from sigmamind_async.provisioning.reconcile import reconcile_rows
-from sigmamind_async.provisioning.row import UNSETTLED, Row, State
+from sigmamind_async.provisioning.row import UNSETTLED, Row, State, read_pair
 
 T = TypeVar("T")
 
@@ -41,13 +44,14 @@ _SENDABLE = frozenset({State.PLANNED, State.FAILED})
 """States from which the next run sends again."""
 
 
-class ProvisioningRun(Generic[T]):
+class ProvisioningRun(SingleUse, Generic[T]):
     """A job over many operations, made by `Provisioner.run_many`; iterate it once.
 
     Unanswered operations are held until all others have ended. Then one listing after another
     reconciles them together, and those that may be sent again are. That goes on for as long as it
     settles more of them, and for the client's deadline after that. What is left is yielded as
-    ``unconfirmed``, and stays in the journal.
+    ``unconfirmed``, and stays in the journal. Made with what is no class of requests as *kind*, it
+    raises `InvalidRequestError`.
     """
 
     def __init__(
@@ -61,6 +65,11 @@ class ProvisioningRun(Generic[T]):
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> None:
+        given: object = kind
+        if given is not None and not (isinstance(given, type) and issubclass(given, RequestValue)):
+            raise InvalidRequestError(
+                field="kind", rule="must be a class of requests, such as CreatePhoneNumber"
+            )
         self.progress: Progress = progress or Progress()
         self.undelivered: list[_Outcome[T]] = []
         """After an early end: each outcome that was known and not yielded."""
@@ -82,8 +91,8 @@ class ProvisioningRun(Generic[T]):
     ) -> BulkRun[_Operation[T], T]:
         engine = self._context.runner.engine
         return BulkRun(
-            lambda operation: self._prepare(operation[0], self._request(operation[1])),
-            map_rows(self._hide, operations),
+            self._prepare_row,
+            map_rows(partial(self._hide, count()), operations),
             width=engine.limits.max_connections,
             ordered=self._ordered,
             stop_on=stop_on,
@@ -91,10 +100,24 @@ class ProvisioningRun(Generic[T]):
             gate=engine.gate,
         )
 
-    def _hide(self, operation: _Operation[T]) -> _Operation[T]:
+    def _hide(self, indices: Iterator[int], operation: object) -> _Operation[T]:
         """Return *operation*; no outcome shows a secret of one that is a mapping."""
-        op_id, value = operation
-        return op_id, hide_secrets(value, () if self._kind is None else (self._kind,))
+        kinds = () if self._kind is None else (self._kind,)
+        try:
+            op_id, value = read_pair(next(indices), operation)
+        except InvalidRequestError as error:  # its row fails, and the job goes on
+            parts = cast(
+                "list[Any]", operation if isinstance(operation, list | tuple) else [operation]
+            )
+            hidden: Any = [hide_secrets(each, kinds) for each in parts]
+            return cast("Any", error), hidden
+        return op_id, hide_secrets(value, kinds)
+
+    def _prepare_row(self, operation: _Operation[T]) -> PreparedCall[T]:
+        op_id, value = cast("tuple[object, _Given[T]]", operation)
+        if isinstance(op_id, InvalidRequestError):
+            raise op_id
+        return self._prepare(cast("str", op_id), self._request(value))
 
     def _request(self, value: _Given[T]) -> RequestValue[T]:
         request = build_request(value, self._kind)
@@ -121,6 +144,7 @@ class ProvisioningRun(Generic[T]):
 
     async def __aiter__(self) -> AsyncGenerator[_Outcome[T]]:
         """Run the job; yield the `Outcome` of every operation."""
+        self._begin()
         try:
             async with aclosing(aiter(self._first)) as outcomes:
                 async for raw in outcomes:
@@ -232,7 +256,7 @@ def _with_op_id(outcome: Outcome[_Operation[T], T]) -> _Outcome[T]:
         value=value,
         result=outcome.result,
         error=outcome.error,
-        op_id=op_id,
+        op_id=None if isinstance(cast("object", op_id), InvalidRequestError) else op_id,
         attempts=outcome.attempts,
         elapsed=outcome.elapsed,
         ignored=outcome.ignored,

@@ -205,9 +205,9 @@ class Provisioner:
         """Carry out many operations concurrently; iterate the result with ``async for``.
 
         Args:
-            operations: Pairs of op_id and value; read lazily.
-            kind: The request that a value which is a mapping of fields builds, once its turn comes:
-                a wrong mapping is a failed outcome.
+            operations: Pairs of op_id and value, read lazily. What is no pair fails alone.
+            kind: The class of all requests; one of another class fails. A value that is a mapping
+                of its fields is built once its turn comes, and fails if it is wrong.
             ordered: Yield outcomes in the order of the operations, instead of as they end.
             stop_on: When to start no more of them and skip the rest, as in `Client.run_many`.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
@@ -217,6 +217,9 @@ class Provisioner:
             operations are reconciled at the end, all with the same listings, for as long as that
             settles more of them; the rest is ``unconfirmed``. If the job ended early, its `stopped`
             says why.
+
+        Raises:
+            InvalidRequestError: *operations* is no iterable, or *kind* no class of requests.
         """
         return ProvisioningRun(
             self._context,
@@ -358,7 +361,7 @@ class Provisioner:
         return await Status.of(self.journal, self.account, self.policy.settle_time)
 
     async def refuse(self, op_id: str, reason: str) -> Row:
-        """Record why a planned operation is not carried out: it has failed.
+        """Record the *reason* why a planned operation is not carried out: it has failed.
 
         One that may have been sent stays as it is. Run again, it is tried again. Raises
         `JournalError` if there is no such operation.

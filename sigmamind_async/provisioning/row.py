@@ -64,10 +64,12 @@ NEED_DECISION: Final = frozenset({State.NEEDS_DECISION, State.DUPLICATE})
 
 @attrs.frozen
 class Step:
-    """One thing that happened to an operation, in words."""
+    """One thing that happened to an operation."""
 
     at: float
+    """When, in seconds since the epoch."""
     text: str
+    """What, in words for people, without a secret."""
 
 
 HISTORY: Final = 24
@@ -76,7 +78,7 @@ HISTORY: Final = 24
 
 @attrs.frozen(kw_only=True, slots=False)  # a dictionary is copied faster than slots are
 class Row:
-    """One operation in the journal."""
+    """One operation in the journal. Times are in seconds since the epoch."""
 
     # --- the request
     op_id: str
@@ -84,6 +86,7 @@ class Row:
     account: str
     """Platform and, if the caller gave one, label of the account: ``sigmamind:production``."""
     kind: Kind
+    """What the operation does."""
     request_type: str
     """Class of the request value, such as ``CreatePhoneNumber``."""
     request_fields: Mapping[str, Any] = attrs.field(hash=False)
@@ -103,14 +106,17 @@ class Row:
 
     # --- how far it got
     state: State = State.PLANNED
+    """How far it got."""
     version: int = 0
     """Number of writes. A write is refused unless it follows the stored version."""
     updated_at: float = 0.0
+    """When it was last written."""
     error: str = ""
     """Why the latest attempt failed or is unconfirmed."""
     error_status: int = 0
     """HTTP status with which the platform refused it; 0 for another reason."""
     history: tuple[Step, ...] = ()
+    """What happened to it, oldest first: at most 24 steps, the first and the latest ones."""
 
     # --- the latest attempt
     attempt: int = 0
@@ -191,3 +197,23 @@ def check_op_id(op_id: object) -> None:
     """Raise `InvalidRequestError` unless *op_id* can be the id of an operation."""
     if not isinstance(op_id, str) or not op_id.isprintable() or not 0 < len(op_id) <= 200:
         raise InvalidRequestError(field="op_id", rule="must be 1 to 200 printable characters")
+
+
+def read_pair(index: int, given: Any) -> tuple[str, Any]:  # noqa: ANN401 - that is the question
+    """Return op_id and value of the operation that was given at *index*, from 0.
+
+    Raises `InvalidRequestError` for anything but a pair.
+    """
+    try:
+        op_id, value = given
+    except (TypeError, ValueError):
+        pass
+    else:
+        return op_id, value
+    # Outside the handler, and without its content, which may be a secret.
+    raise InvalidRequestError(
+        f"operations[{index}]: must be a pair of op_id and value, such as ('order-1042',"
+        f" CreatePhoneNumber(country_code='US')); it is of type {type(given).__name__}",
+        f"operations[{index}]",
+        "a pair of op_id and value",
+    )

@@ -322,8 +322,13 @@ def _apply_repair(row: Row, event: RepairStarted | RepairDone | RepairRefused, n
             return _enter(row, State.NEEDS_DECISION, now, text, error=text)
         case RepairDone(found, earlier_unanswered):
             text = f"found {_number_of(found)} and wrote the requested fields to it"
-            since = now if earlier_unanswered or row.repairs > 1 else 0.0
-            return _evolve(_adopt(row, found, now, text), unconfirmed_since=since)
+            new = _adopt(row, found, now, text)
+            if earlier_unanswered or row.repairs > 1:
+                return _evolve(new, unconfirmed_since=now)
+            # The write was answered, so it does not come late. One of several attempts may: it is
+            # refused as long as the number is owned, and so only a release has to wait for it.
+            since = row.unconfirmed_since if row.attempt > 1 else 0.0
+            return _evolve(new, unconfirmed_since=since, repairs=0)
         case _:
             assert_never(event)
 

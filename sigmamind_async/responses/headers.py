@@ -12,7 +12,8 @@ No two platforms agree on the spelling. Seen in the field, and understood here:
 and durations such as ``6m0s`` or ``20ms`` in place of seconds. What cannot be read is ignored, and
 nothing here raises: a response that cost money would be lost with it.
 
-Pure: the time is an argument, in seconds. Headers are by lower-case name.
+Pure: the time is an argument, in seconds. Headers are looked up by lower-case name; those of an
+aiohttp response are found so, but iterated as the server spelled them.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ _RESETS: Final = (
     "x-ratelimit-reset-requests",
 )
 _REMAINING: Final = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
-_WINDOW_HEADERS: Final = frozenset({*_REMAINING, "ratelimit"})
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DURATION_PART: Final = r"(\d+(?:\.\d+)?)(ms|us|ns|d|h|m|s)"
 
@@ -89,7 +89,12 @@ def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Re
     Read are limit, remaining and reset, with and without the ``X-``, and the ``RateLimit`` field.
     *wall_clock* is `time.time`.
     """
-    if _WINDOW_HEADERS.isdisjoint(headers):  # on the path of every success
+    if (  # on the path of every success; a loop takes three times as long
+        "x-ratelimit-remaining" not in headers
+        and "ratelimit-remaining" not in headers
+        and "x-rate-limit-remaining" not in headers
+        and "ratelimit" not in headers
+    ):
         return None
     for name in _REMAINING:
         if name in headers:

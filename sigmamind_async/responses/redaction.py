@@ -99,10 +99,10 @@ class _Needles:
             texts.update(part for part in ids if len(part) >= _MIN_ID)
             texts.update([last] if ids and len(last) >= _MIN_LENGTH else [])
         folded = set(map(str.casefold, texts))
-        joined = {short for text in folded if len(short := _UNSEEN.sub("", text)) >= _MIN_LENGTH}
-        bare = {_NOT_BARE.sub("", text) for text in folded}
+        joined = {_compiled(_UNSEEN).sub("", text) for text in folded}
+        bare = {_compiled(_NOT_BARE).sub("", text) for text in folded}
         return cls(
-            forms=_forms(texts | joined),
+            forms=_forms(texts | {text for text in joined if len(text) >= _MIN_LENGTH}),
             short=_forms({text for text in texts if len(text) < _MIN_LENGTH}),
             bare=frozenset(text for text in bare if len(text) >= _MIN_BARE),
             ascii=all(map(str.isascii, texts)),  # a sharp s is two such letters in lower case
@@ -114,7 +114,7 @@ class _Needles:
         Spaces, quotes and backslashes between its letters do not hide one.
         """
         folded = text.casefold()
-        bare = _NOT_BARE.sub("", folded)
+        bare = _compiled(_NOT_BARE).sub("", folded)
         return any(form in folded for form in self.forms) or any(one in bare for one in self.bare)
 
 
@@ -149,7 +149,7 @@ _Place = tuple[int, int]
 class Decoder:
     """One way to read a text: what each match of a pattern stands for."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     decode: Callable[[re.Match[str]], str]
     alone: bool = False
     """True if only what the matches stand for is kept."""
@@ -157,8 +157,8 @@ class Decoder:
     def read(self, text: str) -> str:
         """Return *text* as this decoder reads it."""
         if self.alone:
-            return "".join(map(self.decode, self.pattern.finditer(text)))
-        return self.pattern.sub(self.decode, text)
+            return "".join(map(self.decode, _compiled(self.pattern).finditer(text)))
+        return _compiled(self.pattern).sub(self.decode, text)
 
 
 @attrs.frozen(eq=False)
@@ -186,7 +186,7 @@ class _Reading:
             return [(at, at + 1) for at in range(len(self.text))]
         places: list[_Place] = []
         done = 0
-        for match in decoder.pattern.finditer(source.text):
+        for match in _compiled(decoder.pattern).finditer(source.text):
             start, end = match.span()
             places += [] if decoder.alone else source.places[done:start]
             places += [_span(source.places[start:end])] * len(decoder.decode(match))
@@ -203,7 +203,7 @@ def _readings(text: str, least: int) -> list[_Reading] | None:
 
     Base64 of fewer than *least* characters is not decoded: most words look like some.
     """
-    runs = re.compile(rf"[A-Za-z0-9+/_-]{{{max(_MIN_RUN, least * 4 // 3)},}}")
+    runs = rf"[A-Za-z0-9+/_-]{{{max(_MIN_RUN, least * 4 // 3)},}}"
     read_run = functools.cache(_read_run)  # most runs are in every reading
     decoders = (*_DECODERS, Decoder(runs, lambda match: read_run(match[0]), alone=True))
     readings = [_Reading(text)]
@@ -224,13 +224,21 @@ def _readings(text: str, least: int) -> list[_Reading] | None:
 # --- decoders --------------------------------------------------------------------------------
 
 
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile *pattern* for the first error: before the first client, it would be a tenth of it."""
+    return re.compile(pattern)
+
+
 def _read_run(run: str) -> str:
     """Return what a *run* of base64 or hexadecimal may stand for.
 
     It may follow other letters, so a group may begin at each of its first places. Only what can be
     text is kept: ordinary words are runs as well.
     """
-    digits = (hexadecimal[start:] for hexadecimal in _HEX.findall(run) for start in (0, 1))
+    digits = (
+        hexadecimal[start:] for hexadecimal in _compiled(_HEX).findall(run) for start in (0, 1)
+    )
     decoded = [bytes.fromhex(each[: len(each) // 2 * 2]) for each in digits]
     for start in range(4):
         whole = len(run) - ((len(run) - start) % 4 == 1)
@@ -241,7 +249,7 @@ def _read_run(run: str) -> str:
 def _texts_in(data: bytes) -> Iterator[str]:
     for encoding in ("utf-8", "utf-16-le", "latin-1"):
         text = data.decode(encoding, errors="replace")
-        yield from _TEXT.findall(text)
+        yield from _compiled(_TEXT).findall(text)
         if encoding == "utf-8" and "\ufffd" not in text:
             return
 
@@ -253,7 +261,7 @@ def _unescape(match: re.Match[str]) -> str:
         return _decode_text(bytes(int(digits, 8) for digits in written.split("\\")[1:]))
     if kind == "sign":
         return _CONTROLS.get(written[1], written[1])
-    digits = _NOT_HEX.sub("", written)
+    digits = _compiled(_NOT_HEX).sub("", written)
     if kind == "bytes":
         return _decode_text(bytes.fromhex(digits))
     if kind == "units":
@@ -273,40 +281,34 @@ _CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _APART: Final = "\uffff"
 _MIN_RUN: Final = 6
 """Letters of base64 that stand for four characters."""
-_TEXT = re.compile(r"[\0\t\n\r\x20-\x7e\xa0-\ufffc\U00010000-\U0010ffff]{4,}")
-_HEX = re.compile(r"[0-9a-fA-F]{8,}")
-_NOT_HEX = re.compile(r"[^0-9a-fA-F]")
-_NOT_BARE = re.compile(r"[^a-z0-9]+")
-_UNSEEN = re.compile(r"<w?br ?/?>|[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff\ufffd]+")
+_TEXT: Final = r"[\0\t\n\r\x20-\x7e\xa0-\ufffc\U00010000-\U0010ffff]{4,}"
+_HEX: Final = r"[0-9a-fA-F]{8,}"
+_NOT_HEX: Final = r"[^0-9a-fA-F]"
+_NOT_BARE: Final = r"[^a-z0-9]+"
+_UNSEEN: Final = r"<w?br ?/?>|[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff\ufffd]+"
 """What breaks a long text into lines, and what a reader does not see."""
 
-_FOLD: Final = Decoder(re.compile(r"[^\x00-@\[-\x7f]"), lambda match: match[0].casefold())
+_FOLD: Final = Decoder(r"[^\x00-@\[-\x7f]", lambda match: match[0].casefold())
 _BARE: Final = Decoder(_NOT_BARE, lambda _: "")
 _DECODERS: Final[tuple[Decoder, ...]] = (
     Decoder(
-        re.compile(
-            r"(?P<units>(?:%u[0-9a-f]{4})+)"
-            r"|(?P<bytes>%[cd][0-9a-f]%[89ab][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f]){2}"
-            r"|%f[0-7](?:%[89ab][0-9a-f]){3}|%[0-9a-f]{2})",
-            re.IGNORECASE,
-        ),
+        r"(?i)(?P<units>(?:%u[0-9a-f]{4})+)"
+        r"|(?P<bytes>%[cd][0-9a-f]%[89ab][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f]){2}"
+        r"|%f[0-7](?:%[89ab][0-9a-f]){3}|%[0-9a-f]{2})",
         _unescape,
     ),
-    Decoder(re.compile(r"\+"), lambda _: " "),
+    Decoder(r"\+", lambda _: " "),
     Decoder(
-        re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});?", re.IGNORECASE),
+        r"(?i)&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});?",
         lambda match: html.unescape(match[0]),
     ),
     Decoder(  # JSON, JavaScript, Python, C
-        re.compile(
-            r"(?P<units>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-            r"|\\u[0-9a-fA-F]{4})|(?P<bytes>(?:\\x[0-9a-fA-F]{2})+)|(?P<octal>(?:\\[0-3][0-7]{2})+)"
-            r"|(?P<code>\\U[0-9a-fA-F]{8}|\\[ux]\{[0-9a-fA-F]{1,6}\})|(?P<sign>\\.)",
-            re.DOTALL,
-        ),
+        r"(?s)(?P<units>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+        r"|\\u[0-9a-fA-F]{4})|(?P<bytes>(?:\\x[0-9a-fA-F]{2})+)|(?P<octal>(?:\\[0-3][0-7]{2})+)"
+        r"|(?P<code>\\U[0-9a-fA-F]{8}|\\[ux]\{[0-9a-fA-F]{1,6}\})|(?P<sign>\\.)",
         _unescape,
     ),
-    Decoder(re.compile(r"\"\"|''"), lambda match: match[0][0]),
+    Decoder(r"\"\"|''", lambda match: match[0][0]),
     Decoder(_UNSEEN, lambda _: ""),
-    Decoder(re.compile(r"=\r?\n"), lambda _: ""),  # of quoted-printable
+    Decoder(r"=\r?\n", lambda _: ""),  # of quoted-printable
 )

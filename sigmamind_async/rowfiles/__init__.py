@@ -9,9 +9,11 @@ from sigmamind_async.rowfiles.cells import (
     FileRow,
     Header,
     Vocabulary,
+    Words,
+    Writable,
     text_problem,
 )
-from sigmamind_async.rowfiles.csv_rows import Words, Writable, is_rewritten
+from sigmamind_async.rowfiles.csv_rows import is_rewritten
 from sigmamind_async.rowfiles.formats import SUFFIXES, Format, format_of, read_rows, write_rows
 
 __all__ = [

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import attrs
 
@@ -15,6 +15,23 @@ from sigmamind_async.errors import ConfigurationError, normalize_word, suggest
 
 Place: TypeAlias = tuple[int, int]
 """Line and column, from 1; column 0 where it is not known."""
+
+
+LONGEST_LINE: Final = 1 << 16
+"""Most bytes of one row of CSV or JSON Lines."""
+
+Line: TypeAlias = "tuple[int, str | FileError]"
+"""Number from 1, and text without its end, or why there is none."""
+Words: TypeAlias = Mapping[str, "str | int | None"]
+"""What is written of a row, by column."""
+
+
+class Writable(Protocol):
+    """A file that is open for bytes."""
+
+    def write(self, content: bytes, /) -> object:
+        """Take *content*."""
+        ...
 
 
 @attrs.frozen
@@ -116,13 +133,15 @@ def optional_library(module: str, why: str) -> Any:  # noqa: ANN401 - the module
 
 _SHORTENED: Final = re.compile(r"[+-]?[0-9]{1,15}(?:[.,][0-9]{1,15})?[eE][+-]?[0-9]{1,3}", re.ASCII)
 _SHEET_ERROR: Final = re.compile(
-    r"#[¡¿]?[A-ZÀ-Þ0-9_/]{2,20}[!?]|#N/?[A-Z]{1,2}|#{2,}|#GETTING_DATA|Err:[0-9]{3}"
+    r"#[¡¿]?[^\W\d_][\w/]{1,19}[!?]|#[NI\u041d]/[^\W\d_]{1,4}|#N[A-Z]|#{2,}|Err:[0-9]{3}"
+    r"|#GETTING_DATA|#YOK|#SAKNAS!?|#HIÁNYZIK"
 )
+"""In capitals, in the languages of spreadsheets."""
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{|\$\(|\{\{|\{[%#]|<%|%\([A-Za-z_]\w*\)s|%[A-Z][A-Z0-9_]+%|\{[A-Za-z_][\w.]*\}"
-    r"|\A\$[A-Za-z_]\w*\Z|\A<[^<>]+>\Z"
+    r"[$#]\{|\$\(|\{\{|\[\[|\{[%#]|<%|%\([A-Za-z_]\w*\)s|%[A-Z][A-Z0-9_]+%|\{(?:[A-Za-z_][\w.]*|\d*)\}"
+    r"|«[^«»]+»|\A(?:\$[A-Za-z_][\w:]*|<[^<>]+>|__\w+__|@[A-Z][A-Z0-9_]+@)\Z"
 )
-_PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%]+[^})>%]*[})>%]+s?")
+_PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%[«]+[^})>%\]»]*[})>%\]»]+s?")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0"
@@ -134,6 +153,8 @@ def text_problem(text: str) -> str:
     """Return what damage *text* shows; empty where it shows none."""
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         return "contains half of a character; write the character itself"
+    if "\ufffd" in text:
+        return "contains U+FFFD, in place of a character that was lost; write the character itself"
     if unseen := _find_unseen(text):
         return unseen
     bare = text.strip()
@@ -142,7 +163,7 @@ def text_problem(text: str) -> str:
             f"{bare!r} is a number in short form, as spreadsheets write it; its digits may be lost:"
             " write all of it as text"
         )
-    if _SHEET_ERROR.fullmatch(bare):
+    if _SHEET_ERROR.fullmatch(bare) and (bare == bare.upper() or bare.startswith("Err:")):
         return f"{bare!r} is an error of a spreadsheet; fix its formula, or write the value itself"
     if found := _PLACEHOLDER.search(bare):
         whole = _PLACEHOLDER_TEXT.match(bare, found.start(), found.start() + 40)

@@ -9,31 +9,31 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Header, Vocabulary
-from sigmamind_async.rowfiles.text import LONGEST_LINE, Line
-
-Words: TypeAlias = Mapping[str, "str | int | None"]
-"""What is written of a row, by column."""
+from sigmamind_async.rowfiles.cells import (
+    LONGEST_LINE,
+    CellError,
+    FileError,
+    FileRow,
+    Header,
+    Line,
+    Vocabulary,
+    Words,
+    Writable,
+)
 
 
 class Cell(NamedTuple):
     """A cell as the file has it; an empty text is no cell."""
 
-    value: str | CellError
+    text: str
     column: int
     quoted: bool = False
-
-
-class Writable(Protocol):
-    """A file that is open for bytes."""
-
-    def write(self, content: bytes, /) -> object:
-        """Take *content*."""
-        ...
+    error: CellError | None = None
+    """Why its text is not known; `text` is any other one then."""
 
 
 class Table:
@@ -41,16 +41,13 @@ class Table:
 
     def __init__(self, line: int, cells: Sequence[Cell], vocabulary: Vocabulary) -> None:
         cells = _trim(cells, 0)
-        words = [_bare(cell) for cell in cells]
+        words = [cell.text.strip() for cell in cells]
         names = [vocabulary.find(word) or word for word in words]
-        self.header: Header = Header(
-            line=line,
-            names=["" if name in names[:at] else name for at, name in enumerate(names)],
-            errors=[*_header_errors(line, cells, vocabulary)],
-        )
-        self._vocabulary = vocabulary
-        lead = len(vocabulary.leading)
-        ours = [name for name in vocabulary.names if name in words[lead:]]
+        errors = [*_header_errors(line, cells, vocabulary)]
+        names = ["" if name in names[:at] else name for at, name in enumerate(names)]
+        self.header: Header = Header(line=line, names=names, errors=errors)
+        self._verbatim = vocabulary.verbatim
+        ours = [name for name in vocabulary.names if name in words[len(vocabulary.leading) :]]
         self._is_ours = words == [*vocabulary.leading, *ours]
 
     def row(self, line: int, cells: Sequence[Cell]) -> FileRow | FileError | None:
@@ -59,7 +56,7 @@ class Table:
         cells = _trim(cells, len(names))
         if not _trim(cells, 0):
             return None
-        if _text(cells[0]).lstrip().startswith("#"):
+        if cells[0].text.lstrip().startswith("#"):
             return FileError(COMMENTED_OUT, line, cells[0].column)
         if len(cells) != len(names):
             count = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
@@ -67,41 +64,27 @@ class Table:
                 f"has {count}, the header names {len(names)}; put a text that holds the separator"
             )
             return FileError(f"{what} in quotes", line)
-        found = dict(zip(names, cells, strict=True))
-        return FileRow(
-            line=line,
-            cells={
-                name: self._value(text, cell)
-                for name, cell in found.items()
-                for text in [_text(cell) if name in self._vocabulary.verbatim else _bare(cell)]
-                if text and name
-            },
-            place=lambda name: (line, found[name].column if name in found else 0),
-        )
-
-    def _value(self, text: str, cell: Cell) -> object:
-        if isinstance(cell.value, CellError):
-            return cell.value
-        if text == "null" and not cell.quoted:
-            return None
-        return unescape(text) if self._is_ours else text
+        columns: dict[str, int] = {}
+        found: dict[str, object] = {}
+        for name, (text, column, quoted, error) in zip(names, cells, strict=True):
+            columns[name] = column
+            value = text if name in self._verbatim else text.strip()
+            if not value or not name:
+                continue
+            if value == "null" and not quoted:
+                found[name] = error
+            else:
+                found[name] = error or (unescape(value) if self._is_ours else value)
+        return FileRow(line=line, cells=found, place=lambda name: (line, columns.get(name, 0)))
 
 
 COMMENTED_OUT: Final = "starts with '#', and rows cannot be commented out; delete the row instead"
 
 
-def _text(cell: Cell) -> str:
-    return cell.value if isinstance(cell.value, str) else "?"
-
-
-def _bare(cell: Cell) -> str:
-    return _text(cell).strip()
-
-
 def _trim(cells: Sequence[Cell], least: int) -> Sequence[Cell]:
     """Return *cells* without the blank ones at the end, but at least as many as *least*."""
     count = len(cells)
-    while count > least and not _bare(cells[count - 1]):
+    while count > least and not cells[count - 1].text.strip():
         count -= 1
     return cells[:count]
 
@@ -109,10 +92,10 @@ def _trim(cells: Sequence[Cell], least: int) -> Sequence[Cell]:
 def _header_errors(line: int, cells: Sequence[Cell], vocabulary: Vocabulary) -> Iterator[FileError]:
     seen: dict[str, str] = {}
     for number, cell in enumerate(cells, 1):
-        word = _bare(cell)
+        word = cell.text.strip()
         name = vocabulary.find(word)
-        if isinstance(cell.value, CellError):
-            yield FileError(cell.value.message, line, cell.column)
+        if cell.error:
+            yield FileError(cell.error.message, line, cell.column)
         elif not word:
             yield FileError(f"column {number} has no name; name it or delete it", line, cell.column)
         elif name is None:
@@ -167,7 +150,9 @@ def _split_header(
         raise FileError(f"the header {COMMENTED_OUT}", line, 1)
     ways = [(cell, _split_cells(line, text, cell)) for mark, cell in _CELLS.items() if mark in text]
     split = [(cell, cells) for cell, cells in ways if not isinstance(cells, FileError)]
-    counts = [sum(vocabulary.find(_bare(each)) is not None for each in way[1]) for way in split]
+    counts = [
+        sum(vocabulary.find(each.text.strip()) is not None for each in way[1]) for way in split
+    ]
     best = [way for way, count in zip(split, counts, strict=True) if count == max(counts)]
     if len(best) > 1:
         marks = ", ".join(_SEPARATORS.values())
@@ -177,7 +162,7 @@ def _split_header(
     cells = _split_cells(line, text, _CELLS[","])
     if isinstance(cells, FileError):
         raise cells
-    if vocabulary.find(_bare(cells[0])) is None:
+    if vocabulary.find(cells[0].text.strip()) is None:
         raise FileError("has one column; separate columns by commas, semicolons or tabs", line)
     return _CELLS[","], cells
 

@@ -1,20 +1,32 @@
-"""The formats of a file of rows, and which of them a name ends in."""
+"""The formats of a file of rows: which one a name ends in, and from the bytes of each to rows.
+
+Text is UTF-8, or UTF-16 with a byte order mark; CR, LF and CRLF end a line.
+"""
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
-from sigmamind_async.rowfiles.cells import FileError, FileRow, Header, Vocabulary
-from sigmamind_async.rowfiles.csv_rows import Words, Writable, read_csv, write_csv
+from sigmamind_async.rowfiles.cells import (
+    LONGEST_LINE,
+    FileError,
+    FileRow,
+    Header,
+    Line,
+    Vocabulary,
+    Words,
+    Writable,
+)
+from sigmamind_async.rowfiles.csv_rows import read_csv, write_csv
 from sigmamind_async.rowfiles.json_rows import (
     read_json,
     read_json_lines,
     write_json,
     write_json_lines,
 )
-from sigmamind_async.rowfiles.text import Readable, read_bytes, read_lines, read_text
 from sigmamind_async.rowfiles.xlsx_rows import read_xlsx, write_xlsx
 from sigmamind_async.rowfiles.yaml_rows import read_yaml, write_yaml
 
@@ -30,15 +42,14 @@ SUFFIXES: Final[Mapping[str, Format]] = {
     ".xlsx": "xlsx",
 }
 
-Item: TypeAlias = Header | FileRow | FileError
+LARGEST_OF_LINES: Final = 512 << 20
+"""Most bytes of CSV and JSON Lines."""
+LARGEST: Final = 64 << 20
+"""Most bytes of the other formats, which take many times as much memory."""
+_PIECE: Final = 1 << 20
+NO_ROWS: Final = "has no rows; a file lists at least one number"
 
-_READERS: Final[Mapping[Format, Callable[[Readable, Vocabulary], Iterator[Item]]]] = {
-    "csv": lambda stream, vocabulary: read_csv(read_lines(stream), vocabulary),
-    "jsonl": lambda stream, vocabulary: read_json_lines(read_lines(stream), vocabulary),
-    "json": lambda stream, vocabulary: read_json(read_text(stream), vocabulary),
-    "yaml": lambda stream, vocabulary: read_yaml(read_text(stream), vocabulary),
-    "xlsx": lambda stream, vocabulary: read_xlsx(read_bytes(stream), vocabulary),
-}
+Item: TypeAlias = Header | FileRow | FileError
 
 _WRITERS: Final[Mapping[Format, Callable[[Iterable[Words], Writable, Sequence[str]], None]]] = {
     "csv": write_csv,
@@ -49,7 +60,12 @@ _WRITERS: Final[Mapping[Format, Callable[[Iterable[Words], Writable, Sequence[st
 }
 
 
-NO_ROWS: Final = "has no rows; a file lists at least one number"
+class Readable(Protocol):
+    """A file that is open for bytes."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return at most *size* bytes; none at the end."""
+        ...
 
 
 def format_of(name: str) -> Format | None:
@@ -64,15 +80,15 @@ def read_rows(
 ) -> Iterator[Item]:
     """Yield what *stream*, which is read once, holds: of a table the header first, then each row.
 
-    CSV and JSON Lines are read row by row, the others as a whole. Nothing in the file raises. A
-    file without a row is an error.
+    Nothing in the file raises. A file without a row is an error.
 
     Raises:
         ConfigurationError: The format needs a package that is not installed.
     """
+    take, read = _READERS[format]
     is_empty = True
     try:
-        for item in _READERS[format](stream, vocabulary):
+        for item in read(take(stream), vocabulary):
             is_empty = is_empty and isinstance(item, Header) and not item.errors
             yield item
     except FileError as error:
@@ -80,6 +96,69 @@ def read_rows(
         yield error
     if is_empty:
         yield FileError(NO_ROWS)
+
+
+def read_lines(stream: Readable, largest: int = LARGEST_OF_LINES) -> Iterator[Line]:
+    """Yield each line; one that cannot be read does not keep the others from being read."""
+    for number, raw in enumerate(_as_utf_8(read_bytes(stream, largest)).splitlines(), 1):
+        if len(raw) > LONGEST_LINE:
+            why, column = f"is longer than {LONGEST_LINE} bytes, too long for a row", 0
+        elif b"\0" in raw:
+            why, column = "contains a zero byte; save the file as UTF-8", raw.find(b"\0") + 1
+        else:
+            try:
+                yield number, raw.decode()
+                continue
+            except UnicodeDecodeError as error:
+                why, column = f"byte {error.start + 1} is not UTF-8; save the file as UTF-8", 0
+        yield number, FileError(why, number, column)
+
+
+def read_text(stream: Readable, largest: int = LARGEST) -> str:
+    """Return the text, in which LF ends each line."""
+    content = _as_utf_8(read_bytes(stream, largest))
+    try:
+        return content.decode().replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        byte = error.start - content.rfind(b"\n", 0, error.start)
+        line = content.count(b"\n", 0, error.start) + 1
+        raise FileError(f"byte {byte} is not UTF-8; save the file as UTF-8", line) from None
+
+
+def read_bytes(stream: Readable, largest: int = LARGEST) -> bytes:
+    """Return all that is left of *stream*."""
+    pieces, size = list[bytes](), 0
+    while piece := stream.read(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > largest:
+            raise FileError(f"is larger than {largest >> 20} MiB; write several files")
+    return b"".join(pieces)
+
+
+def _as_utf_8(content: bytes) -> bytes:
+    """Return *content* without the byte order mark at its start."""
+    if content.startswith(b"PK\x03\x04"):
+        raise FileError(
+            "is a workbook or a ZIP file, not text; the name of a workbook ends in .xlsx"
+        )
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return content.decode("utf-16").encode()
+        except UnicodeDecodeError:
+            raise FileError("is not valid UTF-16; save the file as UTF-8") from None
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+_READERS: Final[
+    Mapping[Format, tuple[Callable[[Readable], Any], Callable[[Any, Vocabulary], Iterator[Item]]]]
+] = {
+    "csv": (read_lines, read_csv),
+    "jsonl": (read_lines, read_json_lines),
+    "json": (read_text, read_json),
+    "yaml": (read_text, read_yaml),
+    "xlsx": (read_bytes, read_xlsx),
+}
 
 
 def write_rows(

@@ -9,9 +9,16 @@ from typing import Final
 
 import orjson
 
-from sigmamind_async.rowfiles.cells import FileError, FileRow, Place, Vocabulary
-from sigmamind_async.rowfiles.csv_rows import COMMENTED_OUT, LineWriter, Words, Writable
-from sigmamind_async.rowfiles.text import Line
+from sigmamind_async.rowfiles.cells import (
+    FileError,
+    FileRow,
+    Line,
+    Place,
+    Vocabulary,
+    Words,
+    Writable,
+)
+from sigmamind_async.rowfiles.csv_rows import COMMENTED_OUT, LineWriter
 
 _EXAMPLE: Final = '{"id": "support-1", ...}'
 _NOT_AN_OBJECT: Final = (

@@ -18,9 +18,11 @@ from sigmamind_async.rowfiles.cells import (
     FileRow,
     Header,
     Vocabulary,
+    Words,
+    Writable,
     optional_library,
 )
-from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, cell_text
+from sigmamind_async.rowfiles.csv_rows import Cell, Table, cell_text
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell as SheetCell
@@ -45,7 +47,7 @@ def read_xlsx(content: bytes, vocabulary: Vocabulary) -> Iterator[Header | FileR
     table, width = None, 0
     for line, found in sorted(rows.items()):
         last = max(width, *found)
-        cells = [Cell(_text_of(found[at]) if at in found else "", at) for at in range(1, last + 1)]
+        cells = [_cell(found.get(at), at) for at in range(1, last + 1)]
         shape: Any = sheet.row_dimensions[line]  # its height has no type
         if shape.hidden or shape.height == 0:
             yield FileError(f"row {line} is hidden; show it or delete it", line)
@@ -104,6 +106,11 @@ def _require_plain(sheet: Worksheet, rows: SheetRows) -> None:
         if hidden and (group.hidden or group.width == 0):
             what = f"column {letter} or one beside it is hidden; show it or delete it"
             raise FileError(what, min(rows), min(hidden))
+
+
+def _cell(cell: SheetCell | MergedCell | None, column: int) -> Cell:
+    text = "" if cell is None else _text_of(cell)
+    return Cell("?", column, error=text) if isinstance(text, CellError) else Cell(text, column)
 
 
 def _text_of(cell: SheetCell | MergedCell) -> str | CellError:

@@ -29,9 +29,10 @@ from sigmamind_async.rowfiles.cells import (
     FileRow,
     Place,
     Vocabulary,
+    Words,
+    Writable,
     optional_library,
 )
-from sigmamind_async.rowfiles.csv_rows import Words, Writable
 
 ROWS: Final = "numbers"
 DEFAULTS: Final = "defaults"

@@ -48,6 +48,8 @@ class Account(Generic[NumberT]):
 
     kind: type[NumberT]
     seed: int = 0
+    share: int = 0
+    """Which of the numbers for sale the platform sells; see `stock.SHARES`."""
     numbers: dict[str, NumberT] = attrs.field(factory=dict[str, NumberT])
     """By key, oldest first."""
     secrets: dict[str, str | None] = attrs.field(factory=dict[str, str | None], repr=False)
@@ -122,6 +124,7 @@ class Account(Generic[NumberT]):
             seed=self.seed,
             count=self.purchases,
             taken=self.sold,
+            share=self.share,
         )
         if number is None:
             # Undocumented: what a platform answers when a country has no stock.

@@ -69,7 +69,7 @@ class Conditions:
         return time.time() - self.now()
 
     def latency_of(self, operation: str, count: int) -> float:
-        """Return the seconds that the request numbered *count* takes."""
+        """Return the seconds that the request of *operation* numbered *count* takes."""
         low, high = self.latency
         if high <= low:
             return low

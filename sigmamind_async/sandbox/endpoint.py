@@ -105,13 +105,15 @@ class Endpoint:
     def environment(self) -> dict[str, str]:
         """The variables that lead a client here whose key and address come from the environment.
 
-        None has a profile of the command line, which would lead to the platform itself.
+        A profile of the command line would lead to the platform itself, and a database of the
+        environment to its journal: both are set to nothing.
         """
         name = self.name.upper()
         return {
             f"{name}_BASE_URL": self.base_url,
             f"{name}_API_KEY": self.api_key,
             "SIGMAMIND_PROFILE": "",
+            "SIGMAMIND_POSTGRES": "",
         }
 
     @property

@@ -31,7 +31,10 @@ _KIND_WORDS: Mapping[ChangeKind, str] = {
 
 @attrs.frozen(kw_only=True)
 class Commit:
-    """One change the platform made."""
+    """One change that a `platform` made: its `kind`, such as ``purchase``, and its `phone_number`.
+
+    `operation` is the sandbox's name of the request, such as ``create``.
+    """
 
     sequence: int
     """Position in the ledger; the first is 1."""
@@ -101,11 +104,11 @@ class Ledger:
         return self.of_kind("purchase")
 
     def of_kind(self, kind: ChangeKind) -> list[Commit]:
-        """Return the entries of one kind."""
+        """Return the entries of one *kind*, such as ``purchase`` or ``release``."""
         return [commit for commit in self._commits if commit.kind == kind]
 
     def append(self, commit: Commit) -> None:
-        """Add the next entry; its sequence must be the next one."""
+        """Add *commit*; its sequence must be the next one."""
         if commit.sequence != len(self._commits) + 1:
             message = f"entry {commit.sequence} does not follow entry {len(self._commits)}"
             raise ValueError(message)
@@ -119,7 +122,7 @@ class Ledger:
             self._owned.pop(key, None)
 
     def mark_delivered(self, sequence: int) -> None:
-        """Note that the answer to an entry left whole."""
+        """Note that the answer to the entry *sequence* left whole."""
         entry = self._commits[sequence - 1]
         self._commits[sequence - 1] = attrs.evolve(entry, delivered=True)
 
@@ -129,12 +132,12 @@ class Ledger:
         self._owned.clear()
 
     def owned(self, platform: str | None = None) -> list[str]:
-        """Return the numbers held now, in the order in which they came."""
+        """Return the numbers held now, of *platform* or of all, in the order in which they came."""
         held = (commit for commit in self._owned.values() if platform in {None, commit.platform})
         return [commit.phone_number or "" for commit in held]
 
     def purchases_labelled(self, label: str) -> list[Commit]:
-        """Return the purchases whose request carried exactly this label."""
+        """Return the purchases whose request carried exactly this *label*."""
         return [commit for commit in self.purchases if commit.friendly_name == label]
 
     def bought_twice(self, by: Callable[[str], str] = without_attempt) -> dict[str, list[str]]:
@@ -147,7 +150,7 @@ class Ledger:
         return self._repeated(self.purchases, by)
 
     def owned_twice(self, by: Callable[[str], str] = without_attempt) -> dict[str, list[str]]:
-        """Return what ``bought_twice`` does, for purchases that are still held."""
+        """Return what ``bought_twice`` does, *by* the same, for purchases that are still held."""
         held = {commit.sequence for commit in self._owned.values()}
         return self._repeated((c for c in self.purchases if c.sequence in held), by)
 
@@ -168,7 +171,10 @@ class Ledger:
             raise AssertionError(f"bought twice: {'; '.join(_examples(twice))}")
 
     def missing(self, labels: Iterable[str], by: Callable[[str], str] = without_tag) -> list[str]:
-        """Return those *labels*, without tags, under which nothing was bought."""
+        """Return those *labels* under which nothing was bought.
+
+        *by* reads the label of a purchase, by default without its tag.
+        """
         bought = {by(c.friendly_name) for c in self.purchases if c.friendly_name is not None}
         return [label for label in labels if label not in bought]
 

@@ -33,11 +33,13 @@ class RateLimit(Setting):
     """So many requests in so many seconds; it opens with the first request after the last one
     closed."""
     retry_after: Literal["seconds", "date"] | None = "seconds"
+    """What ``Retry-After`` of a refusal holds; with `None` there is none."""
     headers: bool = False
     """Whether every answer carries ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset``."""
     reset: Literal["seconds", "epoch"] = "seconds"
     """What ``X-RateLimit-Reset`` counts."""
     status: Literal[429, 503] = 429
+    """What a refusal answers."""
     lanes: Mapping[str, RateLimit] = attrs.field(default=_NO_LANES, hash=False)
     """Operations with a limit of their own, which then is the only one they meet."""
 

@@ -48,6 +48,7 @@ class Listener:
             logger=_SILENT,
         )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=_SHUTDOWN_SECONDS)
+        self._bound: socket.socket | None = None
         self._listening: asyncio.Server | None = None
         self._reopening: asyncio.Task[None] | None = None
 
@@ -67,6 +68,7 @@ class Listener:
                 await self._reopening
         self._stop()
         self.endpoint.close()
+        await self._accepted()
         await self._runner.cleanup()
         # Handlers that lost their connection are not the runner's any more.
         await self.endpoint.idle()
@@ -76,12 +78,7 @@ class Listener:
         if self._reopening is not None:
             self._reopening.cancel()
         self._stop()
-        for connection in self._server.connections:
-            if connection in self._busy:
-                connection.close()
-            else:
-                # close() alone would leave an idle one open, and deaf.
-                connection.force_close()
+        self._hang_up()
         self._reopening = asyncio.get_running_loop().create_task(self._reopen(seconds))
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -106,6 +103,8 @@ class Listener:
         # Bound but not listening: connections are refused and nobody else gets the port.
         bound = _bind(self._host, self._port)
         try:
+            await self._accepted()
+            self._hang_up()
             await asyncio.sleep(seconds)
             await self._listen(bound)
         except BaseException:
@@ -115,11 +114,38 @@ class Listener:
     async def _listen(self, bound: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(self._server, sock=bound, backlog=_BACKLOG)
+        self._bound = bound
 
     def _stop(self) -> None:
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        """Refuse connections from now on, but let those be served that are accepted already.
+
+        asyncio accepts a connection in one turn of its loop and attaches it in the next; closed in
+        between, its server drops the connection without closing it (CPython gh-109564).
+        """
+        if self._listening is None or self._bound is None:
+            return
+        loop = asyncio.get_running_loop()
+        # On Windows the loop has no readers, and a socket that listens is not shut down.
+        with contextlib.suppress(OSError, NotImplementedError):
+            loop.remove_reader(self._bound)
+            self._bound.shutdown(socket.SHUT_RDWR)
+        loop.call_soon(self._listening.close)
+        self._listening = None
+
+    @staticmethod
+    async def _accepted() -> None:
+        """Wait until what was accepted before `_stop` is among the server's connections."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    def _hang_up(self) -> None:
+        """Close the idle connections, and each of the others after the answer it is busy with."""
+        for connection in self._server.connections:
+            if connection in self._busy:
+                connection.close()
+            else:
+                # close() alone would leave an idle one open, and deaf.
+                connection.force_close()
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from sigmamind_async.sandbox.admin import Admin
 from sigmamind_async.sandbox.commit_log import CommitLog, StateFile
@@ -49,6 +49,11 @@ def _check_operations(setting: object) -> None:
             raise ValueError(f"no platform has an operation {name!r}; known: {known}")
 
 
+def _as_faults(given: Any) -> Any:  # noqa: ANN401 - anything but a number is checked later
+    """Return the faults of a share of the requests; anything but a number as it is."""
+    return Faults(share=given) if isinstance(given, int | float) else given
+
+
 class SandboxSettings(TypedDict, total=False):
     """What a `Sandbox` is made with."""
 
@@ -87,14 +92,25 @@ class Sandbox(Conditions):
     ) -> None:
         """Say how it behaves and where it listens; nothing is opened yet.
 
-        *faults* may be a share of the requests. *latency* is the shortest and longest processing
-        time in seconds, *list_lag* the seconds until reads show a new number. *state_file* keeps
-        numbers and ledger across restarts. Each platform has a port: *port* and those after it, or
-        free ones for 0. *clock* is for tests in fake time: waits of the sandbox advance it.
+        Args:
+            seed: Everything random follows from it, operation by operation.
+            faults: Which requests go wrong, and how; a number is a share of the requests, 0 to 1.
+            rate_limit: What it admits; with `None`, everything.
+            switches: How it behaves where the documentation says nothing, or two things.
+            latency: Shortest and longest processing time, in seconds.
+            list_lag: Seconds until reads show a new number.
+            clock: For tests in fake time: waits of the sandbox advance it. With `None`, it is the
+                event loop's.
+            state_file: Keeps numbers and ledger across restarts; by default nothing does.
+            host: Where it listens.
+            port: That of the first platform, and those after it of the others; 0 picks free ones.
+
+        Raises:
+            ValueError: A setting cannot be used.
         """
         super().__init__(
             seed=seed,
-            faults=faults if isinstance(faults, Faults) else Faults(share=faults),
+            faults=_as_faults(faults),
             rate_limit=rate_limit,
             switches=switches,
             latency=latency,
@@ -120,6 +136,7 @@ class Sandbox(Conditions):
         self.dialnexa: Endpoint = Endpoint(DialNexaApi(seed), self, self._log)
 
     def __setattr__(self, name: str, value: object) -> None:
+        value = _as_faults(value) if name == "faults" else value
         _check_operations(value)
         super().__setattr__(name, value)
 
@@ -219,7 +236,7 @@ class Sandbox(Conditions):
         having[0].script(operation, faults)
 
     def refuse(self, seconds: float) -> None:
-        """Refuse connections (``ECONNREFUSED``) for so many seconds; from any thread.
+        """Refuse connections (``ECONNREFUSED``) for *seconds*; from any thread.
 
         Idle connections are closed; requests being handled are finished.
         """

@@ -45,6 +45,8 @@ NUMBERING_PLANS = {
 
 # Coprime to every ``size`` above, so that stepping by it visits each subscriber number once.
 _STEP = 1_299_709
+SHARES = 3
+"""Platforms among which the numbers of an area are divided: no two sell the same one."""
 
 
 def country_of(phone_number: str) -> str | None:
@@ -58,12 +60,16 @@ def country_of(phone_number: str) -> str | None:
     return None
 
 
-def on_offer(country: str, *, seed: int, count: int, taken: Container[str]) -> list[str]:
+def on_offer(
+    country: str, *, seed: int, count: int, taken: Container[str], share: int = 0
+) -> list[str]:
     """Return the numbers a search finds first, at most *count*: the same until one is sold."""
     plan = NUMBERING_PLANS.get(country)
     if plan is None:
         return []
-    by_area = (_unsold(country, area, seed=seed, first=0, taken=taken) for area in plan.areas)
+    by_area = (
+        _unsold(country, area, seed=seed, first=0, taken=taken, share=share) for area in plan.areas
+    )
     return list(islice(chain.from_iterable(zip(*by_area, strict=False)), count))
 
 
@@ -79,11 +85,13 @@ def choose_number(
     seed: int,
     count: int,
     taken: Container[str],
+    share: int = 0,
 ) -> str | None:
     """Return the number the platform picks for its purchase numbered *count*.
 
     None means that nothing is sold in *country*. *taken* are the numbers ever sold: a released
-    one is not sold again, so that a number names one purchase for the whole of a test.
+    one is not sold again, so that a number names one purchase for the whole of a test. *share*
+    tells the platform from others, which sell other numbers.
     """
     plan = NUMBERING_PLANS.get(country)
     if plan is None:
@@ -92,7 +100,7 @@ def choose_number(
         area = plan.areas[draw_index(seed, len(plan.areas), "area", country, count)]
     else:
         area = nearest_area(plan.areas, area_code)
-    return next(_unsold(country, area, seed=seed, first=count, taken=taken), None)
+    return next(_unsold(country, area, seed=seed, first=count, taken=taken, share=share), None)
 
 
 def _unsold(
@@ -102,12 +110,15 @@ def _unsold(
     seed: int,
     first: int,
     taken: Container[str],
+    share: int,
 ) -> Iterator[str]:
     """Yield the numbers of an area that were never sold, from the one numbered *first*."""
     plan = NUMBERING_PLANS[country]
     start = draw_index(seed, plan.size, "subscriber", country, area)
-    for offset in range(first, first + plan.size):
-        subscriber = plan.lowest + (start + offset * _STEP) % plan.size
+    sold_here = plan.size // SHARES
+    for offset in range(first, first + sold_here):
+        place = offset % sold_here * SHARES + share
+        subscriber = plan.lowest + (start + place * _STEP) % plan.size
         number = f"+{plan.calling_code}{area}{subscriber}"
         if number not in taken:
             yield number

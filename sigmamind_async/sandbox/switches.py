@@ -22,6 +22,7 @@ class VerbexSwitches(Setting):
     list_envelope: Literal["phone_numbers", "data", "items", "array"] = "phone_numbers"
     """The key of the rows; ``array`` is a bare array of everything, without pages."""
     id_key: Literal["_id", "id"] = "_id"
+    """The key of a record's id."""
     show_provider: bool = True
     """False: records do not say which variant they are."""
     foreign_fields: Literal["drop", "reject"] = "drop"
@@ -98,6 +99,7 @@ class Switches(Setting):
     unknown_keys: Literal["ignore", "reject"] = "ignore"
     """What happens to a request with a key the platform does not know."""
     error_body: Literal["json", "text", "empty"] = "json"
+    """What an error's body is."""
     extra_keys: bool = False
     """True: records carry keys nobody documented."""
     provider_word: str | None = None
@@ -123,6 +125,9 @@ class Switches(Setting):
     call_status: str = "ended"
     """What a finished call says."""
     call_reason: str | None = "agent_ended_call"
+    """Why a finished call says it ended; with `None` nothing."""
 
     verbex: VerbexSwitches = VerbexSwitches()
+    """What only Verbex leaves open."""
     dialnexa: DialNexaSwitches = DialNexaSwitches()
+    """What only DialNexa leaves open."""

@@ -14,7 +14,8 @@ from sigmamind_async.sandbox.server import Sandbox, SandboxSettings
 class SandboxThread:
     """Runs a :class:`Sandbox` in a daemon thread; ``with`` gives the sandbox.
 
-    Settings, counters and ledger are read and set from the calling thread as they are.
+    *settings* are those of `Sandbox`. Settings, counters and ledger are read and set from the
+    calling thread as they are.
     """
 
     def __init__(self, **settings: Unpack[SandboxSettings]) -> None:

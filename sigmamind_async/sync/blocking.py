@@ -59,7 +59,10 @@ class Blocking:
 
     @classmethod
     def wrap(cls, wrapped: object, connections: object) -> Self:
-        """Return a blocking object that uses *wrapped*, an object of the async class."""
+        """Return a blocking object that uses *wrapped*, an object of the async class.
+
+        It keeps *connections* open.
+        """
         new = object.__new__(cls)
         new._wrapped = wrapped
         new._connections = connections

@@ -52,13 +52,19 @@ class PhoneNumbers(Blocking):
 
 
 class PhoneNumberPricing(Blocking):
-    """https://dialnexa.com/docs, "List Phone Number Pricing"."""
+    """https://dialnexa.com/docs, "List Phone Number Pricing".
+
+    Its method raises as those of `PhoneNumbers` do.
+    """
 
     list: Final = blocking(client.PhoneNumberPricing.list)
 
 
 class Agents(Blocking):
-    """https://dialnexa.com/docs, "Agents": the newer way to route numbers."""
+    """https://dialnexa.com/docs, "Agents": the newer way to route numbers.
+
+    Every method raises as those of `PhoneNumbers` do.
+    """
 
     get: Final = blocking(client.Agents.get)
     update: Final = blocking(client.Agents.update)

@@ -12,7 +12,7 @@ from sigmamind_async.sync.blocking import blocking, constructing
 class MemoryJournal(JournalBase):
     """A journal for tests, and for jobs that may forget: it ends with the process.
 
-    It keeps every promise of `Journal` but durability.
+    It keeps every promise but durability; see `Journal`.
     """
 
     @constructing(memory.MemoryJournal.__init__)

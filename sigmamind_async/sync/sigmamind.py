@@ -59,14 +59,20 @@ class PhoneNumbers(Blocking):
 
 
 class Agents(Blocking):
-    """https://docs.sigmamind.ai/api-reference/agents."""
+    """https://docs.sigmamind.ai/api-reference/agents.
+
+    Every method raises as those of `PhoneNumbers` do.
+    """
 
     get: Final = blocking(client.Agents.get)
     list: Final = blocking(client.Agents.list)
 
 
 class Calls(Blocking):
-    """https://docs.sigmamind.ai/api-reference/calls."""
+    """https://docs.sigmamind.ai/api-reference/calls.
+
+    Every method raises as those of `PhoneNumbers` do.
+    """
 
     create: Final = blocking(client.Calls.create)
     get: Final = blocking(client.Calls.get)

@@ -24,13 +24,16 @@ _NEVER_CONNECTED = frozenset({FaultKind.CONNECT, FaultKind.CONNECT_TIMEOUT})
 def reply(
     status: int = 200, json: object = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return an answer, with an empty body unless *json* is given; *headers* in lower case."""
+    """Return an answer with the HTTP status *status*, and *headers* in lower case.
+
+    Its body is *json*, or empty without it.
+    """
     body = b"" if json is None else dump_json(json)
     return Response(status=status, headers=dict(headers or {}), body=body)
 
 
 def fault(kind: FaultKind = FaultKind.DROPPED) -> Fault:
-    """Return the end of an attempt without an answer; by default its connection broke."""
+    """Return the end of an attempt without an answer: its *kind*, by default a connection broke."""
     return Fault(kind=kind, detail=kind.value)
 
 
@@ -63,7 +66,10 @@ class ScriptedTransport:
         self._sleep = sleep
 
     async def send(self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float) -> Answer:
-        """Return the script's next answer; raise `AssertionError` if there is none."""
+        """Keep *outgoing* and return the script's answer; raise `AssertionError` without one.
+
+        *mark* learns whether it counts as connected. It times out after *seconds*.
+        """
         self.sent.append(outgoing)
         answer = self._answer(outgoing)
         mark.connected = not (isinstance(answer, Fault) and answer.kind in _NEVER_CONNECTED)
@@ -91,7 +97,7 @@ C = TypeVar("C", bound=Client)
 
 
 class FakeClock:
-    """Monotonic seconds under a test's control; call it for the time.
+    """Monotonic seconds, *now* at first, under a test's control; call it for the time.
 
     `sleep` returns at once and advances the clock, so that code which waits between its attempts
     runs without waiting.
@@ -117,7 +123,10 @@ class FakeClock:
         await asyncio.sleep(0)
 
     def gate(self, *, max_wait: float | None = None, jitter: float = 1.0) -> Gate:
-        """Return a gate that advances this clock instead of waiting."""
+        """Return a gate that advances this clock instead of waiting.
+
+        *max_wait*, in seconds, is that of `Gate`; *jitter*, from 0 to 1, is its random number.
+        """
         return _FakeGate(max_wait=max_wait, clock=self, jitter=lambda: jitter)
 
 

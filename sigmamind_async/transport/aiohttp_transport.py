@@ -25,7 +25,7 @@ class AiohttpTransport:
     ) -> None:
         """Use *session*, and leave it open; without one open a session in each loop."""
         options = options or AiohttpOptions()
-        self._proxy = options.proxy
+        self._proxy = options.proxy_url
         self._own = PerLoop(lambda: LoopSession(options, self._own), LoopSession.abandon)
         self._callers = None if session is None else CallerSession(options, session)
 

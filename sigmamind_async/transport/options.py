@@ -10,6 +10,11 @@ import attrs
 from yarl import URL
 
 from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.values import Secret, as_secret
+
+
+def _as_secret(proxy: str | Secret | None) -> Secret | None:
+    return as_secret(proxy) if proxy is not None else None
 
 
 @attrs.frozen(kw_only=True)
@@ -20,8 +25,13 @@ class AiohttpOptions:
     """Seconds for the TCP connection and the TLS handshake together."""
     max_connections: int = 100
     ssl: tls.SSLContext | None = None
-    proxy: str | None = attrs.field(default=None, repr=False)
+    proxy: Secret | None = attrs.field(default=None, converter=_as_secret)
     """URL of an HTTP proxy, with user name and password if it needs them."""
+
+    @property
+    def proxy_url(self) -> str | None:
+        """Text of `proxy`, for aiohttp."""
+        return None if self.proxy is None else self.proxy.reveal()
 
     def __attrs_post_init__(self) -> None:
         if self.ssl is not None:
@@ -41,11 +51,11 @@ def _check_ssl(context: object) -> None:
 
 
 def check_proxy(name: str, proxy: object) -> None:
-    """Raise `ConfigurationError` unless *proxy* is the URL of an HTTP proxy.
+    """Raise `ConfigurationError` unless *proxy* is a `Secret` with the URL of an HTTP proxy.
 
-    The message does not show it, because it may contain a password.
+    Neither message nor frame shows it, because it may contain a password.
     """
-    problem = _proxy_problem(proxy)
+    problem = _proxy_problem(proxy.reveal() if isinstance(proxy, Secret) else proxy)
     if problem is not None:
         raise ConfigurationError(
             f"{name}: {problem}; it must be a URL such as http://proxy.example:3128"
@@ -85,23 +95,26 @@ def is_host(host: str) -> bool:
     return len(host) <= 253 and all(0 < len(label) <= 63 for label in labels)
 
 
-def proxy_of_environment(url: str) -> str | None:
+def proxy_of_environment(url: str) -> Secret | None:
     """Return the proxy for *url* from ``HTTPS_PROXY``, ``HTTP_PROXY`` or ``ALL_PROXY``, if any.
 
     ``NO_PROXY`` lists hosts, with their subdomains, that are reached directly; one with a port
     counts for that port alone, and ``*`` is every host. A proxy without a scheme is an http proxy.
     Raises `ConfigurationError`.
     """
-    parts = urlsplit(url)
-    proxies: dict[str, str] = getproxies()
-    name = parts.scheme if parts.scheme in proxies else "all"
-    proxy = proxies.get(name)
-    if proxy is None or _bypasses_proxy(parts, proxies.get("no", "")):
-        return None
-    if "://" not in proxy:
-        proxy = f"http://{proxy}"
-    check_proxy(f"{name.upper()}_PROXY in the environment", proxy)
+    name, proxy = _find_proxy(urlsplit(url))
+    if proxy is not None:
+        check_proxy(f"{name.upper()}_PROXY in the environment", proxy)
     return proxy
+
+
+def _find_proxy(url: SplitResult) -> tuple[str, Secret | None]:
+    proxies: dict[str, str] = getproxies()
+    name = url.scheme if url.scheme in proxies else "all"
+    proxy = proxies.get(name)
+    if proxy is None or _bypasses_proxy(url, proxies.get("no", "")):
+        return name, None
+    return name, Secret(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def _bypasses_proxy(url: SplitResult, no_proxy: str) -> bool:

@@ -8,13 +8,14 @@
 The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
 in: `queue` is what a caller uses, `enqueue` what it writes, `follow` hands over many operations and
 reports how each ended, `worker` is a process and its tasks, `context` what they share and when a
-job runs again, `connector` the queue's connections.
+job runs again, `connector` the queue's connections, `health` what an operator has to know of it.
 `shared_gate` keeps all processes to one rate, through `rates`. Needs the extra ``postgres``.
 """
 
 try:
     from sigmamind_async.workers.context import Account, WorkerContext
     from sigmamind_async.workers.follow import FollowedRun, WorkerProvisioner
+    from sigmamind_async.workers.health import LongTransaction, QueueHealth
     from sigmamind_async.workers.queue import Queue
     from sigmamind_async.workers.shared_gate import SharedGate
     from sigmamind_async.workers.worker import Worker, blueprint
@@ -34,7 +35,9 @@ from sigmamind_async.values import SecretReference
 __all__ = [
     "Account",
     "FollowedRun",
+    "LongTransaction",
     "Queue",
+    "QueueHealth",
     "SecretReference",
     "SecretResolver",
     "SharedGate",

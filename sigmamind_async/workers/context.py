@@ -57,7 +57,11 @@ _WAITS_FOR_DECISION: Final = frozenset({State.NEEDS_DECISION, State.ABANDONED})
 
 @attrs.frozen
 class Account:
-    """An account that a worker serves; see `Provisioner` for all fields but the client."""
+    """An account that a worker serves.
+
+    `settle_time`, in seconds, `retry_unconfirmed`, `tag`, `max_purchases`, the most purchases, and
+    `release_duplicates` are those of `Provisioner`.
+    """
 
     client: Callable[..., Client]
     """Makes the client: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``. It is called twice in
@@ -264,7 +268,7 @@ class WorkerContext:
         return max(account.provisioner.lease for account in self.accounts.values())
 
     def account(self, name: str) -> AccountWorker:
-        """Return the account of that name; raise `ConfigurationError` if it is not served."""
+        """Return the account *name*; raise `ConfigurationError` if it is not served."""
         if name not in self.accounts:
             raise ConfigurationError(f"account: {name} is not served by this worker")
         return self.accounts[name]

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 import psycopg
 
 from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.values import Secret
 
 T = TypeVar("T")
 
@@ -24,9 +25,18 @@ _WRONG: Final = (
     "connection: must be a connection of psycopg 3, or Django's or SQLAlchemy's (also a session)"
     " that uses psycopg 3, such as an engine for postgresql+psycopg://; it is {}"
 )
+_DSN: Final = (
+    "connection: must be an open connection, such as psycopg.connect(dsn) returns, and is a text;"
+    " leave it out, and the queue connects to its own dsn"
+)
 _ASYNCHRONOUS: Final = (
     "connection: is asynchronous; `await queue.enqueue(...)` takes it, this needs a synchronous one"
 )
+
+
+def hide_dsn(given: CallerConnection) -> CallerConnection:
+    """Return *given*; a text, a DSN by mistake, as a `Secret`, or frames of the error show it."""
+    return Secret(given) if isinstance(given, str) else given
 
 
 class BlockingConnection:
@@ -68,6 +78,8 @@ async def unwrap_connection(given: CallerConnection) -> psycopg.AsyncConnection[
 
     Raises `ConfigurationError` for anything else.
     """
+    if isinstance(given, Secret):
+        raise ConfigurationError(_DSN)
     found: Any = given
     kind = cast("type[object]", type(given))
     if callable(getattr(given, "ensure_connection", None)):  # Django connects when needed

@@ -18,10 +18,7 @@ from uuid import uuid4
 
 import attrs
 import psycopg
-from procrastinate import PsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
-from procrastinate.manager import JobManager
 from psycopg.rows import tuple_row
 
 from sigmamind_async.errors import ConfigurationError, JournalError
@@ -42,6 +39,7 @@ from sigmamind_async.provisioning.transitions import Policy, advance
 NAMESPACE: Final = "sigmamind"
 """Prefix of the name of every task."""
 PROVISION: Final = "provision"
+_TASK: Final = f"{NAMESPACE}:{PROVISION}"
 UPKEEP_PRIORITY: Final = 10
 """Of jobs that must not wait behind ten thousand others."""
 MAX_ACCOUNT_NAME: Final = 100
@@ -49,21 +47,33 @@ MAX_ACCOUNT_NAME: Final = 100
 
 RUNNABLE: Final = UNSETTLED | {State.PLANNED}
 """States from which a worker gets an operation further."""
-# Two halves, one for each index.
+# Two halves, one for each index. The first looks each lock up: asked for all of them at once, a
+# server whose statistics are not up to date reads all waiting jobs instead.
 _EXISTING_JOBS: Final = (
-    "SELECT queueing_lock FROM procrastinate_jobs"
-    " WHERE queueing_lock = ANY(%s) AND status = 'todo'"
+    "SELECT wanted.lock FROM unnest(%b::text[]) AS wanted (lock), LATERAL ("
+    "SELECT FROM procrastinate_jobs AS j"
+    " WHERE j.queueing_lock = wanted.lock AND j.status = 'todo' LIMIT 1) AS found"
     " UNION ALL SELECT queueing_lock FROM procrastinate_jobs"
-    " WHERE queueing_lock = ANY(%s) AND status = 'doing'"
+    " WHERE queueing_lock = ANY(%b::text[]) AND status = 'doing'"
 )
 _HEAD: Final = f"SELECT journal_id, version, {NOW} FROM {{schema}}.journal"  # noqa: S608 - all of it is ours
 _TYPES: Final = {str: "text", int: "bigint", float: "double precision", bool: "boolean"}
-_ARRAYS: Final = ", ".join(f"%s::{_TYPES[kind]}[]" for kind in COLUMNS.values())
+# In the binary form: in a text, every quote of a thousand JSON texts would be escaped.
+_ARRAYS: Final = ", ".join(f"%b::{_TYPES[kind]}[]" for kind in COLUMNS.values())
 _INSERT: Final = (
     f"INSERT INTO {{schema}}.operations ({NAMES}, write_id)"  # noqa: S608 - all of it is ours
     f" SELECT made.*, gen_random_uuid() FROM unnest({_ARRAYS}) AS made"
     " ON CONFLICT (account, op_id) DO NOTHING RETURNING op_id"
 )
+# Jobs are made where they are stored, by procrastinate's function: what differs is two texts each.
+_DEFER: Final = """
+SELECT procrastinate_defer_jobs_v1(array_agg(
+    ROW(%s, %s, 0, %s || nullif(made.key, ''), %s || made.op_id,
+        jsonb_build_object('account', %s::text, 'op_id', made.op_id), NULL
+    )::procrastinate_job_to_defer_v1 ORDER BY made.place
+))
+FROM unnest(%b::text[], %b::text[]) WITH ORDINALITY AS made (op_id, key, place)
+"""
 _ROWS_OF: Final = f"{POSTGRES.rows} AND op_id = ANY(%s)"
 _PROGRESS: Final = (
     "SELECT account, op_id, version, state FROM {schema}.operations"
@@ -93,13 +103,18 @@ def operation_lock(account: str, op_id: str) -> str:
     return f"{NAMESPACE}/{account} operation {op_id}"
 
 
+def number_lock(account: str, key: str) -> str:
+    """Return the lock that allows one running job for each number."""
+    return f"{NAMESPACE}/{account} number {key}"
+
+
 def job_for(row: Row) -> Job:
     """Return the job that carries out the operation of *row*."""
     return Job(
         queue=queue_name(row.account),
-        task_name=f"{NAMESPACE}:{PROVISION}",
-        # One running job for each number; a number that the platform picks is not known yet.
-        lock=f"{NAMESPACE}/{row.account} number {row.key}" if row.key else None,
+        task_name=_TASK,
+        # A number that the platform picks is not known yet.
+        lock=number_lock(row.account, row.key) if row.key else None,
         queueing_lock=operation_lock(row.account, row.op_id),
         task_kwargs={"account": row.account, "op_id": row.op_id},
     )
@@ -185,6 +200,19 @@ class JournalTransaction:
         """Return those of *locks*, of operations, whose job waits or runs."""
         return {lock for (lock,) in await self.fetch(_EXISTING_JOBS, locks, locks)}
 
+    async def add_jobs(self, account: str, rows: Sequence[Row]) -> None:
+        """Add a job for each of *rows*, all of *account*; `job_for` describes the same job."""
+        await self.fetch(
+            _DEFER,
+            queue_name(account),
+            _TASK,
+            number_lock(account, ""),
+            operation_lock(account, ""),
+            account,
+            [row.op_id for row in rows],
+            [row.key for row in rows],
+        )
+
     async def put(self, row: Row) -> PutResult:
         """Write *row* in place of the version before it."""
         [before] = await self.fetch(_SETTINGS)
@@ -208,15 +236,13 @@ class Enqueuer:
 
     transaction: JournalTransaction
     head: JournalHead
-    _jobs: JobManager = attrs.field(factory=lambda: JobManager(PsycopgConnector()), init=False)
-    """Gives the statements, which run on the connection of the transaction."""
 
     async def write(self, account: str, planned: Sequence[Row]) -> list[Row]:
         """Write *planned* rows of *account*; return them as they are in the journal now."""
         planned = [self._as_new(row) for row in planned]
         new = await self.transaction.insert(planned)
-        known = (row.op_id for row in planned if row.op_id not in new)
-        stored = await self.transaction.rows_of(account, known)
+        known = [row.op_id for row in planned if row.op_id not in new]
+        stored = await self.transaction.rows_of(account, known) if known else {}
         rows = [
             row if row.op_id in new else await self._enqueue_again(stored[row.op_id], row)
             for row in planned
@@ -256,13 +282,12 @@ class Enqueuer:
             for row in rows
             if row.state in RUNNABLE and operation_lock(account, row.op_id) not in existing
         ]
-        connection = self.transaction.connection
-        first = [job_for(row) for row in missing if row.op_id in new]
+        first = [row for row in missing if row.op_id in new]
         if first:
-            await self._jobs.batch_defer_jobs_async(first, connection=connection)
+            await self.transaction.add_jobs(account, first)
         for row in missing:
             if row.op_id not in new:
                 # Another process may be enqueuing the same: this waits for its transaction.
-                with suppress(AlreadyEnqueued):
-                    async with connection.transaction():
-                        await self._jobs.defer_job_async(job_for(row), connection=connection)
+                with suppress(psycopg.errors.UniqueViolation):
+                    async with self.transaction.connection.transaction():
+                        await self.transaction.add_jobs(account, [row])

@@ -20,7 +20,15 @@ from typing import Final, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.bulk import DEFAULT_STOP_ON, Outcome, Progress, Status, StopOn, Streak
+from sigmamind_async.bulk import (
+    DEFAULT_STOP_ON,
+    Outcome,
+    Progress,
+    SingleUse,
+    Status,
+    StopOn,
+    Streak,
+)
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import (
@@ -37,7 +45,7 @@ from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.protocol import Status as AccountStatus
 from sigmamind_async.provisioning.messages import outcome_unknown
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.row import Row, State, read_pair
 from sigmamind_async.values import redacted
 from sigmamind_async.workers.enqueue import RUNNABLE, JournalTransaction
 from sigmamind_async.workers.queue import PAUSES, Queue, iterate
@@ -170,8 +178,11 @@ class _Operation(Generic[T]):
     is_unconfirmed: bool = False
 
 
-class FollowedRun(Generic[T]):
-    """A job over many operations in the hands of workers; iterate it once."""
+class FollowedRun(SingleUse, Generic[T]):
+    """A job over many operations in the hands of workers; iterate it once.
+
+    It is made by `WorkerProvisioner.run_many`.
+    """
 
     def __init__(
         self,
@@ -213,12 +224,16 @@ class FollowedRun(Generic[T]):
         self._was_idle = False
 
     def stop(self, why: str = "stop() was called") -> None:
-        """Hand over and follow no more operations; the workers go on with those they have."""
+        """Hand over and follow no more operations; the workers go on with those they have.
+
+        *why* becomes `stopped`.
+        """
         self.stopped = self.stopped or why
         self._wake.set()
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[RequestValue[T], T]]:
         """Run the job; yield the `Outcome` of every operation."""
+        self._begin()
         now = self.progress.started = self.progress.clock()
         self._reached_at = self._moved_at = self._settled_at = now
         await self._provisioner.check()
@@ -276,8 +291,8 @@ class FollowedRun(Generic[T]):
         """Read the input, as far ahead as there is room."""
         try:
             index = 0
-            async for op_id, value in iterate(self._input):
-                self._add(_Operation(index, op_id, value, self.progress.clock()))
+            async for given in iterate(self._input):
+                self._add(index, given)
                 index += 1
                 while len(self._waiting) >= CHUNK:
                     self._wake.set()
@@ -289,9 +304,11 @@ class FollowedRun(Generic[T]):
             self._has_input = False
             self._wake.set()
 
-    def _add(self, operation: _Operation[T]) -> None:
+    def _add(self, index: int, given: Pair[T]) -> None:
         """Take an operation up, unless it cannot be one of this job."""
+        operation = _Operation(index, "", cast("RequestValue[T]", given), self.progress.clock())
         try:
+            operation.op_id, operation.value = read_pair(index, given)
             self._check(operation)
         except InvalidRequestError as error:
             self._emit(operation, "failed", error=error)

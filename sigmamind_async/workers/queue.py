@@ -15,6 +15,7 @@ The reference is stored with the row; the worker resolves it when it sends the r
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext
@@ -33,15 +34,17 @@ from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
 from sigmamind_async.provisioning.messages import change_of
-from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
-from sigmamind_async.values import Secret, as_secret
+from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id, read_pair
+from sigmamind_async.values import Secret, as_secret, check_seconds
 from sigmamind_async.workers.driver_connection import (
     CallerConnection,
+    hide_dsn,
     require_blocking,
     run_without_loop,
     unwrap_connection,
 )
 from sigmamind_async.workers.enqueue import Enqueuer, JournalTransaction, check_account_name
+from sigmamind_async.workers.health import QueueHealth, inspect_queue
 
 T = TypeVar("T")
 
@@ -114,6 +117,16 @@ class Queue:
         async with await self._connect() as connection:
             await self._run(_create_tables(connection))
 
+    async def inspect(self) -> QueueHealth | None:
+        """Return what slows the queue down; `None` if `prepare` has not made it yet.
+
+        For gauges and alerts; counting a million jobs takes 0.2 s.
+
+        Raises `JournalError` if the database cannot be read.
+        """
+        async with await self._connect() as connection:
+            return await self._run(inspect_queue(connection, self.schema))
+
     async def enqueue(
         self,
         operations: Operations,
@@ -145,6 +158,7 @@ class Queue:
             JournalError: An op_id belongs to another request, or the database cannot be used.
             ConfigurationError: *connection* is of another kind.
         """
+        connection = hide_dsn(connection)
         rows: dict[tuple[str, str], Row] = {}
 
         def keep(written: list[Row]) -> None:
@@ -176,6 +190,7 @@ class Queue:
                 Prefer that for 100,000 operations and more, which the server would otherwise
                 announce to the workers all at once.
         """
+        connection = hide_dsn(connection)
         count = 0
 
         def add(written: list[Row]) -> None:
@@ -194,12 +209,13 @@ class Queue:
         connection: CallerConnection,
         account: str | None = None,
     ) -> list[Row]:
-        """Do as `enqueue` does, without an event loop, on a synchronous *connection*.
+        """Do as `enqueue` does, without an event loop, on a blocking *connection*; see `enqueue`.
 
         with transaction.atomic():  # Django
             order.save()
             queue.enqueue_sync([(f"order-{order.id}", value)], connection=connection)
         """
+        connection = hide_dsn(connection)
         require_blocking(connection)
         return run_without_loop(self.enqueue(operations, account=account, connection=connection))
 
@@ -208,20 +224,37 @@ class Queue:
             if row.version == 1 and row.state is State.PLANNED:
                 notify(self._observer, change_of(row))
 
-    async def wait(self, op_id: str, *, account: str | None = None) -> Row:
+    async def wait(
+        self,
+        op_id: str,
+        *,
+        account: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a caller without a task group needs it
+    ) -> Row:
         """Wait until an operation has ended, and return its row.
 
-        It is done, has failed, or waits for an operator's decision. The journal is looked at every
-        two seconds. To wait no longer than a time, use `asyncio.timeout`.
+        It is done, has failed, or waits for an operator's decision. The journal is looked at after
+        0.2 seconds, and then less and less often, at least every two seconds.
 
         Args:
             op_id: It may be enqueued later than this is called.
             account: Name of its account in the journal, such as ``sigmamind:production``. By
                 default it is looked for in the accounts that have no label.
+            timeout: Seconds to wait; with `None`, for as long as it takes.
 
         Raises:
+            TimeoutError: It has not ended in time; it goes on.
             JournalError: The database cannot be used.
+            ConfigurationError: *timeout* cannot be used.
         """
+        # No LISTEN: a transaction with a NOTIFY holds a lock of the whole server until it is on
+        # disk, so that the workers would wait for each other's commits.
+        if timeout is not None:
+            check_seconds("timeout", timeout)
+        async with asyncio.timeout(timeout):
+            return await self._wait(op_id, account)
+
+    async def _wait(self, op_id: str, account: str | None) -> Row:
         accounts = PLATFORMS if account is None else (account,)
         pause, longest = PAUSES
         while True:
@@ -266,10 +299,13 @@ class Queue:
         # otherwise begin and end with the savepoint.
         with warn_if_slow(self._target.name):
             enqueuer = Enqueuer(transaction, await transaction.head())
+        each = nullcontext if atomic else connection.transaction
         async with connection.transaction() if atomic else nullcontext():
             async for batch in _batches(operations):
                 with warn_if_slow(self._target.name):
-                    on_written(await _write_batch(enqueuer, batch, label))
+                    async with each():
+                        rows = await _write_batch(enqueuer, batch, label)
+                on_written(rows)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         return await self._run(self._target.connect(), connected=False)
@@ -316,8 +352,9 @@ async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:
 
 async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Value]]]:
     batch: list[tuple[str, Value]] = []
-    async for operation in iterate(operations):
-        batch.append(operation)
+    indices = itertools.count()
+    async for given in iterate(operations):
+        batch.append(read_pair(next(indices), given))
         if len(batch) == _BATCH:
             yield batch
             batch = []
@@ -328,15 +365,11 @@ async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Val
 async def _write_batch(
     enqueuer: Enqueuer, batch: Iterable[tuple[str, Value]], label: str | None
 ) -> list[Row]:
-    """Write some operations in one transaction, or savepoint."""
     rows: list[Row] = []
-    async with enqueuer.transaction.connection.transaction():
-        for account, values in _group_by_account(batch, label).items():
-            journal_id = enqueuer.head.journal_id
-            planned = [
-                _plan_row(op_id, value, journal_id, account) for op_id, value in values.items()
-            ]
-            rows += await enqueuer.write(account, planned)
+    for account, values in _group_by_account(batch, label).items():
+        journal_id = enqueuer.head.journal_id
+        planned = [_plan_row(op_id, value, journal_id, account) for op_id, value in values.items()]
+        rows += await enqueuer.write(account, planned)
     return rows
 
 

@@ -327,7 +327,7 @@ class SharedGate(Gate):
         """Why the gate goes on without the database; `None` while it does not."""
 
     def try_acquire(self, width: int, kind: str = "") -> Permit | None:
-        """Acquire where there is nothing to wait for; see `Gate`.
+        """Acquire where there is nothing to wait for; see `Gate.acquire`.
 
         `acquire` also raises `JournalError`, if the journal is not open or is read only.
         """
@@ -340,7 +340,7 @@ class SharedGate(Gate):
     def throttled(
         self, request: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
-        """Report a 429; return the seconds for which all processes pause."""
+        """Report a 429; return the seconds for which all processes pause; see `Gate.throttled`."""
         before = self._shared.limit.rate
         if before is None and retry_after is not None and retry_after >= LONG:
             return self._pause_and_learn(request, retry_after)
@@ -349,7 +349,7 @@ class SharedGate(Gate):
         return pause
 
     def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
-        """Report an attempt without a usable answer."""
+        """Report an attempt without a usable answer; see `Gate.failed`."""
         before = self._shared.limit.rate
         super().failed(request, overloaded=overloaded)
         self._publish(before, 0.0)

@@ -56,6 +56,7 @@ from sigmamind_async.workers.enqueue import (
     operation_lock,
     queue_name,
 )
+from sigmamind_async.workers.health import KEEP_FAILED, LONG_TRANSACTION, OLDEST_TRANSACTION
 from sigmamind_async.workers.queue import Queue
 from sigmamind_async.workers.shared_gate import SharedGate
 
@@ -91,10 +92,6 @@ WHERE o.account = %(account)s
     AND j.status = 'todo' AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
 RETURNING j.id
 """
-KEEP_FAILED: Final = 7 * 86_400.0
-"""Seconds for which the queue keeps a job that has failed; the journal keeps its operation."""
-LONG_TRANSACTION: Final = 600.0
-"""Seconds after which an open transaction of any program is logged, once an hour."""
 _DELETE_FAILED: Final = """
 DELETE FROM procrastinate_jobs WHERE id IN (
     SELECT j.id FROM procrastinate_jobs AS j
@@ -104,13 +101,6 @@ DELETE FROM procrastinate_jobs WHERE id IN (
     )
     LIMIT %(batch)s
 ) RETURNING id
-"""
-_OLDEST_TRANSACTION: Final = """
-SELECT pid, application_name, extract(epoch FROM now() - xact_start)::float8 AS seconds
-FROM pg_stat_activity
-WHERE datname = current_database() AND backend_xmin IS NOT NULL
-    AND xact_start < now() - make_interval(secs => %(seconds)s)
-ORDER BY xact_start LIMIT 1
 """
 
 
@@ -394,7 +384,7 @@ class Tasks:
             await self.context.account(account).provisioner.sweep()
         execute = job_context.app.connector.execute_query_all_async
         await execute(_DELETE_FAILED, queue=queue_name(account), seconds=KEEP_FAILED, batch=_BATCH)
-        for oldest in await execute(_OLDEST_TRANSACTION, seconds=LONG_TRANSACTION):
+        for oldest in await execute(OLDEST_TRANSACTION, seconds=LONG_TRANSACTION):
             log.warning(
                 "a transaction of %r (process %d of the server) is open for %.0f minutes. While it"
                 " is, finished jobs stay in the table, and fetching one gets ever slower. End it.",

@@ -41,3 +41,12 @@ def test_the_charts_are_drawn_from_the_stored_figures(results: Any) -> None:
 
 def test_every_goal_has_a_figure(results: Any) -> None:
     assert {one["goal"] for one in results["figures"]} == set(GOALS)
+
+
+def test_the_guide_shows_the_stored_figures_of_growth() -> None:
+    """Those of `python -m benchmarks scale`, each with its spread, machine and load."""
+    scale = pytest.importorskip("benchmarks.scale", reason="needs the extra postgres")
+    results, page = json.loads(scale.FILE.read_text()), scale.PAGE.read_text()
+    assert scale.with_table(page, results) == page
+    next(iter(results.values()))["machine"] = "another"
+    assert scale.with_table(page, results) != page

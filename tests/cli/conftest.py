@@ -46,6 +46,13 @@ class Done:
         return found
 
     @property
+    def error(self) -> str:
+        """The only line on stderr, which is an error, without the one that names its page."""
+        [line, page] = self.err.splitlines()
+        assert page.startswith("More: sigmamind ")
+        return line
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         return [each for each in self.objects if not each["type"].endswith("summary")]
 

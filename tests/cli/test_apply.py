@@ -158,8 +158,10 @@ def test_one_number_is_one_number(cli: Cli, inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("apply",), "apply needs FILE; see sigmamind apply --help"),
+        (("apply",), "apply needs FILE\nMore: sigmamind apply --help"),
         (("apply", "a.csv", "--deadline"), "apply needs a value for --deadline"),
+        (("apply", "--postgres", "a.csv"), "apply needs FILE\n"),
+        (("apply", "--postgres", "/"), "has taken / for a database: put FILE before it"),
         (("apply", "a.csv", "--max-purchase", "1"), "--max-purchase"),
         (("apply", "a.csv", "--max-purchases", "-1"), "--max-purchases"),
         (("apply", "a.csv", "--deadline", "soon"), "'soon' is not a duration; write 90, 90s, 15m"),

@@ -77,7 +77,7 @@ def test_what_the_demo_shows_is_what_it_runs(
     # What it leaves can be looked at, as its last lines say.
     [status] = re.findall(r"  sigmamind (status \S+)", done.err)
     assert inside(*status.split()).code == 0
-    assert inside("demo", "--keep", kept).err.endswith("exists already; name a new folder\n")
+    assert inside("demo", "--keep", kept).error.endswith("exists already; name a new folder")
 
 
 @pytest.mark.long

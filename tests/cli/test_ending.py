@@ -115,7 +115,7 @@ def test_that_nothing_was_sent_is_said_once(inside: Inside) -> None:
 
     assert done.code == Exit.FAILED
     assert done.err.count("nothing was sent") == 1
-    assert done.err.endswith("or run it again when the platform can be reached\n")
+    assert done.error.endswith("or run it again when the platform can be reached")
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,9 @@ def test_one_of_several_platforms_is_not_given_up_while_another_answers() -> Non
 # ---------------------------------------------------------------- the front door
 
 
-def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_the_version_is_that_of_the_package(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
 
 
@@ -260,7 +261,7 @@ def test_an_unexpected_error_is_one_line(
     err = capsys.readouterr().err
 
     assert code == 1
-    assert err.splitlines()[-1].startswith("sigmamind: unexpected ZeroDivisionError")
+    assert err.splitlines()[-2].startswith("sigmamind: unexpected ZeroDivisionError")
     assert ("Traceback" in err) is traceback
 
 
@@ -325,7 +326,7 @@ def test_output_that_cannot_be_written_is_an_error(
         done = cli.ended(cli.start(*words.split(), stdout=full, environment=environment))
 
     assert done.code == Exit.USAGE
-    assert done.err == "sigmamind: cannot write the output: No space left on device\n"
+    assert done.error == "sigmamind: cannot write the output: No space left on device"
 
 
 def test_a_full_disk_hides_no_unconfirmed_row(cli: Cli, inside: Inside) -> None:

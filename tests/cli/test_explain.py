@@ -79,6 +79,8 @@ def test_a_topic_like_no_other_is_led_to_the_list(capsys: pytest.CaptureFixture[
         (["settle-time"], "## `--settle-time`"),
         (["needs", "decision"], "## `needs_decision`"),
         (["429"], "## `RateLimitError`, `429`"),
+        (["saved", "plans"], "## Saved plans"),
+        (["drift"], "## Drift"),
         (["--help-me"], ""),
     ],
 )

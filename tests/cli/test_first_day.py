@@ -63,7 +63,7 @@ def test_the_first_day_of_an_operator(cli: Cli, until: Wait) -> None:
         until(lambda: bool(box.ledger.purchases))
         terminal.interrupt()
     text = day.seen(terminal, 130)
-    assert f"sigmamind at {box.sigmamind.base_url}, key ..." in text
+    assert f"  sigmamind  {box.sigmamind.base_url}, key ..." in text
     assert f"This buys {ROWS} numbers and costs money.\nType {ROWS} to buy them" in text
     assert "to continue, run the same command again" in text
 

@@ -100,7 +100,7 @@ def test_one_problem_keeps_everything_from_being_sent(cli: Cli, inside: Inside) 
 
     assert done.code == 1
     assert "bad area_code: must be a whole number" in done.out
-    assert done.err.endswith("nothing was sent; --skip-bad applies the other rows\n")
+    assert done.error.endswith("nothing was sent; --skip-bad applies the other rows")
     assert len(cli.box.ledger) == 0
 
 
@@ -342,7 +342,7 @@ def test_a_key_that_is_refused_midway_names_its_variable(cli: Cli, until: Wait) 
     done = cli.ended(process)
 
     assert done.code == 1
-    assert "the platform refuses the key in SIGMAMIND_API_KEY" in done.err
+    assert "the platform refused the API key in SIGMAMIND_API_KEY" in done.err
     assert "not sent: r" in done.err
 
 

@@ -88,8 +88,8 @@ def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["aply", "x.csv"], "sigmamind has no command 'aply'; did you mean 'apply'?"),
-        (["numbers", "lst"], "sigmamind numbers has no command 'lst'; did you mean 'list'?"),
+        (["aply", "x.csv"], "there is no command 'aply'; did you mean 'apply'?"),
+        (["numbers", "lst"], "there is no command 'numbers lst'; did you mean 'list'?"),
         (["--platform", "verbex", "plan"], "'--platform': options come after a command"),
         (["numbers", "--yes"], "'--yes': options come after a command"),
         (["status", "--jsn"], "--jsn"),
@@ -102,8 +102,10 @@ def test_a_wrong_command_is_one_line_and_exit_code_2(
     out, err = capsys.readouterr()
 
     assert out == ""
-    assert message in err
-    assert err.count("\n") == 1
+    [line, more] = err.splitlines()
+    assert message in line
+    assert more.startswith("More: sigmamind ")
+    assert more.endswith("--help")
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
@@ -243,3 +245,12 @@ def test_status_loads_no_platform_and_no_event_loop(tmp_path: Path, words: list[
 
 def test_a_wrong_option_loads_the_options_and_no_more() -> None:
     assert not loaded_by("apply", "fleet.csv", "--jsn") & (HEAVY | {"asyncio", "rich.text"})
+
+
+@pytest.mark.parametrize("words", [[], ["apply"], ["numbers", "list"]])
+def test_help_is_a_command_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", *words]) == 0
+    by_command = capsys.readouterr().out
+
+    assert main([*words, "--help"]) == 0
+    assert capsys.readouterr().out == by_command

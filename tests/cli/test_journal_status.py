@@ -119,11 +119,13 @@ def test_a_status_begins_with_what_needs_a_decision() -> None:
     assert "sigmamind.create_phone_number" not in text
 
 
-def test_many_rows_are_cut_for_a_person() -> None:
-    many = status_of(*(attrs.evolve(ROW, op_id=f"r{number}") for number in range(50)))
+@pytest.mark.parametrize(("row", "hidden"), [(UNDECIDED, 30), (ROW, 45)])
+def test_many_rows_are_cut_for_a_person(row: Row, hidden: int) -> None:
+    """Earlier where there is nothing to decide."""
+    many = status_of(*(attrs.evolve(row, op_id=f"r{number}") for number in range(50)))
 
     assert len(many.rows) == 50
-    assert "and 30 more of these; --json lists all" in drawn(many)
+    assert f"and {hidden} more of these; --json shows all" in drawn(many)
 
 
 @pytest.mark.parametrize("width", [40, 80])

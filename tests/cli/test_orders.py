@@ -79,6 +79,16 @@ def test_one_exact_number_is_bought(cli: Cli, inside: Inside) -> None:
     assert [each.phone_number for each in cli.box.ledger.purchases] == [NUMBER]
 
 
+def test_an_order_says_how_many_are_agreed_to(cli: Cli, inside: Inside) -> None:
+    """Its count is the limit, over all of its runs. Control: a lower limit that was given holds."""
+    refused = inside(*BUY, "--yes", "--max-purchases", "19", "--order", "march")
+    first = inside(*BUY, "--yes", "--order", "march")
+    second = inside(*BUY, "--yes", "--order", "march")
+
+    assert (refused.code, first.code, second.code, bought(cli)) == (2, 0, 0, 20)
+    assert "Order march: 20 numbers on sigmamind" in first.out
+
+
 def test_an_order_that_is_named_is_placed_once(cli: Cli, inside: Inside) -> None:
     first = inside(*BUY, *AGREED, "--order", "march")
     sent = cli.box.sigmamind.requests.total
@@ -235,7 +245,7 @@ def test_a_person_sees_what_is_bought_where_before_it_is(
 
     assert (got, bought(cli)) == (code, count)
     assert "20 numbers on sigmamind, kept in order-" in before
-    assert f"sigmamind at {cli.box.sigmamind.base_url}, key ..." in before
+    assert f"  sigmamind  {cli.box.sigmamind.base_url}, key ..." in before
     assert "This buys 20 numbers and costs money." in before
 
 

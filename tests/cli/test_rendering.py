@@ -639,13 +639,20 @@ def view_of(**fields: Any) -> JobView:
 
 @pytest.mark.parametrize("width", [40, 80, 200, None])
 def test_the_live_view_fits_and_shows_how_a_job_goes(width: int | None) -> None:
-    admission = Admission(known=KnownLimit(rate=48.0, burst=1.0))
+    admission = Admission(known=KnownLimit(rate=12.0, burst=1.0))
     lines = [*map(plain, view_of(gates=[Gate(admission=admission)]).lines(width))]
 
     assert "13/100 (13%)  6/s  0:13 left" in lines[0]
-    assert "  ".join(lines[1:]).replace("\n", " ").startswith("48/s admitted, 15% rate-limited, 2")
+    assert "  ".join(lines[1:]).replace("\n", " ").startswith("12/s admitted, 15% rate-limited, 2")
     assert all(len(line) <= (width or 200) for line in lines)
     assert ("━" in lines[0]) is (width is not None)
+
+
+def test_a_rate_that_does_not_hold_the_job_back_is_not_shown() -> None:
+    """What was learned about a limit that was never met is far from it."""
+    admission = Admission(known=KnownLimit(rate=4000.0, burst=1.0))
+
+    assert "admitted" not in plain(view_of(gates=[Gate(admission=admission)]).lines()[1])
 
 
 def test_the_live_view_says_what_a_job_waits_for() -> None:

@@ -287,6 +287,15 @@ def test_the_headline_says_the_worst(status: Any, verdict: str) -> None:
     )
 
 
+def test_the_headline_has_the_word_of_the_status_command() -> None:
+    """Control: without a decision to be made, the same row is unconfirmed."""
+    summary = Summary(rows=1, unconfirmed=1, needs_decision=1)
+    tally = tally_of([DOUBTFUL])
+
+    assert headline(attrs.evolve(HEADER, summary=summary), tally)[1] == "1 row needs a decision"
+    assert headline(HEADER, tally)[1] == "1 row is unconfirmed"
+
+
 def test_a_failed_row_that_waits_for_a_person_stands_where_it_is_looked_for() -> None:
     waiting = attrs.evolve(FAILED, commands=("sigmamind reconcile fleet.csv --retry-unconfirmed",))
     tally = tally_of([waiting])

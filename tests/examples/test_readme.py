@@ -24,7 +24,7 @@ EXAMPLES = [
 ]
 FLEET = re.findall(
     r"^```csv\n(.*?)^```$",
-    (GUIDE / "how-to/fleet-in-python.md").read_text("utf-8"),
+    (GUIDE / "how-to/plans.md").read_text("utf-8"),
     re.MULTILINE | re.DOTALL,
 )
 

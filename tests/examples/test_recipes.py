@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,24 +26,30 @@ from tests.harness.postgres import Server
 
 FOLDER = Path(__file__).parents[2] / "sigmamind_async/docs/recipes"
 NAMES = sorted(path.stem for path in FOLDER.iterdir())
+TWICE = {"notebooks", "procrastinate"}
+"""Pages with two programs."""
 
 
-def program_of(name: str) -> str:
-    """Return the only program of a page."""
+def program_of(name: str, index: int = 0) -> str:
+    """Return a program of a page, by default the first."""
     text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
-    [program] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return str(program)
+    programs = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(programs) == (2 if name in TWICE else 1)
+    return str(programs[index])
 
 
 def output_of(program: str, folder: Path, box: Sandbox, **environment: str) -> str:
     """Run a program as a file in *folder*; return what it prints."""
     (folder / "page.py").write_text(program)
-    end = box.sigmamind
-    keys = {"SIGMAMIND_API_KEY": end.api_key, "SIGMAMIND_BASE_URL": end.base_url}
+    return output_of_command(["page.py"], folder, box, **environment)
+
+
+def output_of_command(command: list[str], folder: Path, box: Sandbox, **environment: str) -> str:
+    """Run Python with *command* in *folder*; return what it prints."""
     done = subprocess.run(
-        [sys.executable, "page.py"],
+        [sys.executable, *command],
         cwd=folder,
-        env={**os.environ, **keys, **environment},
+        env=environment_of(box, **environment),
         capture_output=True,
         text=True,
         timeout=60,
@@ -52,6 +59,12 @@ def output_of(program: str, folder: Path, box: Sandbox, **environment: str) -> s
     return done.stdout
 
 
+def environment_of(box: Sandbox, **more: str) -> dict[str, str]:
+    end = box.sigmamind
+    keys = {"SIGMAMIND_API_KEY": end.api_key, "SIGMAMIND_BASE_URL": end.base_url}
+    return {**os.environ, **keys, "PYTHONUNBUFFERED": "1", **more}
+
+
 @pytest.fixture
 def box() -> Iterator[Sandbox]:
     with SandboxThread(seed=1) as opened:
@@ -59,10 +72,9 @@ def box() -> Iterator[Sandbox]:
 
 
 def test_every_page_has_a_test() -> None:
-    """Pages without a program are read by `test_the_manifests_are_yaml`."""
-    alone = {"aiohttp", "notebooks", "procrastinate", "procrastinate-app", "redis-streams"}
+    alone = {"aiohttp", "kubernetes", "notebooks", "procrastinate", "redis-streams"}
 
-    assert {*NAMES} == {*RECIPES} | alone | {*MANIFESTS}
+    assert {*NAMES} == {*RECIPES} | alone
 
 
 AIOHTTP = """
@@ -162,7 +174,6 @@ RECIPES = {
     "arq": (["arq"], "", rf"\{{'{NUMBER}'\}}"),
     "aws-lambda": ([], LAMBDA, "agent_1\nagent_1"),
     "celery": (["celery"], "", rf"\{{'{NUMBER}'\}}"),
-    "data-frames": (["pandas", "polars"], "", r"\{'Support': 3\}\n3 rows for: .*"),
     "django": (["django"], DJANGO, "200\n200 agent_1\n404 None"),
     "fastapi": (
         ["fastapi"],
@@ -183,7 +194,6 @@ RECIPES = {
         "",
         r'(?s).*calls_total\{operation="sigmamind.create_phone_number",result="done"\} 1\.0.*',
     ),
-    "rotate-secrets": ([], "", "0 numbers"),
     "sentry": (["sentry_sdk"], "", r"fatal \['OutcomeUnknownError', '.*'\] unknown"),
     "taskiq": (["taskiq"], "", rf"\{{'{NUMBER}'\}}"),
     "tenants": ([], "", "2 numbers for 2 tenants"),
@@ -218,15 +228,24 @@ def test_a_cell_of_a_notebook_may_await(box: Sandbox, tmp_path: Path) -> None:
     assert output_of(cell, tmp_path, box) == "0 numbers, 0 without agent\n"
 
 
-MANIFESTS = {"kubernetes": "manifest", "ci-drift-check": "workflow"}
+def test_a_data_frame_becomes_a_fleet(box: Sandbox, tmp_path: Path) -> None:
+    for package in ("pandas", "polars"):
+        pytest.importorskip(package)
+
+    output = output_of(program_of("notebooks", 1), tmp_path, box)
+
+    assert re.fullmatch(r"\{'Support': 3\}\n3 rows for: .*\n", output)
+
+
+MANIFESTS = {"recipes/kubernetes": "manifest", "how-to/scripts": "workflow"}
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_the_manifests_are_yaml_and_their_commands_are_ours(name: str) -> None:
-    text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    text = (FOLDER.parent / f"{name}.md").read_text(encoding="utf-8")
     [block] = re.findall(rf"^```yaml {MANIFESTS[name]}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     manifest = yaml.safe_load(block)
-    if name == "kubernetes":
+    if name == "recipes/kubernetes":
         [container] = manifest["spec"]["template"]["spec"]["containers"]
         _, *words = container["command"]
     else:
@@ -243,7 +262,8 @@ async def test_the_procrastinate_worker_buys_once(
     async with prepared(postgres) as base:
         output = output_of(program_of("procrastinate"), tmp_path, box, DATABASE_URL=base.dsn)
 
-    assert ast.literal_eval(output) == [("order-1042", number) for number in box.ledger.owned()]
+    [number] = box.ledger.owned()
+    assert output == f"order-1042 done {number}\n"
     assert len(box.ledger.purchases) == 1
 
 
@@ -251,7 +271,7 @@ async def test_the_procrastinate_app_carries_out_both_kinds_of_tasks(
     box: Sandbox, postgres: Server, tmp_path: Path
 ) -> None:
     async with prepared(postgres) as base:
-        program = program_of("procrastinate-app")
+        program = program_of("procrastinate", 1)
         output = output_of(program, tmp_path, box, DATABASE_URL=base.dsn)
 
     [number] = box.ledger.owned()
@@ -260,21 +280,25 @@ async def test_the_procrastinate_app_carries_out_both_kinds_of_tasks(
 
 @contextmanager
 def redis_url() -> Iterator[str]:
-    """Start a server, or take the one that ``REDIS_URL`` names; skip where there is neither."""
+    """Start a server of this test alone; skip where none is installed."""
     pytest.importorskip("redis")
-    if "REDIS_URL" in os.environ:
-        yield os.environ["REDIS_URL"]
-        return
     server = shutil.which("redis-server")
     if server is None:
-        pytest.skip("needs redis-server, or a REDIS_URL")
+        pytest.skip("needs redis-server")
     port = free_port()
-    process = subprocess.Popen([server, "--port", str(port), "--save", ""])
+    process = subprocess.Popen([server, "--bind", "127.0.0.1", "--port", str(port), "--save", ""])
     try:
+        while process.poll() is None and not is_open(port):
+            time.sleep(0.02)
         yield f"redis://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait()
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_the_redis_consumer_buys_once(box: Sandbox, tmp_path: Path) -> None:
@@ -284,6 +308,109 @@ def test_the_redis_consumer_buys_once(box: Sandbox, tmp_path: Path) -> None:
     assert len(output.splitlines()) == 2
     assert len(set(output.splitlines())) == 1
     assert len(box.ledger.purchases) == 1
+
+
+# ---------------------------------------------------------------- queues on a real Redis
+
+ENQUEUE = """
+import asyncio, os
+from arq import create_pool
+from arq.connections import RedisSettings
+
+async def main():
+    redis = await create_pool(RedisSettings.from_dsn(os.environ["REDIS_URL"]))
+    for n in range(2):
+        await redis.enqueue_job("buy", "order-1042", "US", _job_id=f"job-{n}")
+
+asyncio.run(main())
+"""
+
+
+def test_an_arq_worker_buys_once(box: Sandbox, tmp_path: Path) -> None:
+    pytest.importorskip("arq")
+    (tmp_path / "page.py").write_text(program_of("arq"))
+    worker = ["-m", "arq", "page.WorkerSettings", "--burst"]
+    with redis_url() as url:
+        output_of_command(["-c", ENQUEUE], tmp_path, box, REDIS_URL=url)
+        output_of_command(worker, tmp_path, box, REDIS_URL=url)
+        left = output_of_command(["-c", LEFT.format("arq:queue")], tmp_path, box, REDIS_URL=url)
+
+    assert left == "0\n"
+    assert len(box.ledger.purchases) == 1
+
+
+LEFT = """
+import os
+from redis import Redis
+print(Redis.from_url(os.environ["REDIS_URL"]).zcard("{}"))
+"""
+
+
+PUBLISH = """
+import asyncio, os, page
+from redis.asyncio import Redis
+
+async def main():
+    redis = Redis.from_url(os.environ["REDIS_URL"])
+    while not await redis.exists("orders") or not await redis.xinfo_groups("orders"):
+        await asyncio.sleep(0.05)
+    async with page.RedisBroker(os.environ["REDIS_URL"]) as broker:
+        for _ in range(2):
+            await broker.publish({"id": "order-1042", "country": "US"}, stream="orders")
+    await redis.aclose()
+
+asyncio.run(main())
+"""
+
+
+def test_a_faststream_subscriber_buys_once(box: Sandbox, tmp_path: Path) -> None:
+    pytest.importorskip("faststream.redis")
+    (tmp_path / "page.py").write_text(program_of("faststream"))
+    run = "import asyncio, page; asyncio.run(page.app.run())"
+    with redis_url() as url, serving(["-c", run], tmp_path, box, url) as worker:
+        output_of_command(["-c", PUBLISH], tmp_path, box, REDIS_URL=url)
+        assert worker.stdout is not None
+        lines = (line for line in worker.stdout if line.startswith("order-1042"))
+        first, second = next(lines), next(lines)
+
+    assert first == second
+    assert len(box.ledger.purchases) == 1
+
+
+def test_a_taskiq_worker_buys_once(box: Sandbox, tmp_path: Path) -> None:
+    pytest.importorskip("taskiq_redis")
+    program = program_of("taskiq").replace(
+        "broker = InMemoryBroker()",
+        "import os\nfrom taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker\n"
+        "url = os.environ['REDIS_URL']\n"
+        "broker = RedisStreamBroker(url).with_result_backend(RedisAsyncResultBackend(url))",
+    )
+    (tmp_path / "page.py").write_text(program)
+    worker = ["-m", "taskiq", "worker", "page:broker", "--workers", "1"]
+    with redis_url() as url, serving(worker, tmp_path, box, url):
+        output = output_of(program, tmp_path, box, REDIS_URL=url)
+
+    assert re.fullmatch(rf"\{{'{NUMBER}'\}}\n", output)
+    assert len(box.ledger.purchases) == 1
+
+
+@contextmanager
+def serving(
+    command: list[str], folder: Path, box: Sandbox, url: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Run Python with *command* until the block ends."""
+    with subprocess.Popen(
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment_of(box, REDIS_URL=url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def test_a_broken_program_would_be_found(box: Sandbox, tmp_path: Path) -> None:

@@ -13,14 +13,12 @@ import attrs
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind, Verbex
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress
 from sigmamind_async.client import Client
+from sigmamind_async.fleet.apply import Executor
 from sigmamind_async.fleet.dispatcher import Dispatcher, StepOutcome
-from sigmamind_async.fleet.executor import Executor
-from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import list_numbers, refresh
+from sigmamind_async.fleet.plan import Plan, PlanOptions, plan
 from sigmamind_async.fleet.requests import RequestBuilder
-from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import Cell, DesiredState, Fleet, FleetRow, Source
-from sigmamind_async.fleet.state import FleetState, LastApplied
+from sigmamind_async.fleet.state import FleetState, LastApplied, list_numbers, refresh
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row
 from sigmamind_async.provisioning.journal.protocol import Journal, PutResult

@@ -32,7 +32,7 @@ from sigmamind_async.fleet import (
 )
 from sigmamind_async.fleet import load as load_fleet
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan
-from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, ImportPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, State
 from sigmamind_async.sandbox import Sandbox, Switches
 from sigmamind_async.values import UNSET, Secret
@@ -183,6 +183,24 @@ async def test_a_file_a_plan_and_an_application_in_seven_lines(
     assert result.done
     known = await fleet.refresh(wanted, {"sigmamind": client}, journal)
     assert fleet.plan(wanted, known).writes == 0
+
+
+@pytest.mark.parametrize(("label", "status"), [("Support", "done"), ("Sales", "failed")])
+async def test_a_purchase_that_another_run_began_since_is_made_once(
+    box: Sandbox, client: SigmaMind, label: str, status: str
+) -> None:
+    """Also where the plan's state, which shows no purchase, is given and not read again."""
+    journal, fleet = MemoryJournal(), fleet_of([BOUGHT])
+    state = await refresh(fleet, {"sigmamind": client}, journal)
+    todo = plan(fleet, state)
+    provisioner = Provisioner(client, journal)
+    other = CreatePhoneNumber(country_code="US", friendly_name=label)
+    await provisioner.run(todo.steps[0].op_id, other)
+
+    result = await apply(todo, [provisioner], state=state)
+
+    assert dict(result.counts) == {status: 1}
+    assert len(box.ledger.purchases) == 1
 
 
 async def test_a_fleet_stops_on_all_platforms_where_one_refuses_every_row(box: Sandbox) -> None:

@@ -15,11 +15,10 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async.fleet.refresh import refresh
+from sigmamind_async.fleet.plan import RowPlan
 from sigmamind_async.fleet.requests import RequestBuilder
-from sigmamind_async.fleet.row_plan import RowPlan
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state import FleetState, refresh
 from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.provisioning import MemoryJournal, SqliteJournal
 from sigmamind_async.sandbox import Sandbox

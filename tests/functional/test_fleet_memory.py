@@ -20,7 +20,7 @@ from sigmamind_async.fleet.dispatcher import StepOutcome
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.operation import Response
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Sandbox

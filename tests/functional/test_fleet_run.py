@@ -11,14 +11,13 @@ import pytest
 
 from sigmamind_async import JournalError
 from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
+from sigmamind_async.fleet.apply import Executor
 from sigmamind_async.fleet.dispatcher import StepOutcome
-from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.spec import DesiredState, FleetRow
 from sigmamind_async.fleet.step import Action, Step
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning import MemoryJournal
 from sigmamind_async.sandbox import Faults, Sandbox
 from tests.functional.fleets import (

@@ -50,6 +50,37 @@ def test_a_union_of_kinds_keeps_its_kind() -> None:
         assert kinds.dump_python(number)["id"] == raw["_id"]
 
 
+@pytest.mark.parametrize("says_kind", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("sip", {"phone_number": "+14155550100"}),
+        (
+            "twilio",
+            {"phone_number": "+14155550100", "twilio_account_sid": "AC1", "twilio_auth_token": "t"},
+        ),
+        ("pia", {"friendly_name": "Desk"}),
+    ],
+)
+def test_a_body_of_any_kind_of_number_becomes_its_request(
+    kind: str, body: dict[str, str], says_kind: bool
+) -> None:
+    fastapi = pytest.importorskip("fastapi")
+    testclient = pytest.importorskip("fastapi.testclient")
+    application = fastapi.FastAPI()
+
+    def register(value: Any) -> str:
+        return str(value.provider)
+
+    register.__annotations__["value"] = Annotated[verbex.CreatePhoneNumber, fastapi.Body()]
+    application.post("/numbers")(register)
+    with testclient.TestClient(application) as client:
+        answer = client.post("/numbers", json=body | ({"provider": kind} if says_kind else {}))
+        refused = client.post("/numbers", json=body | {"provider": "other"})
+
+    assert (answer.status_code, answer.json(), refused.status_code) == (200, kind, 422)
+
+
 def test_a_schema_names_types_and_what_is_required() -> None:
     shown = adapter(CreatePhoneNumber).json_schema()["properties"]
     required = adapter(ImportPhoneNumber).json_schema()["required"]

@@ -119,6 +119,18 @@ async def test_purchases_pass_a_limiter_that_says_503(
     assert found["done"] <= platform.passed <= found["done"] + probes
 
 
+@pytest.mark.parametrize("prefix", ["X-RateLimit", "x-ratelimit", "RateLimit"])
+async def test_a_reported_window_is_kept_to_however_its_headers_are_spelled(prefix: str) -> None:
+    told = {f"{prefix}-Limit": "100", f"{prefix}-Remaining": "50", f"{prefix}-Reset": "10"}
+    async with (
+        FaultServer(always(answer(200, record(), **told))) as server,
+        client_of(server.url) as client,
+    ):
+        assert client.gate.state.rate is None
+        await client.phone_numbers.get(NUMBER)
+        assert client.gate.state.rate == pytest.approx(5.0, rel=0.05)
+
+
 async def test_the_circuit_opens_before_a_dead_platform() -> None:
     """Whoever comes after is told at once that nothing was sent."""
     gate = Gate(admission=Admission(failures_to_open=5, probe_every=60.0))

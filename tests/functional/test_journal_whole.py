@@ -13,6 +13,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +22,13 @@ import pytest
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.journal.sqlite import SqliteJournal, file, inode_lock, lockfile
+from sigmamind_async.provisioning.journal.sqlite import (
+    SqliteJournal,
+    file,
+    inode_lock,
+    lockfile,
+    schema,
+)
 from sigmamind_async.provisioning.row import State
 from tests.functional.journals import ACCOUNT, a_row, process, said_by
 from tests.functional.support import error_of
@@ -134,7 +141,7 @@ async def test_the_control_of_a_planted_link(path: Path, monkeypatch: pytest.Mon
     assert target.read_bytes() != b"precious\n" * 1000
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 140, b"123\n", b"123\n45\n", b" " * 131 + b"\n"])
+@pytest.mark.parametrize("content", [b"", b"\0" * 140, b"123\n", b"123\n45\n", b" " * 171 + b"\n"])
 async def test_a_lock_file_of_an_earlier_version_or_of_a_crash_is_taken(
     path: Path, content: bytes
 ) -> None:
@@ -693,3 +700,129 @@ async with SqliteJournal(path):
 os.kill(child, signal.SIGKILL)
 """
     assert said_by(script, path) == ["opened"]
+
+
+# ---------------------------------------------------------------- checked when it may be damaged
+
+
+@pytest.fixture
+async def closed(path: Path) -> Path:
+    """Return a journal that its process has closed in order."""
+    async with SqliteJournal(path) as journal:
+        await asyncio.gather(*(journal.put(a_row(f"order-{n}", State.DONE)) for n in range(200)))
+    return path
+
+
+def in_an_index(path: Path) -> tuple[int, bytes]:
+    """Return the place of a page that opening does not come by, and another content for it."""
+    query = "SELECT rootpage FROM sqlite_master WHERE name = 'by_token'"
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as database:
+        ((page,),) = database.execute(query)
+    return (page - 1) * 4096, b"?" * 4096
+
+
+def _write(path: Path) -> None:
+    place, content = in_an_index(path)
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(content)
+
+
+def _write_under_the_old_times(path: Path) -> None:
+    before = path.stat()
+    time.sleep(0.02)  # the time that cannot be set back goes by ticks
+    _write(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _put_a_damaged_copy_back(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    shutil.copy2(path, copy)
+    before = copy.stat()
+    _write(copy)
+    os.utime(copy, ns=(before.st_atime_ns, before.st_mtime_ns))
+    copy.replace(path)
+
+
+DAMAGES = [_write, _write_under_the_old_times, _put_a_damaged_copy_back]
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Return a list that gets longer with each check of all pages."""
+    made: list[None] = []
+    require_intact = schema.require_intact
+
+    def require(database: sqlite3.Connection) -> None:
+        made.append(None)
+        require_intact(database)
+
+    monkeypatch.setattr(file, "require_intact", require)
+    return made
+
+
+async def open_and_close(path: Path, *, shared: bool = False, read_only: bool = False) -> None:
+    async with SqliteJournal(path, shared=shared, read_only=read_only):
+        pass
+
+
+@pytest.mark.parametrize(("shared", "read_only"), [(False, False), (True, False), (False, True)])
+async def test_pages_are_not_checked_after_an_orderly_end(
+    closed: Path, checks: list[None], shared: bool, read_only: bool
+) -> None:
+    for _ in range(3):
+        await open_and_close(closed, shared=shared, read_only=read_only)
+    assert checks == []
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_damage_after_an_orderly_end_is_found(
+    closed: Path, damage: Callable[[Path], None], read_only: bool
+) -> None:
+    """Also at once: a file system may stamp all writes of some milliseconds alike."""
+    damage(closed)
+    error = await error_of(SqliteJournal(closed, read_only=read_only).open())
+    assert "the file is damaged" in str(error)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_without_a_look_at_the_file_that_damage_goes_unnoticed(
+    path: Path, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the one before: any file counts as the one that was closed."""
+    monkeypatch.setattr(lockfile, "identify_file", lambda path: "f" * 32)
+    monkeypatch.setattr(file, "identify_file", lambda path: "f" * 32)
+    await make(path, *(f"order-{n}" for n in range(200)))
+    damage(path)
+    await open_and_close(path)
+
+
+async def test_a_journal_of_a_killed_process_is_checked(
+    restarted: Path, checks: list[None]
+) -> None:
+    await open_and_close(restarted)
+    assert len(checks) == 1
+
+
+async def test_a_journal_is_checked_after_a_start_of_the_system(
+    closed: Path, checks: list[None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a disk has lost in a crash shows in no time of a file. Unknown starts count as new."""
+    for content in ("another start", None):
+        boot = tmp_path / f"boot {content}"
+        if content is not None:
+            boot.write_text(content)
+        monkeypatch.setattr(lockfile, "_BOOT_ID", boot)
+        await open_and_close(closed)
+    await open_and_close(closed)
+    assert len(checks) == 3
+
+
+async def test_a_journal_is_checked_once_an_error_has_shown(closed: Path) -> None:
+    """Damaged while it was open, and closed in order all the same."""
+    async with SqliteJournal(closed) as journal:
+        script = "import sys; f = open(sys.argv[1], 'r+b'); f.seek(4096); f.write(b'?' * 30_000)"
+        subprocess.run([sys.executable, "-S", "-c", script, closed], check=True)
+        assert "damaged" in str(await error_of(journal.in_states(ACCOUNT, [State.DONE])))
+    assert "damaged" in str(await error_of(SqliteJournal(closed).open()))

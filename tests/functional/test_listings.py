@@ -19,7 +19,7 @@ from sigmamind_async import (
     SigmaMind,
     Verbex,
 )
-from sigmamind_async.fleet.refresh import list_numbers
+from sigmamind_async.fleet.state import list_numbers
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.platforms.verbex import CreatePiaPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner

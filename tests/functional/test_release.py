@@ -88,6 +88,20 @@ def test_the_links_of_the_index_page_name_their_place(first: list[Path]) -> None
     assert [each for each in targets if not each.startswith("https://")] == []
 
 
+def test_the_metadata_name_one_repository() -> None:
+    """That of the release workflow, which publishes from no other."""
+    text = (ROOT / "pyproject.toml").read_text()
+    hosts = r"https://(?:github|raw\.githubusercontent)\.com/([^/\"]+/[^/\"]+)"
+    [name] = {*re.findall(hosts, text)}
+    owner, _, repository = name.partition("/")
+
+    assert re.findall(r'^Documentation = "(.+)"$', text, re.MULTILINE) == [
+        f"https://{owner}.github.io/{repository}/"
+    ]
+    elsewhere = [ROOT / "README.md", *(ROOT / "sigmamind_async").rglob("*.py")]
+    assert [path for path in elsewhere if name in path.read_text(encoding="utf-8")] == []
+
+
 def test_the_source_distribution_can_be_tested(first: list[Path]) -> None:
     [sdist] = [path for path in first if path.suffix == ".gz"]
     with tarfile.open(sdist) as archive:

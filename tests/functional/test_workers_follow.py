@@ -300,6 +300,19 @@ async def test_an_id_can_stand_once_in_a_job(
     assert len(box.ledger.purchases) == 1
 
 
+async def test_a_row_that_is_no_pair_fails_alone(
+    box: Sandbox, base: Database, provisioner: WorkerProvisioner
+) -> None:
+    [first, last] = purchases(2)
+    rows: Any = [first, purchase(), last]
+    async with working(worker(box, base.dsn)):
+        outcomes = [outcome async for outcome in provisioner.run_many(rows)]
+    assert sorted(outcome.status for outcome in outcomes) == ["done", "done", "failed"]
+    [error] = [outcome.error for outcome in outcomes if outcome.index == 1]
+    assert str(error).startswith("operations[1]: must be a pair of op_id and value")
+    assert len(box.ledger.purchases) == 2
+
+
 async def test_queue_and_journal_are_of_one_database(
     client: SigmaMind, base: Database, journal: PostgresJournal
 ) -> None:
@@ -439,6 +452,16 @@ async def test_one_operation_is_waited_for(box: Sandbox, base: Database, queue: 
         await queue.enqueue(purchases(2))
     assert done.result().phone_number in box.ledger.owned()
     assert (failed.result().state, failed.result().error_status) == (State.FAILED, 401)
+
+
+async def test_one_operation_is_waited_for_no_longer_than_a_time(queue: Queue) -> None:
+    """It goes on meanwhile, and may be waited for again."""
+    await queue.enqueue(purchases(1))
+
+    with pytest.raises(TimeoutError):
+        await queue.wait("order-0", timeout=0.01)
+    with pytest.raises(ConfigurationError, match="timeout: must be more than 0"):
+        await queue.wait("order-0", timeout=-1)
 
 
 async def test_a_worker_reports_what_has_ended(

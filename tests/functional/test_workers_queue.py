@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import closing
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,7 +28,8 @@ from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.values import Secret, SecretReference
 from sigmamind_async.workers import Queue
-from tests.functional.support import NUMBER, PASSWORD, error_of
+from sigmamind_async.workers.enqueue import _EXISTING_JOBS, operation_lock
+from tests.functional.support import NUMBER, PASSWORD, error_of, leaks
 from tests.functional.workers import Database, database, purchase, worker
 from tests.harness.postgres import Server
 
@@ -132,6 +135,26 @@ async def test_a_worker_leaves_no_setting_on_a_connection(base: Database, queue:
     assert (found, base.jobs) == (("on", "on"), [])
 
 
+ALL_AT_ONCE = """
+SELECT queueing_lock FROM procrastinate_jobs
+WHERE queueing_lock = ANY(%b::text[]) AND status = 'todo'
+"""
+
+
+async def test_enqueuing_does_not_read_all_waiting_jobs(base: Database, queue: Queue) -> None:
+    """Or each of a million would take longer than the one before. The last query is the control."""
+    await queue.enqueue_many((f"row-{number}", purchase()) for number in range(2000))
+    locks = [operation_lock("sigmamind", f"new-{number}") for number in range(1000)]
+    with base.server.connected(base.name) as connection:
+
+        def read(query: str, *values: object) -> int:
+            plan = connection.execute(f"EXPLAIN ANALYZE {query}".encode(), values).fetchall()
+            return sum(map(int, re.findall(r"Removed by Filter: (\d+)", str(plan))))
+
+        assert read(_EXISTING_JOBS, locks, locks) == 0
+        assert read(ALL_AT_ONCE, locks) == 2000
+
+
 # ---------------------------------------------------------------- the caller's transaction
 
 
@@ -166,6 +189,7 @@ import asyncio, os, signal, sys
 import psycopg
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.workers import Queue
+from sigmamind_async.workers.enqueue import _EXISTING_JOBS, operation_lock  # noqa: PLC2701
 
 async def main():
     own = await psycopg.AsyncConnection.connect(sys.argv[1])
@@ -263,6 +287,7 @@ settings.configure(DATABASES={"default": {
 from django.db import connection, transaction
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.workers import Queue
+from sigmamind_async.workers.enqueue import _EXISTING_JOBS, operation_lock  # noqa: PLC2701
 
 queue = Queue(sys.argv[1])
 
@@ -455,6 +480,40 @@ async def test_what_changes_no_number_is_refused(queue: Queue) -> None:
     assert str(error) == "value: ListPhoneNumbers changes no phone number"
     error = await error_of(queue.enqueue([("", purchase())]))
     assert error.field == "op_id"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        (purchase(), "CreatePhoneNumber"),
+        ("order-2", "str"),
+        (("order-2", purchase(), 3), "tuple"),
+        ({"op_id": "order-2"}, "dict"),
+        (None, "NoneType"),
+    ],
+)
+async def test_a_row_that_is_no_pair_is_named(
+    base: Database, queue: Queue, wrong: Any, kind: str
+) -> None:
+    error = await error_of(queue.enqueue([ORDER, wrong]))
+    assert isinstance(error, InvalidRequestError)
+    assert str(error).startswith("operations[1]: must be a pair of op_id and value, such as (")
+    assert str(error).endswith(f"; it is of type {kind}")
+    assert base.states == {}
+
+
+async def test_a_dsn_in_place_of_a_connection_is_shown_nowhere(
+    base: Database, queue: Queue
+) -> None:
+    """Neither in the message nor in a frame of the library, as a report of the error shows them."""
+    dsn = f"postgresql://user:{PASSWORD}@/orders"
+    for enqueue in (queue.enqueue, queue.enqueue_many):
+        error = await error_of(enqueue([ORDER], connection=dsn))
+        assert str(error).startswith("connection: must be an open connection, such as psycopg.")
+    with pytest.raises(ConfigurationError) as caught:
+        queue.enqueue_sync([ORDER], connection=dsn)
+    assert leaks(caught.value) == []
+    assert base.states == {}
 
 
 async def test_a_database_without_tables_is_reported(postgres: Server) -> None:

@@ -121,3 +121,13 @@ def test_a_setting_is_checked_where_it_is_changed() -> None:
             setattr(box, name, value)
 
     assert (box.faults, box.list_lag, box.latency) == (Faults(share=0.2), 0.0, (0.0, 0.0))
+
+
+def test_a_share_may_be_set_while_it_runs() -> None:
+    box = Sandbox()
+    setattr(box, "faults", 0.2)  # noqa: B010 - mypy asks for a `Faults`
+
+    assert box.faults == Faults(share=0.2)
+    for wrong in (1.5, True, "0.2", None):
+        with pytest.raises(ValueError, match="must be a"):
+            setattr(box, "faults", wrong)  # noqa: B010

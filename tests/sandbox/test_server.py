@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import threading
 import time
 from http.client import HTTPConnection
@@ -200,6 +201,34 @@ async def test_refusing_again_starts_the_time_anew_and_closing_ends_it(box: Sand
     await asyncio.sleep(0.02)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def ended(peers: list[socket.socket]) -> None:
+    for peer in peers:
+        peer.setblocking(False)
+        with contextlib.suppress(ConnectionResetError):
+            received = asyncio.get_running_loop().sock_recv(peer, 1)
+            assert await asyncio.wait_for(received, 5.0) == b""
+
+
+@pytest.mark.parametrize("turns", range(5))
+@pytest.mark.parametrize("end", ["refuse", "close"])
+async def test_a_connection_that_is_being_accepted_is_closed(end: str, turns: int) -> None:
+    """Whatever turn of the loop it has come to when the port closes.
+
+    As a control, `Listener._stop` closed the server at once: after two turns the connections were
+    lost unclosed, after three they outlived the port, and at once they outlived the sandbox.
+    """
+    with contextlib.ExitStack() as stack:
+        async with Sandbox() as box:
+            address = ("127.0.0.1", port_of(box))
+            peers = [stack.enter_context(socket.create_connection(address)) for _ in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if end == "refuse":
+                box.refuse(60.0)
+                await ended(peers)
+        await ended(peers)
 
 
 async def test_closing_is_quick_whatever_hangs() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sigmamind_async.sandbox.stock import (
     NUMBERING_PLANS,
+    SHARES,
     NumberingPlan,
     choose_number,
     country_of,
@@ -14,10 +15,14 @@ from sigmamind_async.sandbox.stock import (
 )
 
 
-def sold(country: str, count: int, *, seed: int = 1, area_code: int | None = None) -> list[str]:
+def sold(
+    country: str, count: int, *, seed: int = 1, area_code: int | None = None, share: int = 0
+) -> list[str]:
     taken: list[str] = []
     for number in range(count):
-        chosen = choose_number(country, area_code, seed=seed, count=number, taken=set(taken))
+        chosen = choose_number(
+            country, area_code, seed=seed, count=number, taken=set(taken), share=share
+        )
         assert chosen is not None
         taken.append(chosen)
     return taken
@@ -56,11 +61,13 @@ def test_nothing_is_sold_in_a_country_without_stock() -> None:
 
 
 def test_a_country_is_sold_out_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = NumberingPlan("Nowhere", "999", (100,), lowest=1_000, highest=1_009)
+    """Platforms divide its numbers: none is sold by two of them."""
+    plan = NumberingPlan("Nowhere", "999", (100,), lowest=1_000, highest=1_011)
     monkeypatch.setitem(NUMBERING_PLANS, "XX", plan)
-    assert len(set(sold("XX", 10))) == 10
-    taken = {f"+999100{subscriber}" for subscriber in range(1_000, 1_010)}
-    assert choose_number("XX", None, seed=1, count=10, taken=taken) is None
+    shares = [sold("XX", 4, share=share) for share in range(SHARES)]
+    taken = {number for share in shares for number in share}
+    assert taken == {f"+999100{subscriber}" for subscriber in range(1_000, 1_012)}
+    assert choose_number("XX", None, seed=1, count=4, taken=taken) is None
 
 
 @pytest.mark.parametrize("country", sorted(NUMBERING_PLANS))

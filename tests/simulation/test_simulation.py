@@ -34,6 +34,15 @@ def test_every_promise_holds_again(first: int) -> None:
     assert broken_from(first) == []
 
 
+def test_a_number_is_not_released_under_an_attempt_that_may_still_come() -> None:
+    """Of two unanswered imports one was found and repaired, and the number then released.
+
+    Control: without the other attempt in its row, the release does not wait for that. The number is
+    imported again behind it, and the purchase that follows is refused for ever.
+    """
+    assert simulate(1081).broken == []
+
+
 def broken_from(first: int) -> list[str]:
     """Return what was broken in a chunk of seeds, each with the command that shows it again."""
     reports = [simulate(seed) for seed in range(first, first + CHUNK)]

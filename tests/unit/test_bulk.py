@@ -703,3 +703,18 @@ async def test_collect_notes_how_many_rows_had_ended() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         await collect(job(values()))
     assert caught.value.__notes__ == ["3 rows had ended; run_many yields each as soon as it ends"]
+
+
+async def test_a_job_is_iterated_once() -> None:
+    """What an early end left is in `undelivered`; a second round would only begin somewhere."""
+    run = job("abcde")
+    async for _ in run:
+        break
+
+    with pytest.raises(ConfigurationError, match="can be iterated once"):
+        [each async for each in run]
+
+    whole = job("ab")
+    assert len([each async for each in whole]) == 2
+    with pytest.raises(ConfigurationError, match="can be iterated once"):
+        [each async for each in whole]

@@ -99,9 +99,7 @@ BUY = call("POST", repeatable=False)
 def bought(*, agrees: bool = True) -> Operation[object]:
     """A purchase of a number of one's own choosing, which can be looked up."""
     look = attrs.evolve(READ, name="acme.look_up")
-    return call(
-        "POST", repeatable=False, read_back=ReadBack(operation=look, agrees=lambda _: agrees)
-    )
+    return call("POST", repeatable=False, read_back=ReadBack(lambda: look, lambda _: agrees))
 
 
 async def failure(engine: Engine, operation: Operation[object]) -> SigmaMindError:

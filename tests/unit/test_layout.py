@@ -440,7 +440,6 @@ def top_level(root: Path) -> set[str]:
 @pytest.fixture(autouse=True)
 def _uncollected() -> Iterator[None]:
     """CPython 3.11 fails to parse while its garbage collector closes a test's coroutine."""
-    gc.collect()
     gc.disable()
     yield
     gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from sigmamind_async.paging import (
     page_of,
     page_with_statements,
 )
+from sigmamind_async.provisioning.transitions import SETTLE_TIME
 
 
 def total(account: Account, page: Page[str]) -> dict[str, Any]:
@@ -372,6 +374,163 @@ async def test_an_account_that_grows_is_no_error(
 
     account.before_page = grow
     assert set(letters(count)) <= set(await read(account.listing()))
+
+
+# ---------------------------------------------------------------- two pages at once
+
+
+@attrs.define
+class SlowAccount(Account):
+    """Answers requests in any order: each after so many turns of the loop."""
+
+    turns: list[int] = attrs.Factory(list)
+    under_way: int = 0
+    most: int = 0
+
+    async def fetch(self, number: int) -> Page[str]:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            for _ in range(self.turns.pop(0) if self.turns else 0):
+                await asyncio.sleep(0)
+            return await super().fetch(number)
+        finally:
+            self.under_way -= 1
+
+
+async def test_no_page_is_asked_for_before_it_may_be_needed() -> None:
+    """While records are yielded, none is; then two at most, and none behind the last."""
+    account = SlowAccount(letters(11), turns=[3] * 9)
+    listing = account.listing()
+    first = [await anext(listing), await anext(listing)]
+    assert account.asked == [0]
+    assert first + [record async for record in listing] == letters(11)
+    assert (account.asked, account.most) == ([0, 0, 1, 2, 3, 4, 5], 2)
+
+
+async def test_a_listing_without_a_total_reads_one_page_at_a_time() -> None:
+    account = SlowAccount(letters(9), says=flag, turns=[3] * 9)
+    assert await read(account.listing()) == letters(9)
+    assert account.most == 1
+
+
+async def test_two_pages_at_once_take_half_the_time() -> None:
+    """5,000 pages of 0.2 s each: less than a settle time. Time is virtual here."""
+
+    async def fetch(number: int) -> Page[int]:
+        await asyncio.sleep(0.2)
+        return Page(items=[2 * number, 2 * number + 1], total=10_000)
+
+    began = asyncio.get_running_loop().time()
+    assert len([record async for record in all_items(fetch, str, size=2)]) == 10_000
+    seconds = asyncio.get_running_loop().time() - began
+    assert seconds == pytest.approx(0.2 * 2502)
+    assert seconds < SETTLE_TIME
+
+
+@pytest.mark.parametrize("requests", range(2, 8))
+async def test_a_listing_that_is_left_leaves_nothing_behind(requests: int) -> None:
+    """Cancelled while one or two pages are under way; then nothing more is asked for."""
+    account = SlowAccount(letters(30), turns=[1] * requests + [1000] * 4)
+    reading = asyncio.create_task(read(account.listing()))
+    while len(account.asked) < requests:  # noqa: ASYNC110 - until the next ones are under way
+        await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    before = asyncio.all_tasks()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert account.under_way == 0
+    assert asyncio.all_tasks() == before - {
+        task for task in before if task.done() or task is reading
+    }
+
+
+@pytest.mark.parametrize("gone", [1, 2, 5])
+async def test_a_page_that_is_gone_before_it_is_read_is_no_error(gone: int) -> None:
+    """Removed after the total promised it; this platform refuses a page behind the last."""
+    account = SlowAccount(letters(12))
+
+    async def fetch(number: int) -> Page[str]:
+        page = await account.fetch(number)
+        if number and not page.items:
+            raise ResponseDecodeError("there is no such page")
+        return page
+
+    def remove(request: int) -> None:
+        if request == 4:
+            del account.records[-gone:]
+
+    account.before_page = remove
+    assert set(letters(12 - gone)) <= set(await read(all_items(fetch, str, size=2)))
+
+
+steps = st.lists(
+    st.tuples(st.booleans(), st.booleans(), st.integers(0, 30), st.integers(1, 4)), max_size=30
+)
+
+
+def drawn(count: int, size: int, turns: list[int], changes: Any) -> tuple[SlowAccount, set[str]]:
+    """Return an account that others change between its answers, and what they remove."""
+    account, gone = SlowAccount(letters(count), size, turns=list(turns)), set[str]()
+
+    def change(request: int) -> None:
+        if request >= len(changes):
+            return
+        removing, at_front, place, several = changes[request]
+        for number in range(several):
+            if not removing:
+                at = 0 if at_front else len(account.records)
+                account.records.insert(at, f"n{request}-{number}")
+            elif account.records:
+                gone.add(account.records.pop(0 if at_front else place % len(account.records)))
+
+    account.before_page = change
+    return account, gone
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    count=st.integers(0, 30),
+    size=st.integers(1, 5),
+    turns=st.lists(st.integers(0, 3), max_size=20),
+    changes=steps,
+    removing=st.booleans(),
+)
+async def test_whichever_page_is_answered_first_nothing_is_hidden(
+    *, count: int, size: int, turns: list[int], changes: Any, removing: bool
+) -> None:
+    """Others add records, or remove some: both within one reading may hide one another."""
+    account, gone = drawn(count, size, turns, [(removing, *rest) for _, *rest in changes])
+    try:
+        seen = await read(account.listing())
+    except ResponseDecodeError:
+        return
+    assert len(seen) == len(set(seen))
+    assert set(letters(count)) - gone <= set(seen)
+
+
+async def test_a_page_that_was_answered_too_early_is_read_again() -> None:
+    """A record is added in front, and one at the end, between the answers of pages 2 and 1."""
+    assert set(letters(8)) <= set(await read(answered_out_of_order().listing()))
+
+
+async def test_without_reading_it_again_a_record_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the one before."""
+    monkeypatch.setattr(paging, "_may_have_shifted", lambda before, page: False)
+    assert not set(letters(8)) <= set(await read(answered_out_of_order().listing()))
+
+
+def answered_out_of_order() -> SlowAccount:
+    account = SlowAccount(letters(8), turns=[0, 0, 5, 0])
+
+    def add(request: int) -> None:
+        if request == 3:
+            account.records[:] = ["new", *account.records, "late"]
+
+    account.before_page = add
+    return account
 
 
 # ---------------------------------------------------------------- pages by token

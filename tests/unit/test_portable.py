@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from sigmamind_async import SigmaMind
 from sigmamind_async.bulk import BulkResult, Outcome
 from sigmamind_async.convert import structure
 from sigmamind_async.convert.portable import hide_secrets, json_default
@@ -19,6 +20,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     PhoneNumber,
 )
 from sigmamind_async.platforms.verbex.models import SipPhoneNumber
+from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.values import Secret, SecretReference
 
 RAW: dict[str, Any] = {
@@ -113,11 +115,46 @@ def test_a_request_value_travels_through_a_queue() -> None:
     assert CreatePhoneNumber.from_dict(sent) == value
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        verbex.CreatePiaPhoneNumber(friendly_name="Desk"),
+        verbex.CreateSipPhoneNumber(phone_number="+14155550100", sip_trunk_username="acme"),
+        verbex.CreateTwilioPhoneNumber(
+            phone_number="+14155550100",
+            twilio_account_sid="AC1",
+            twilio_auth_token=SecretReference("file:/run/secrets/twilio"),
+        ),
+    ],
+)
+def test_a_request_of_one_kind_comes_back_and_is_no_other(value: Any) -> None:
+    """Its kind is written, and may be given."""
+    kind, sent = type(value), json.loads(value.to_json())
+
+    assert kind.from_dict(sent) == value
+    with pytest.raises(
+        InvalidRequestError, match=rf"provider: is '{value.provider}' in a {kind.__name__}"
+    ):
+        kind.from_dict({**sent, "provider": "other"})
+
+
+async def test_a_reference_in_a_row_is_never_sent_as_the_password() -> None:
+    box = Sandbox()
+    client = SigmaMind(box.sigmamind.api_key, transport=box.transport())
+    row = {"phone_number": "+14155550100", "trunk_password": "env:TRUNK"}
+    result = await client.phone_numbers.import_many([row])
+
+    assert "is only a reference, env:TRUNK; resolve it first" in str(result.failed[0].error)
+    assert box.ledger.commits == ()
+
+
 def test_a_reference_travels_and_a_secret_does_not() -> None:
     def trunk(password: Secret) -> ImportPhoneNumber:
         return ImportPhoneNumber(phone_number="+14155550100", trunk_password=password)
 
-    assert trunk(SecretReference("env:TRUNK")).to_dict()["trunk_password"] == "env:TRUNK"
+    referring = trunk(SecretReference("env:TRUNK"))
+    assert referring.to_dict()["trunk_password"] == "env:TRUNK"
+    assert ImportPhoneNumber.from_dict(referring.to_dict()) == referring
     assert trunk(Secret("hunter22")).to_dict()["trunk_password"] == "***"
 
 

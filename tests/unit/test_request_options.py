@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import traceback
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -22,6 +23,7 @@ from sigmamind_async.errors import (
 from sigmamind_async.events import Event
 from sigmamind_async.operation import FaultKind
 from sigmamind_async.platforms.sigmamind import (
+    CreateCall,
     CreatePhoneNumber,
     ImportPhoneNumber,
     PhoneNumber,
@@ -30,7 +32,7 @@ from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.testing import ScriptedTransport, fault, reply
 from sigmamind_async.testing.doubles import Script
-from sigmamind_async.values import conceal
+from sigmamind_async.values import conceal, is_finite
 
 NUMBER = "+14155552671"
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Desk"}
@@ -454,11 +456,52 @@ async def test_a_header_with_the_name_of_a_credential_is_shown_nowhere() -> None
     assert "acme" in caught.value.body
 
 
+@pytest.mark.parametrize(
+    ("name", "is_secret"),
+    [
+        *((name, False) for name in ("max_tokens", "maxOutputTokens", "prompt_tokens")),
+        *((name, False) for name in ("tokenCount", "tokens_per_minute", "token_type", "tokenizer")),
+        *((name, False) for name in ("bypass", "pass_through", "passenger", "cookieConsent")),
+        *((name, True) for name in ("token", "tokens", "access_tokens", "maxTokensSecret")),
+        *((name, True) for name in ("password", "passphrase", "bypass_password", "passed_pwd")),
+        *((name, True) for name in ("secret.max_tokens", "tokens.count_a", "apiKey", "set-cookie")),
+    ],
+)
+def test_a_count_of_tokens_is_no_credential(name: str, is_secret: bool) -> None:
+    assert isinstance(conceal("512", name), Secret) is is_secret
+
+
+async def test_a_body_that_repeats_a_count_of_tokens_is_shown() -> None:
+    """A secret of three digits would withhold it as a whole."""
+    made, _ = client(lambda request: reply(422, json={"got": json.loads(request.body or b"")}))
+    with pytest.raises(BadRequestError) as caught:
+        await made.request("POST", "/v1/agents", json={"max_tokens": "512"})
+    assert "512" in caught.value.body
+
+    with pytest.raises(BadRequestError) as caught:
+        await made.request("POST", "/v1/agents", json={"token": "512"})
+    assert "512" not in caught.value.body
+
+
+def test_an_added_field_that_is_not_finite_is_refused() -> None:
+    """As null, which it would be written as, it might clear a field."""
+    made, _ = client()
+    with pytest.raises(ConfigurationError, match="body: holds NaN"):
+        made.with_options(body={"a": [math.inf]})
+    with pytest.raises(InvalidRequestError, match="dynamic_variables: must be a mapping of finite"):
+        CreateCall(
+            from_phone_number="+14155550100",
+            to_phone_number="+14155550101",
+            dynamic_variables={"a": math.nan},
+        )
+
+
 def test_a_body_of_any_depth_is_read_for_secrets() -> None:
     deep: dict[str, Any] = {}
     for _ in range(10_000):
         deep = {"a": deep}
     assert conceal(deep)
+    assert is_finite(deep)
 
 
 @pytest.mark.parametrize(
@@ -471,6 +514,9 @@ def test_a_body_of_any_depth_is_read_for_secrets() -> None:
         ({"query": {"\ud800": "a"}}, "query"),
         ({"query": {1: "a"}}, "query"),
         ({"query": "a=1"}, "query"),
+        ({"query": {"a": math.nan}}, "query"),
+        ({"method": "POST", "json": {"a": math.nan}}, "json"),
+        ({"method": "PUT", "json": {"a": [{"b": -math.inf}], "c": None}}, "json"),
         ({"method": ["GET"]}, "method"),
     ],
 )

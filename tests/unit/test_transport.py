@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+import traceback
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import pytest
 from aiohttp.base_protocol import BaseProtocol
 from yarl import URL
 
+from sigmamind_async import SigmaMind
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, HttpRequest
@@ -227,6 +229,24 @@ def test_a_context_that_does_not_verify_is_refused(make: Any) -> None:
     AiohttpOptions(ssl=ssl.create_default_context())
     with pytest.raises(ConfigurationError, match="must verify certificates and host names"):
         AiohttpOptions(ssl=make())
+
+
+@pytest.mark.parametrize("wrong", ["socks5://u:{}@h", "http://u:{}@h:0", "http://u:{} x@h", "{}"])
+@pytest.mark.parametrize("origin", ["argument", "environment"])
+def test_a_refused_proxy_is_in_no_frame(
+    wrong: str, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = wrong.format("hunter22")
+    proxy = proxy if "://" in proxy or origin == "argument" else f"ftp://{proxy}"
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    given: dict[str, Any] = {"proxy": proxy} if origin == "argument" else {"trust_env": True}
+    with pytest.raises(ConfigurationError, match=r"proxy: |HTTPS_PROXY") as caught:
+        SigmaMind("key", **given)
+
+    frames = [*traceback.walk_tb(caught.value.__traceback__)][1:]  # without that of this test
+    shown = [repr(frame.f_locals) for frame, _ in frames]
+    assert len(shown) > 2
+    assert "hunter22" not in f"{shown}{caught.value}"
 
 
 async def test_closing_what_was_never_opened_is_no_error() -> None:

@@ -1,7 +1,8 @@
 """``sigmamind explain``: the guide, and what it says about one name.
 
-A topic is a page, or a section whose heading is nothing but names in code: an error, a state, an
-option, an exit code, a command, a variable, a column or a type of JSON object.
+A topic is a page, or a section by its heading: words such as "saved plans", or names in code, which
+are an error, a state, an option, an exit code, a command, a variable, a column or a type of JSON
+object.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _find(topic: str) -> str:
         hint = suggest(topic, known)
         if not hint.startswith("; did you mean"):
             hint = "; sigmamind explain lists its pages"
-        raise CommandError(f"the guide has nothing about {topic!r}{hint}")
+        raise CommandError(f"the guide has nothing about {topic!r}{hint}", page="")
     return "\n\n---\n\n".join(found)
 
 
@@ -88,7 +89,7 @@ def _key(name: str) -> str:
 
 
 def _sections(text: str) -> Iterator[tuple[list[str], str]]:
-    """Yield each section whose heading is names in code: the names, and its text."""
+    """Yield each section: its heading, or the names in code that this consists of, and its text."""
     lines, in_code = text.splitlines(), False
     headings: list[tuple[int, int, str]] = []
     for index, line in enumerate(lines):
@@ -96,10 +97,10 @@ def _sections(text: str) -> Iterator[tuple[list[str], str]]:
         if not in_code and (heading := _HEADING.match(line)):
             headings.append((index, len(heading[1]), heading[2]))
     for index, level, title in headings:
-        if _NAMES.fullmatch(title):
-            ends = (below for below, other, _ in headings if below > index and other <= level)
-            section = "\n".join(lines[index : next(ends, len(lines))]).strip()
-            yield re.findall("`([^`]+)`", title), section
+        ends = (below for below, other, _ in headings if below > index and other <= level)
+        section = "\n".join(lines[index : next(ends, len(lines))]).strip()
+        names = re.findall("`([^`]+)`", title) if _NAMES.fullmatch(title) else [title]
+        yield names, section
 
 
 def _list_of_pages() -> str:

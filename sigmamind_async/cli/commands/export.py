@@ -106,17 +106,17 @@ async def _list_accounts(
     """Return the numbers of all *clients*, and what a journal has applied to them."""
     from contextlib import AsyncExitStack
 
-    from sigmamind_async.cli.fleet_input import last_applied_in
     from sigmamind_async.cli.journal_location import find_journal, open_to_read
     from sigmamind_async.cli.options import JournalOptions
     from sigmamind_async.fleet import list_numbers
+    from sigmamind_async.fleet.state import read_last_applied
 
     applied: dict[str, LastApplied] = {}
     async with AsyncExitStack() as stack:
         if journal is not None or postgres is not None:
             file = None if journal is None else str(journal)
             place = find_journal(file, JournalOptions(postgres=postgres))
-            applied = await last_applied_in(await open_to_read(place, stack))
+            applied = await read_last_applied(await open_to_read(place, stack))
         for client in clients:
             await stack.enter_async_context(client)
         of_each = [await list_numbers(client) for client in clients]

@@ -17,6 +17,7 @@ from sigmamind_async.cli.options import (
     RequestOptions,
     Seconds,
     SettlementOptions,
+    settle_words,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def status(
         Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
     ] = SETTLE_TIME,
     rows: Annotated[
-        bool, Parameter(help="Show every row with its number, not only what is not settled.")
+        bool, Parameter(help="List every row with its number, whether it is settled or not.")
     ] = False,
     journal: JournalOptions = JournalOptions(),  # noqa: B008 - frozen
     json: Json = False,
@@ -64,14 +65,16 @@ def status(
         found = Status.from_rows(name, accounts[name][0], stored, settle_time)
         is_settled = is_settled and found.is_settled
         shown.show(journal_status_of(found, place, name, now))
-        settled = [row for row in stored if row.state not in SHOWN]
-        if settled:
+        # As JSON, the others are written with the status.
+        listed = [row for row in stored if not json or row.state not in SHOWN]
+        if listed and states:
             shown.show(
-                JournalRows(tuple(journal_row_of(row, settle_time, place) for row in settled))
+                JournalRows(tuple(journal_row_of(row, settle_time, place) for row in listed))
             )
     if shown.is_terminal and not rows:
+        words = ("--rows", *settle_words(settle_time))
         shown.log()
-        shown.log(f"every row: {place.command('status', platform, '--rows')}")
+        shown.log(f"To list every row: {place.command('status', platform, *words)}")
     return Exit.DONE if is_settled else Exit.UNKNOWN
 
 

@@ -146,10 +146,6 @@ def _log_verdict(box: Sandbox, output: Output) -> None:
         output.log(finding)
 
 
-def _do_nothing(*_: object) -> None:
-    pass
-
-
 def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
     """Run *command* against *box* to its end, and return its exit code as a shell does."""
     import subprocess  # a tenth of what --help costs
@@ -163,15 +159,17 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
         if process is not None:
             process.terminate()
 
-    # Ctrl-C reaches the command as well: it decides what that means.
-    signal.signal(signal.SIGINT, _do_nothing)
+    def leave_it(*_: object) -> None:
+        """Ctrl-C reaches the command as well: it decides what that means."""
+
+    signal.signal(signal.SIGINT, leave_it)
     signal.signal(signal.SIGTERM, end)
     environment = {key: text for each in box.endpoints for key, text in each.environment.items()}
     try:
         process = subprocess.Popen(command, env=os.environ | environment)  # noqa: S603 - the user's
     except OSError as error:
-        print(f"sigmamind: {command[0]}: {error.strerror}", file=sys.stderr)
-        return 127 if isinstance(error, FileNotFoundError) else 126
+        code = 127 if isinstance(error, FileNotFoundError) else 126
+        raise CommandError(f"{command[0]}: {error.strerror}", code) from None
     if is_ended:  # before the command had begun
         process.terminate()
     code = process.wait()

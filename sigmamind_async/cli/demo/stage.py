@@ -10,9 +10,9 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -20,13 +20,14 @@ from typing import Final
 from urllib.request import ProxyHandler, Request, build_opener
 
 import attrs
-from rich.console import Console
 
 from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, Sample, SampleRow
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.loop import run
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import AuditResult, JobKilled
+from sigmamind_async.cli.output.journal_status import row_id_of
+from sigmamind_async.cli.output.text import count_of, prose
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
@@ -158,6 +159,7 @@ class Stage:
     def ended(self, name: str, code: int) -> str:
         """Return how the process *name* ended: its code and, unless that is 0, its last line."""
         lines = self._log(name).read_text(errors="replace").strip().splitlines()
+        lines = [line for line in lines if not line.startswith("More: ")]
         return f"exit code {code}" + (f": {lines[-1]}" if code and lines else "")
 
     def _log(self, name: str) -> Path:
@@ -169,44 +171,30 @@ class Stage:
         *rows* are those operations of the journal that have no answer yet.
         """
         end, commits = time.monotonic() + PATIENCE, len(self.box.ledger)
-        with self._ticker() as tick:
+        text, shown_at = "", 0.0
+        with self.output.live(lambda width: prose(text, width)):
             while not holds():
                 if len(self.box.ledger) > commits:
                     end, commits = time.monotonic() + PATIENCE, len(self.box.ledger)
                 elif time.monotonic() > end:
                     raise CommandError(f"nothing was done for {PATIENCE:.0f} s", Exit.FAILED)
-                tick(rows)
+                if self.output.has_live_view and time.monotonic() > shown_at + SHOWN_EVERY:
+                    text, shown_at = self._progress(rows()), time.monotonic()
                 time.sleep(TICK)
 
-    @contextmanager
-    def _ticker(self) -> Generator[Callable[[Callable[[], Iterable[Row]]], None]]:
-        if self.output.json or not sys.stderr.isatty():
-            yield lambda _: None
-            return
-        shown = 0.0
-
-        def tick(rows: Callable[[], Iterable[Row]]) -> None:
-            nonlocal shown
-            if time.monotonic() > shown + SHOWN_EVERY:
-                status.update(self._progress(rows()))
-                shown = time.monotonic()
-
-        with Console(stderr=True).status("") as status:
-            yield tick
-
     def _progress(self, rows: Iterable[Row]) -> str:
-        open_ = sum(row.kind.costs for row in rows)
         bought = f"{self.bought} of {self.to_buy} numbers bought"
-        purchases = "purchase has" if open_ == 1 else "purchases have"
-        return f"{bought}; {open_} {purchases} no answer yet" if open_ else bought
+        open_ = sum(row.kind.costs for row in rows)
+        waiting = count_of(open_, "purchase has", "purchases have")
+        return f"{bought}; {waiting} no answer yet" if open_ else bought
 
     # --- the audit ---------------------------------------------------------------------------
 
     def crash(self, platform: str, rows: Iterable[Row]) -> JobKilled:
         """Return what a killed process left behind on one *platform*."""
         own = [row for row in rows if row.account == platform]
-        under_way = {row_id(row) for row in own if row.state in UNSETTLED}
-        done = {row_id(row) for row in own if row.state is State.DONE} - under_way
+        under_way = {row_id_of(row.op_id) for row in own if row.state in UNSETTLED}
+        done = {row_id_of(row.op_id) for row in own if row.state is State.DONE} - under_way
         return JobKilled(
             platform=platform,
             done=len(done),
@@ -238,7 +226,7 @@ class Stage:
             bought = len(box.ledger.purchases)
         self.say(
             f"For the {len(rows)} purchases on sigmamind, it bought {bought} numbers:"
-            f" {bought - len(rows)} too many."
+            f" {bought - len(rows)} duplicates."
         )
 
 
@@ -271,11 +259,6 @@ def _indented(lines: Sequence[str]) -> list[str]:
     return [f"{'      ' if place else '  $ '}{line}" for place, line in enumerate(lines)]
 
 
-def row_id(row: Row) -> str:
-    """Return the id of the fleet row that an operation in the journal belongs to."""
-    return row.op_id.rpartition(" #")[0] or row.op_id
-
-
 def audit(rows: Iterable[Row], ledger: Ledger, *, wanted: int, purchases: int) -> AuditResult:
     """Compare the *rows* of a journal, which should do *wanted* fleet rows, with the *ledger*."""
     rows = list(rows)
@@ -290,13 +273,13 @@ def audit(rows: Iterable[Row], ledger: Ledger, *, wanted: int, purchases: int) -
         return made or row.state is State.DONE
 
     done = list(filter(is_done, rows))
-    left = {row_id(row) for row in rows if not is_done(row)}
+    left = {row_id_of(row.op_id) for row in rows if not is_done(row)}
     return AuditResult(
         purchases=purchases,
         bought=len(ledger.purchases),
         bought_twice=len(ledger.bought_twice(remove_tag)),
         lost=len(_sold(ledger) ^ _kept(done)),
-        not_done=wanted - len({row_id(row) for row in done} - left),
+        not_done=wanted - len({row_id_of(row.op_id) for row in done} - left),
     )
 
 

@@ -25,12 +25,13 @@ from typing import Any, Final
 import attrs
 
 from sigmamind_async.cli.demo.sample import FILE
-from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage, row_id
+from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import Database, database_of, missing
 from sigmamind_async.cli.loop import new_loop
 from sigmamind_async.cli.options import POSTGRES_OPTION, POSTGRES_VARIABLE
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
+from sigmamind_async.cli.output.journal_status import row_id_of
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
@@ -79,7 +80,8 @@ class WorkersDemo:
         stage = self.stage
         stage.say(f"{count} workers share a journal and a queue, which are in PostgreSQL:", "")
         stage.show_command(WORKER)
-        workers = {name: self._start(name, WORKER) for name in map(_worker_name, range(count))}
+        names = [f"worker-{number}" for number in range(1, count + 1)]
+        workers = {name: self._start(name, WORKER) for name in names}
         stage.say("", "Another process hands the fleet to them, and follows:", "")
         self._apply()
         del workers[self._kill_one(workers)]
@@ -108,7 +110,9 @@ class WorkersDemo:
         """Wait until *holds* or all is applied; run apply again where it ends early."""
         code: int | None = 1
         while code:
-            self.stage.wait(lambda: self._have_ended(workers) or holds(), self._unconfirmed)
+            self.stage.wait(
+                lambda: self._have_ended(workers) or holds(), lambda: self.rows(UNSETTLED)
+            )
             code = self._jobs[-1].poll()
             if code is not None:
                 self.stage.say(f"  {self.stage.ended('apply', code)}")
@@ -140,7 +144,7 @@ class WorkersDemo:
         killed = WorkerKilled(
             worker=list(workers).index(name) + 1,
             in_progress=len(self._sent_by(workers[name])),
-            done=len({row_id(row) for row in self.rows([State.DONE])}),
+            done=len({row_id_of(row.op_id) for row in self.rows([State.DONE])}),
             rows=len(self.stage.sample.rows),
         )
         workers[name].kill()
@@ -163,13 +167,6 @@ class WorkersDemo:
         """Return what *worker* is sending; the owner of a row contains its process id."""
         rows = self.rows([State.SENDING])
         return [row for row in rows if str(worker.pid) in row.owner.split(".")]
-
-    def _unconfirmed(self) -> list[Row]:
-        return self.rows(UNSETTLED)
-
-
-def _worker_name(place: int) -> str:
-    return f"worker-{place + 1}"
 
 
 # ---------------------------------------------------------------- the database

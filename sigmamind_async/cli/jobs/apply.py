@@ -8,15 +8,20 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import attrs
 
 from sigmamind_async import fleet
-from sigmamind_async.cli.accounts import AnyClient, client_of, describe_account, new_provisioner
-from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, last_applied_in, save_plan
+from sigmamind_async.cli.accounts import (
+    AnyClient,
+    address_of,
+    client_of,
+    describe_account,
+    new_provisioner,
+)
+from sigmamind_async.cli.errors import CommandError, Exit, more_about
+from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, save_plan
 from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.journal_location import (
@@ -41,16 +46,17 @@ from sigmamind_async.cli.other_journals import (
     is_chosen,
     is_gone,
 )
-from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.console import Output, log_width
 from sigmamind_async.cli.output.events import PlanView, ProblemList
-from sigmamind_async.cli.output.text import count_line, count_of, line, render
+from sigmamind_async.cli.output.text import aligned, count_line, count_of, line, prose, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.report.model import Header
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.events import Observer
 from sigmamind_async.fleet import Action, FleetState, Plan, PlanOptions
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
-from sigmamind_async.fleet.refresh import platforms_of
+from sigmamind_async.fleet.state import platforms_of, read_last_applied
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
@@ -59,6 +65,8 @@ from sigmamind_async.values import SecretReference
 if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers import WorkerProvisioner
 
+WIDE = 1_000
+"""Columns that no line of a plan needs."""
 MOST_PLAN_LINES = 60
 """Lines of a plan above a question: what is asked stays on the screen."""
 _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption"}
@@ -91,7 +99,7 @@ async def open_clients(
     observer: Observer | None = None,
 ) -> dict[str, AnyClient]:
     """Return a client, open until *stack* is closed, for each platform that has to be asked."""
-    platforms = sorted(platforms_of(given.fleet, await last_applied_in(journal)))
+    platforms = sorted(platforms_of(given.fleet, await read_last_applied(journal)))
     clients = {name: client_of(name, request, observer=observer) for name in platforms}
     for client in clients.values():
         await stack.enter_async_context(client)
@@ -148,6 +156,9 @@ def show_plan(
 
     todo = run(make())
     screen.show(PlanView(file=given.name, plan=todo))
+    if todo.problems:
+        undecided = all(problem.needs_decision for problem in todo.problems)
+        screen.log(more_about("needs_decision" if undecided else "fleet-columns"))
     if out is not None:
         sound = todo.skip_problems() if options.skip_bad else todo
         if sound.problems:
@@ -283,20 +294,21 @@ class Application:
             self.output.show(ProblemList(tuple(plan.problems)))
         to_buy, releases = sum(self.to_buy.values()), _releases(plan)
         self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
-        self.asked = bool(to_buy or releases) and not spending.yes
-        self._show_plan(whole=self.asked and can_ask)
+        needs_consent = bool(to_buy or releases)
+        self.asked = needs_consent and not spending.yes
+        self._show_plan(whole=needs_consent and not self.output.quiet)
         approval.check_purchases(to_buy)
         approval.check_releases(name, releases)
         if self.options.settlement.release_duplicates:
             approval.check_release("duplicates")
 
     def _show_plan(self, *, whole: bool) -> None:
-        """Show what is done, *whole*, row by row, above a question; then where it is done."""
+        """Show what is done, *whole* that is row by row; then where it is done."""
         name, plan = self.given.name, self.plan
-        lines = [line(f"{name}: {count_line(plan)}")]
+        lines = prose(f"{name}: {count_line(plan)}", log_width())
         if whole:
-            view, width = PlanView(file=name, plan=plan), get_terminal_size().columns
-            lines = [*render(view, width), line()]
+            # A width limits the rows: there may be 100,000.
+            lines = [*render(PlanView(file=name, plan=plan), log_width() or WIDE), line()]
             if hidden := max(0, len(lines) - MOST_PLAN_LINES):
                 # The line of counts, which is the last one, stays.
                 more = line((f"... and {hidden:,} more lines: sigmamind plan {name}", "dim"))
@@ -309,9 +321,13 @@ class Application:
                 counts.setdefault(step.platform, Counter())[step.action.value] += 1
         for platform, actions in counts.items():
             done = ", ".join(count_of(count, _NOUNS[action]) for action, count in actions.items())
-            self.output.log(f"  {describe_account(self.clients[platform])}: {done}")
+            self._log_place(platform, f"{address_of(self.clients[platform])}: {done}")
         if counts and self.is_new:
-            self.output.log(f"  {'journal':<9}  {self.given.place.name} (new)")
+            self._log_place("journal", f"{self.given.place.name} (new)")
+
+    def _log_place(self, name: str, text: str) -> None:
+        for each in aligned([(f"  {name}", len("  sigmamind"), "")], text, log_width()):
+            self.output.log_line(each)
 
     # --- carrying it out ---------------------------------------------------------------------
 
@@ -333,7 +349,11 @@ class Application:
             output=self.output,
             page=self.page,
             traffic=self.page.traffic,
-            next_steps=NextSteps(place=given.place, resume=options.resume),
+            next_steps=NextSteps(
+                place=given.place,
+                resume=options.resume,
+                settle_time=options.settlement.settle_time,
+            ),
             gates=[client.gate for client in self.clients.values()],
             patience=options.request.deadline,
             workers=options.workers,
@@ -344,16 +364,16 @@ class Application:
             self._provisioners(limits), state=self.state, secrets=given.references
         )
         self.page.write(
-            summary,
-            file=given.name,
-            journal=given.place.name,
-            accounts=[
-                (name, describe_account(client).partition(" at ")[2])
-                for name, client in self.clients.items()
-            ],
-            resume=options.resume,
-            bought=await self._count_bought(),
-            max_purchases=self.limit if sum(self.to_buy.values()) else None,
+            Header(
+                file=given.name,
+                journal=given.place.name,
+                accounts=tuple((name, address_of(each)) for name, each in self.clients.items()),
+                started=self.page.started,
+                summary=summary,
+                resume=options.resume,
+                bought=await self._count_bought(),
+                max_purchases=self.limit if sum(self.to_buy.values()) else None,
+            )
         )
         return runner.conclude(summary)
 

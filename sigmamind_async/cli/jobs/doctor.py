@@ -7,19 +7,25 @@ import math
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
-from sigmamind_async.cli.accounts import PLATFORMS, Platform, client_of, describe_account
+from sigmamind_async.cli.accounts import (
+    PLATFORMS,
+    Platform,
+    address_of,
+    choose_platforms,
+    client_of,
+)
 from sigmamind_async.cli.errors import CommandError, Exit, advice_for, message_of
 from sigmamind_async.cli.journal_location import FileJournal, database_of
 from sigmamind_async.cli.options import (
@@ -34,6 +40,9 @@ from sigmamind_async.cli.output.events import Diagnosis, DiagnosisList
 from sigmamind_async.cli.output.text import count_of, format_duration
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.provisioning.journal.protocol import Status
+
+if TYPE_CHECKING:  # it needs an extra
+    from sigmamind_async.workers.health import QueueHealth
 
 EXTRAS: Final = {
     "postgres": "procrastinate",
@@ -50,39 +59,34 @@ async def check_everything(
     file: str | None, postgres: str | None, request: RequestOptions, output: Output
 ) -> int:
     """Show the verdict of every check; return the exit code: 1 if one has failed."""
-    found = [_packages(), *([_profile()] if profile_words() else []), _state()]
+    profiles = (Diagnosis("profile", "ok", name) for name in profile_words()[1:])
+    found = [_packages(), *profiles, _state()]
     accounts = [_Account(each, request) for each in PLATFORMS.values()]
     dates: dict[str, float] = {}
     found += await asyncio.gather(*(account.check(dates) for account in accounts))
     if dates:
         found.append(_clock(*max(dates.items(), key=lambda item: abs(item[1]))))
-    if not any(account.has_key for account in accounts):
-        *others, last = [each.key_variable for each in PLATFORMS.values()]
-        fix = f"set {', '.join(others)} or {last}; the platform's dashboard shows it"
-        found.append(Diagnosis(name="keys", verdict="failed", message="there is none", fix=fix))
+    try:
+        choose_platforms(())
+    except CommandError as error:
+        found.append(Diagnosis("keys", "failed", str(error)))
     if file is not None:
-        place = _journal_of(file)
-        found.append(
-            place
-            if isinstance(place, Diagnosis)
-            else await _guarded("journal", lambda: _journal(place))
-        )
+        found += await _guarded("journal", _journal(file))
     if postgres or os.environ.get(POSTGRES_VARIABLE):
-        dsn = postgres or POSTGRES_DEFAULT
-        found.append(await _guarded("database", lambda: _database(dsn)))
+        found += await _guarded("database", _database(postgres or POSTGRES_DEFAULT))
     output.show(DiagnosisList(tuple(found)))
     return Exit.FAILED if any(each.verdict == "failed" for each in found) else Exit.DONE
 
 
-async def _guarded(name: str, check: Callable[[], Awaitable[Diagnosis]]) -> Diagnosis:
-    """Return the verdict of *check*, or the error that it raises."""
+async def _guarded(name: str, check: Awaitable[Iterable[Diagnosis]]) -> Iterable[Diagnosis]:
+    """Return the verdicts of *check*, or the error that it raises."""
     try:
-        return await check()
+        return await check
     except SigmaMindError as error:
-        advice = advice_for(error)
-        return Diagnosis(name=name, verdict="failed", message=message_of(error), fix=advice)
+        message, fix = message_of(error), advice_for(error)
     except CommandError as error:
-        return Diagnosis(name=name, verdict="failed", message=str(error))
+        message, fix = str(error), ""
+    return [Diagnosis(name, "failed", message, fix)]
 
 
 # ---------------------------------------------------------------- this machine
@@ -91,16 +95,9 @@ async def _guarded(name: str, check: Callable[[], Awaitable[Diagnosis]]) -> Diag
 def _packages() -> Diagnosis:
     missing = [extra for extra, package in EXTRAS.items() if find_spec(package) is None]
     python = ".".join(map(str, sys.version_info[:3]))
-    return Diagnosis(
-        name="packages",
-        verdict="ok",
-        message=f"sigmamind-async {version('sigmamind-async')}, Python {python}"
-        + (f"; extras not installed: {', '.join(missing)}" if missing else ""),
-    )
-
-
-def _profile() -> Diagnosis:
-    return Diagnosis(name="profile", verdict="ok", message=profile_words()[1])
+    more = f"; extras not installed: {', '.join(missing)}" if missing else ""
+    text = f"sigmamind-async {version('sigmamind-async')}, Python {python}{more}"
+    return Diagnosis("packages", "ok", text)
 
 
 def _state() -> Diagnosis:
@@ -112,8 +109,8 @@ def _state() -> Diagnosis:
     except OSError as error:
         message = f"{folder} cannot be written: {error.strerror}"
         fix = "name a folder in XDG_STATE_HOME, or copies of a fleet may be bought twice"
-        return Diagnosis(name="state", verdict="warning", message=message, fix=fix)
-    return Diagnosis(name="state", verdict="ok", message=f"{count} listed in {folder}")
+        return Diagnosis("state", "warning", message, fix)
+    return Diagnosis("state", "ok", f"{count} listed in {folder}")
 
 
 # ---------------------------------------------------------------- accounts
@@ -138,13 +135,13 @@ class _Account:
         name = self.platform.name
         if not self.has_key:
             message = f"{self.platform.key_variable} is not set"
-            return Diagnosis(name=name, verdict="skipped", message=message)
-        found = await _guarded(name, lambda: self._look(ahead))
+            return Diagnosis(name, "skipped", message)
+        [found] = await _guarded(name, self._look(ahead))
         if found.verdict == "failed" and (proxy := self._proxy()):
             found = attrs.evolve(found, message=f"{found.message} (through the proxy {proxy})")
         return found
 
-    async def _look(self, ahead: dict[str, float]) -> Diagnosis:
+    async def _look(self, ahead: dict[str, float]) -> list[Diagnosis]:
         """Read one page of the numbers."""
         client = client_of(self.platform.name, self.request)
         async with client:
@@ -157,12 +154,8 @@ class _Account:
         way = f" through the proxy {proxy}" if (proxy := self._proxy()) else ""
         count = len(page.items) if page.total is None else page.total
         more = " or more" if page.total is None and page.more is not False and count else ""
-        return Diagnosis(
-            name=self.platform.name,
-            verdict="ok",
-            message=f"{describe_account(client).partition(' at ')[2]}{way}:"
-            f" {count_of(count, 'number')}{more}",
-        )
+        message = f"{address_of(client)}{way}: {count_of(count, 'number')}{more}"
+        return [Diagnosis(self.platform.name, "ok", message)]
 
     def _proxy(self) -> str:
         """Return host and port of the proxy that requests go through; empty without one."""
@@ -178,48 +171,68 @@ class _Account:
 def _clock(platform: str, ahead: float) -> Diagnosis:
     off = format_duration(max(math.ceil(abs(ahead)), 1))  # a header has whole seconds
     if abs(ahead) <= MOST_DRIFT:
-        return Diagnosis(name="clock", verdict="ok", message=f"within {off} of {platform}'s")
+        return Diagnosis("clock", "ok", f"within {off} of {platform}'s")
+    fix = "set the clock of this machine: the settle time of purchases is measured with it"
     way = "behind" if ahead > 0 else "ahead of"
-    return Diagnosis(
-        name="clock",
-        verdict="failed",
-        message=f"{off} {way} {platform}'s",
-        fix="set the clock of this machine: the settle time of purchases is measured with it",
-    )
+    return Diagnosis("clock", "failed", f"{off} {way} {platform}'s", fix)
 
 
 # ---------------------------------------------------------------- journal and database
 
 
-def _journal_of(file: str) -> FileJournal | Diagnosis:
-    """Return the journal of *file*, or why there is none."""
+async def _journal(file: str) -> list[Diagnosis]:
     place = FileJournal.beside(file, None)
-    if place.exists():
-        return place
-    if Path(file).is_file():
-        message = f"{file}: nothing has been applied from it yet"
-        return Diagnosis(name="journal", verdict="skipped", message=message)
-    return Diagnosis(name="journal", verdict="failed", message=f"{file}: there is no such file")
-
-
-async def _journal(place: FileJournal) -> Diagnosis:
+    if not place.exists():
+        if Path(file).is_file():  # noqa: ASYNC240 - one look
+            why = f"{file}: nothing has been applied from it yet"
+            return [Diagnosis("journal", "skipped", why)]
+        raise CommandError(f"{file}: there is no such file")
     async with place.opened(read_only=True) as journal:
         status = [await Status.of(journal, name, 0.0) for name in PLATFORMS]
     open_rows = sum(len(each.unconfirmed) + len(each.need_decision) for each in status)
     rows = count_of(sum(each.total for each in status), "row")
-    if open_rows:
-        return Diagnosis(
-            name="journal",
-            verdict="warning",
-            message=f"{place.name}: {rows}, {open_rows:,} not settled",
-            fix=place.command("status", None),
-        )
-    return Diagnosis(name="journal", verdict="ok", message=f"{place.name}: {rows}, all settled")
+    if not open_rows:
+        return [Diagnosis("journal", "ok", f"{place.name}: {rows}, all settled")]
+    text = f"{place.name}: {rows}, {open_rows:,} not settled"
+    return [Diagnosis("journal", "warning", text, place.command("status", None))]
 
 
-async def _database(dsn: str) -> Diagnosis:
+async def _database(dsn: str) -> list[Diagnosis]:
+    """Return what the journal holds, and what slows the queue of the workers down."""
     place = database_of(dsn)
     async with place.opened(read_only=True) as journal:
         counts = [await journal.counts(name) for name in PLATFORMS]
     rows = count_of(sum(sum(each.rows.values()) for each in counts), "row")
-    return Diagnosis(name="database", verdict="ok", message=f"{place.name}: {rows}")
+    found = [Diagnosis("database", "ok", f"{place.name}: {rows}")]
+    health = await place.queue().inspect()
+    return found if health is None else [*found, *queue_verdicts(health)]
+
+
+def queue_verdicts(health: QueueHealth) -> Iterator[Diagnosis]:
+    """Yield the state of the queue, and a warning for each thing that makes fetching dearer."""
+    from sigmamind_async.workers.health import KEEP_FAILED  # it needs an extra
+
+    counts = f"{count_of(health.waiting, 'job')} waiting, {health.failed:,} failed"
+    if (health.oldest_failed or 0.0) > KEEP_FAILED:
+        age = count_of(round((health.oldest_failed or 0.0) / 86_400), "day")
+        text = f"{counts}, the first of them {age} ago: no worker removes them"
+        yield Diagnosis("queue", "warning", text, "sigmamind worker --postgres")
+    else:
+        yield Diagnosis("queue", "ok", counts)
+    for table in health.not_vacuumed:
+        yield Diagnosis(
+            "autovacuum",
+            "warning",
+            f"{table} is cleaned up rarely or never, and fetching passes its dead rows",
+            f"ALTER TABLE {table} SET (autovacuum_enabled, autovacuum_vacuum_scale_factor ="
+            " 0.01), with autovacuum = on in the server",
+        )
+    if (oldest := health.long_transaction) is not None:
+        yield Diagnosis(
+            "transaction",
+            "warning",
+            f"one of {oldest.application or 'an unnamed program'!r} has been open for"
+            f" {format_duration(oldest.seconds)}: finished jobs stay in the table, and fetching one"
+            " gets ever slower",
+            f"end it: SELECT pg_terminate_backend({oldest.pid})",
+        )

@@ -177,8 +177,11 @@ class AccountNumbers:
     def release(self, number: str, request: RequestOptions, *, yes: bool) -> int:
         """Release one number, once that is confirmed."""
         key, platform = self.run(self.key(number)), self.platform
+        account = describe_account(self.client)
+        if yes:
+            self.output.log(f"releasing {number} on {account}, permanently")
         approval = Approval(yes=yes, ask=not self.output.json and is_interactive())
-        approval.check_release(number, f" on {describe_account(self.client)}", number)
+        approval.check_release(number, f" on {account}", number)
         again = attrs.evolve(self, client=client_of(platform.name, request))
         again.run(again.client.run(platform.schema.adapter.release(key)))
         released = NumberReleased(

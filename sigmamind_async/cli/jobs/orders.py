@@ -30,7 +30,7 @@ from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import FIELDS, Cell, Fleet, FleetRow, Source
-from sigmamind_async.fleet.step import creation_id
+from sigmamind_async.fleet.state import creation_id
 from sigmamind_async.secret_references import SecretResolver
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -107,7 +107,10 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     given = FleetInput(
         name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
     )
-    return apply_fleet(given, attrs.evolve(options, resume=resume))
+    spending = options.spending
+    if spending.yes and spending.max_purchases is None:  # the order says how many
+        spending = attrs.evolve(spending, max_purchases=order.count)
+    return apply_fleet(given, attrs.evolve(options, resume=resume, spending=spending))
 
 
 def _name_of(file: Path) -> str:

@@ -11,21 +11,25 @@ import attrs
 
 from sigmamind_async.cli.accounts import AnyClient, client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.fleet_input import last_applied_in
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.loop import new_loop
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import PlanView, Side
-from sigmamind_async.cli.prompts import confirm, is_interactive, numbers
+from sigmamind_async.cli.output.text import count_of
+from sigmamind_async.cli.prompts import agree, is_interactive
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import find_agents, list_numbers
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.state import FleetState, LastApplied
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.state import (
+    FleetState,
+    LastApplied,
+    find_agents,
+    list_numbers,
+    read_last_applied,
+)
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
@@ -59,7 +63,7 @@ class Reassignment:
 
     async def plan(self, client: AnyClient, journal: Journal) -> tuple[Plan, FleetState]:
         """Read the account; return what changes, and the state that this was made against."""
-        applied = await last_applied_in(journal)
+        applied = await read_last_applied(journal)
         numbers = [each for each in (await list_numbers(client)).values() if self.fields_of(each)]
         rows = [self._row(row) for row in export(numbers, applied)]
         agents = await find_agents(client, {self.to_agent}) if rows else None
@@ -149,7 +153,7 @@ def reassign_numbers(
 def _confirm(client: AnyClient, count: int, *, ask: bool) -> None:
     """Raise `CommandError` unless changing *count* numbers is agreed to."""
     if not ask:
-        raise CommandError(f"this changes {numbers(count)}: agree with --yes; nothing was sent")
-    where = describe_account(client)
-    them = "it" if count == 1 else "them"
-    confirm(f"This changes {numbers(count)} on {where}. Type {count} to change {them}", str(count))
+        raise CommandError(
+            f"this changes {count_of(count, 'number')}: agree with --yes; nothing was sent"
+        )
+    agree(f"changes {count_of(count, 'number')} on {describe_account(client)}", count, "change")

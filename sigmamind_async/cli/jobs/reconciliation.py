@@ -13,7 +13,7 @@ import attrs
 from sigmamind_async.cli.accounts import AnyClient, new_provisioner
 from sigmamind_async.cli.errors import CommandError, exit_for, message_of, sentence_for
 from sigmamind_async.cli.journal_location import FileJournal, JournalLocation
-from sigmamind_async.cli.options import SettlementOptions
+from sigmamind_async.cli.options import SettlementOptions, settle_words
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import StateChanged
 from sigmamind_async.cli.output.journal_status import (
@@ -23,7 +23,7 @@ from sigmamind_async.cli.output.journal_status import (
     state_name,
     without_call,
 )
-from sigmamind_async.cli.output.text import Line, format_clock, format_timestamp, prose
+from sigmamind_async.cli.output.text import Line, count_of, format_clock, format_timestamp, prose
 from sigmamind_async.errors import JournalError, SigmaMindError, suggest
 from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
@@ -91,7 +91,7 @@ class Decision:
 async def accept_restored(place: JournalLocation) -> None:
     """Take the journal for the one that it was, although it is older than that."""
     if not isinstance(place, FileJournal):
-        raise CommandError("--restored is about a journal in a file: a database needs no leave")
+        raise CommandError("--restored is for a journal in a file; leave it out with a database")
     async with SqliteJournal(place.path, restored=True):
         pass  # what it holds from now on is what is known of it
 
@@ -149,8 +149,7 @@ class Reconciliation:
         pause = shortest
         while self.decision.wait and status.unconfirmed:
             until = max(settles_at(row, settle_time) for row in status.unconfirmed)
-            count = len(status.unconfirmed)
-            rows = f"{count:,} {'row is' if count == 1 else 'rows are'} unconfirmed"
+            rows = f"{count_of(len(status.unconfirmed), 'row is', 'rows are')} unconfirmed"
             if not self.output.has_live_view:
                 at = format_timestamp(until)
                 self._log_waiting(f"{rows}; the settle time ends at {at}; Ctrl-C loses nothing")
@@ -226,10 +225,12 @@ class Reconciliation:
         if self.decision.abandon:
             return await provisioner.abandon(row.op_id)
         if row.state in UNSETTLED:
-            until = format_timestamp(settles_at(row, self.decision.settlement.settle_time))
+            settle_time = self.decision.settlement.settle_time
+            words = ("--wait", *settle_words(settle_time))
             raise CommandError(
-                f"{row_id_of(row.op_id)} may still turn up until {until}:"
-                f" wait for it with {self.place.command('reconcile', self.platform, '--wait')}"
+                f"{row_id_of(row.op_id)} may still turn up until"
+                f" {format_timestamp(settles_at(row, settle_time))}: wait for it with"
+                f" {self.place.command('reconcile', self.platform, *words)}"
             )
         return await provisioner.retry_unconfirmed(row.op_id)
 

@@ -11,6 +11,7 @@ import attrs
 
 from sigmamind_async.cli.errors import advice_for, message_of
 from sigmamind_async.cli.journal_location import JournalLocation
+from sigmamind_async.cli.options import SETTLE_TIME, settle_words
 from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
 from sigmamind_async.cli.output.journal_status import without_call
 from sigmamind_async.cli.output.text import ids_text, step_notes
@@ -58,7 +59,9 @@ def with_journal_state(result: RowResult, stored: Row | None) -> RowResult:
         return _with_message(
             result, "another run has sent it and has not recorded how it ended", ""
         )
-    return _with_message(result, without_call(stored.error), "it may have been carried out")
+    message = without_call(stored.error)
+    hint = "" if "carried out" in message else "it may have been carried out"
+    return _with_message(result, message, hint)
 
 
 def left_to_workers(result: RowResult) -> RowResult:
@@ -119,6 +122,7 @@ class NextSteps:
     place: JournalLocation
     resume: str = ""
     """The command that goes on with the job."""
+    settle_time: float = SETTLE_TIME
     _rows: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
     """Ids of rows, by what is left to do about them."""
     _blocked: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
@@ -163,4 +167,4 @@ class NextSteps:
 
     def command(self, name: str, *words: str) -> str:
         """Return the command *name* about the journal of the job."""
-        return self.place.command(name, None, *words)
+        return self.place.command(name, None, *words, *settle_words(self.settle_time))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
@@ -17,8 +18,9 @@ import attrs
 
 from sigmamind_async import fleet
 from sigmamind_async.bulk import Progress
-from sigmamind_async.cli.errors import exit_for_job
+from sigmamind_async.cli.errors import exit_for_job, more_about, page_of_job, platform_prefix
 from sigmamind_async.cli.jobs.results import (
+    NEEDS_DECISION,
     NextSteps,
     left_to_workers,
     step_result,
@@ -27,7 +29,8 @@ from sigmamind_async.cli.jobs.results import (
 from sigmamind_async.cli.loop import on_interrupt
 from sigmamind_async.cli.output.console import JobView, Output, Traffic
 from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
-from sigmamind_async.cli.output.text import Widths
+from sigmamind_async.cli.output.journal_status import row_id_of
+from sigmamind_async.cli.output.text import STOP_TEXTS, Widths
 from sigmamind_async.cli.report.writer import PageFile
 from sigmamind_async.errors import (
     APIConnectionError,
@@ -44,17 +47,7 @@ TICK: Final = 0.1
 """Seconds between two looks at a job."""
 QUIET: Final = 2.0
 """Seconds to wait after the last row before telling the user what is still pending."""
-STOPPING: Final[dict[StopReason, str]] = {
-    "interrupted": "stopping: settling requests under way; Ctrl-C again leaves them unconfirmed",
-    "key_refused": "stopping: the platform refuses the key in {key}",
-    "cannot_pay": "stopping: the account cannot pay",
-    "not_the_api": "stopping: what answers is not the API",
-    "platform_unreachable": "stopping: the platform cannot be reached",
-    "journal_unusable": "stopping: the journal cannot be written, so nothing more is sent",
-    "output_closed": "stopping: nothing reads the results any more; settling requests under way",
-}
-
-
+_SETTLING: Final = "settling requests under way; Ctrl-C again leaves them unconfirmed"
 _NOT_SETTLED: Final = frozenset({*UNSETTLED, *NEED_DECISION, State.ABANDONED})
 
 
@@ -144,12 +137,14 @@ class JobRunner:
         if self.stopped is not None:
             return
         self.stopped = why
-        error = self._job.stopped_by
-        reason = "" if error is None else f". {self._job.stopped}"
-        operation = getattr(error or self.refusal, "operation", None) or "sigmamind"
-        key = f"{operation.partition('.')[0].upper()}_API_KEY"
+        error = self._job.stopped_by or self.refusal
+        text = _SETTLING if why == "interrupted" else STOP_TEXTS[why]
+        if why == "key_refused" and error is not None:
+            text += f" in {platform_prefix(error)}_API_KEY"
+        if self._job.stopped_by is not None:
+            text += f". {self._job.stopped}"
         self._job.stop()
-        self.output.log(STOPPING[why].format(key=key) + reason)
+        self.output.log(f"stopping: {text}")
 
     def cancel(self) -> None:
         """End the rows under way as well. Once: a second time would cut their ending short."""
@@ -211,8 +206,11 @@ class PlanRunner(JobRunner):
     """Rows that were left out because of their problems."""
     _unchanged: int = 0
     _abandoned: int = 0
+    _needs_decision: int = 0
     _already_done: int = 0
     _unconfirmed: list[RowResult] = attrs.field(factory=list[RowResult])
+    _failures: Counter[str] = attrs.field(factory=Counter[str])
+    """Rows that failed, by the type of their errors."""
 
     async def carry_out(
         self,
@@ -257,6 +255,8 @@ class PlanRunner(JobRunner):
         self.output.show(summary)
         if self.next_steps is not None:
             self.next_steps.print(self.output.log, summary.stopped)
+        if page := page_of_job(summary, self._failures):
+            self.output.log(more_about(page))
         return exit_for_job(summary)
 
     def _add(self, outcome: StepOutcome) -> None:
@@ -276,6 +276,9 @@ class PlanRunner(JobRunner):
         if shown:
             self.output.show(result)
         self._already_done += result.already_done
+        if result.error is not None:
+            self._needs_decision += result.error.hint == NEEDS_DECISION
+            self._failures[result.error.type] += result.status == "failed"
         commands = () if self.next_steps is None else self.next_steps.add(result)
         self.page.add(result, commands)
 
@@ -286,7 +289,7 @@ class PlanRunner(JobRunner):
         with suppress(JournalError):  # the job has said so already
             for each in provisioners:
                 for held in await each.journal.in_states(each.account, _NOT_SETTLED):
-                    stored[held.op_id.rpartition(" #")[0]] = held
+                    stored[row_id_of(held.op_id)] = held
         for result in self._unconfirmed:
             row = stored.get(result.id or "")
             if self.workers and (row is None or row.state is State.SENDING):
@@ -307,6 +310,7 @@ class PlanRunner(JobRunner):
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped + self.invalid,
             abandoned=self._abandoned,
+            needs_decision=self._needs_decision,
             already_done=self._already_done,
             requests=self.traffic.requests,
             rate_limited=self.traffic.rate_limited,

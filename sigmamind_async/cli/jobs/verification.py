@@ -20,7 +20,8 @@ from sigmamind_async.cli.output.events import (
     VerificationList,
     VerificationSummary,
 )
-from sigmamind_async.cli.prompts import confirm, is_interactive
+from sigmamind_async.cli.output.text import count_of
+from sigmamind_async.cli.prompts import agree, is_interactive
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.platforms.sigmamind.verification import (
@@ -64,7 +65,7 @@ def verify(
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
         run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
-        _agree(client, run.calls, max_calls, ask=not json and is_interactive())
+        _agree(client, run.calls, max_calls, output)
         for name in missing:
             add(Verification(phone_number=name, status="failed", note="is not in the account"))
         loop.run(carry_out())
@@ -89,18 +90,20 @@ async def _look_up(client: SigmaMind, names: Sequence[str]) -> tuple[list[PhoneN
     return found, [str(name) for name in wanted if name not in numbers]
 
 
-def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -> None:
+def _agree(client: SigmaMind, calls: int, max_calls: int | None, output: Output) -> None:
     """Raise `CommandError` unless placing *calls* is agreed to."""
-    count = "1 test call" if calls == 1 else f"{calls} test calls"
-    what = f"this places {count}; each rings a telephone and costs money"
+    count, account = count_of(calls, "test call"), describe_account(client)
+    what = f"places {count}; each rings a telephone and costs money"
     if max_calls is not None and calls > max_calls:
-        raise CommandError(f"{what}. --max-calls allows {max_calls}; nothing was sent")
-    if not calls or max_calls is not None:
+        raise CommandError(f"this {what}. --max-calls allows {max_calls}; nothing was sent")
+    if not calls:
         return
-    if not ask:
-        raise CommandError(f"{what}. Agree with --max-calls {calls}; nothing was sent")
-    where, them = describe_account(client), "it" if calls == 1 else "them"
-    confirm(f"T{what[1:]}.\nAccount: {where}. Type {calls} to place {them}", str(calls))
+    if max_calls is not None:
+        output.log(f"placing {count} from {account}")
+    elif output.json or not is_interactive():
+        raise CommandError(f"this {what}. Agree with --max-calls {calls}; nothing was sent")
+    else:
+        agree(f"{what}.\nAccount: {account}", calls, "place")
 
 
 _ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")

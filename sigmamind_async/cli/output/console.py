@@ -12,11 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from sigmamind_async.cli.errors import CommandError, sanitize
+from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.output import (
     events,
     journal_status,  # noqa: F401 # pyright: ignore[reportUnusedImport] - registers its texts
@@ -106,7 +107,12 @@ class Output:
 
     def log(self, message: str = "") -> None:
         """Write a line for a person to standard error; programs that read JSON get none."""
-        self.log_line(text.line(sanitize(message, None)))
+        bare = message.lstrip(" ")
+        indent = len(message) - len(bare)
+        # A command and a program are never broken.
+        is_code = bare.startswith(("sigmamind ", "$ ")) or indent >= 4
+        for each in text.prose(bare, None if is_code else log_width(), indent=indent, hang=2):
+            self.log_line(each)
 
     def log_line(self, line: text.Line) -> None:
         """Do the same with a line that has styles."""
@@ -209,8 +215,8 @@ class JobView:
     def _details(self, width: int | None) -> list[text.Line]:
         counts, states = self.progress, [gate.state for gate in self.gates]
         rates = [state.rate for state in states if state.rate is not None]
-        parts: list[str | text.Span] = []
-        if rates:
+        parts: list[text.Span] = []
+        if rates and sum(rates) < 3 * counts.rate:  # else it is not what holds the job back
             parts.append((f"{sum(rates):,.0f}/s admitted", "dim"))
         if self.traffic.rate_limited:
             share = self.traffic.rate_limited / max(self.traffic.requests, 1)
@@ -223,8 +229,7 @@ class JobView:
             parts.append((wait, "unconfirmed"))
         if not parts:
             return []
-        shown = [(", ", "dim")] * (2 * len(parts) - 1)
-        shown[::2] = [(each, "") if isinstance(each, str) else each for each in parts]
+        shown = [span for part in parts for span in ((", ", "dim"), part)][1:]
         joined = "".join(part for part, _ in shown)
         if width is not None and len(joined) > width:
             return text.prose(joined, width, "dim")
@@ -250,6 +255,11 @@ def _console(*, stderr: bool = False) -> Console:
     # Without colour there is no bold type either; rich would leave that.
     system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     return Console(stderr=stderr, color_system=system)
+
+
+def log_width() -> int | None:
+    """Return the columns of the terminal that standard error is; `None` if it is none."""
+    return get_terminal_size().columns if sys.stderr.isatty() else None
 
 
 def _styled(shown: text.Line) -> Text:

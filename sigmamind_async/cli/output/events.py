@@ -111,6 +111,7 @@ class Summary(Event):
     skipped: int = 0
     unchanged: int | None = None
     abandoned: int = 0
+    needs_decision: int = 0
     already_done: int = 0
     requests: int | None = 0
     rate_limited: int | None = 0
@@ -381,7 +382,7 @@ class FileCreated(Event):
     next_command: str
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Diagnosis(Event):
     name: str
     verdict: Literal["ok", "warning", "failed", "skipped"]
@@ -413,6 +414,7 @@ class CommandFailed(Event):
     message: str
     exit_code: int
     committed: Committed = "no"
+    page: str = ""
 
 
 # ---------------------------------------------------------------- as JSON

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, get_args
 
-from sigmamind_async.cli.options import PlatformName
+from sigmamind_async.cli.options import PlatformName, settle_words
 from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.text import (
     Line,
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from sigmamind_async.cli.journal_location import JournalLocation
     from sigmamind_async.provisioning.journal.protocol import Status
 
-MOST: Final = 20
-"""Most rows of one kind that are shown to a person."""
+MOST_UNDECIDED: Final = 20
+MOST_UNCONFIRMED: Final = 5
+"""Rows that are shown to a person with all that is known; nothing can be done about these."""
 
 # ---------------------------------------------------------------- as events
 
@@ -46,7 +47,9 @@ def journal_status_of(
         counts={state: count for state in State if (count := status.counts.get(state, 0))},
         purchased=status.purchase_count,
         is_settled=status.is_settled,
-        reconcile_command=place.command("reconcile", platform, "--wait"),
+        reconcile_command=place.command(
+            "reconcile", platform, "--wait", *settle_words(status.settle_time)
+        ),
         sender=place.sender,
         rows=tuple(journal_row_of(row, status.settle_time, place) for row in rows),
     )
@@ -207,13 +210,13 @@ def _(status: events.JournalStatus, width: int | None) -> Iterator[Line]:
     numbers = "number" if status.purchased == 1 else "numbers"
     verb = "bought" if is_known else f"count{'s' if status.purchased == 1 else ''} as bought"
     yield line((f"{status.purchased:>7,}  {numbers} {verb}", "dim"))
-    for rows in (undecided, unconfirmed):
-        for row, known in rows[:MOST]:
+    for rows, most in ((undecided, MOST_UNDECIDED), (unconfirmed, MOST_UNCONFIRMED)):
+        for row, known in rows[:most]:
             yield line()
             yield from _unsettled_lines(row, known, status.now, width)
-        if len(rows) > MOST:
+        if len(rows) > most:
             yield line()
-            yield line((f"and {len(rows) - MOST:,} more of these; --json lists all", "dim"))
+            yield line((f"and {len(rows) - most:,} more of these; --json shows all", "dim"))
     if unconfirmed:
         yield line()
         yield line(("To settle unconfirmed rows:", "dim"))
@@ -240,7 +243,7 @@ def _unsettled_lines(
 ) -> Iterator[Line]:
     since = "" if known.resolutions else f" since {format_timestamp(known.since.timestamp())}"
     yield from prose(f"{row.row}: {state_name(row.state)}{since}", width, row.state.value)
-    yield from prose(f"request: {known.request}", width, indent=2)
+    yield from prose(f"request: {known.request}", width, indent=2, hang=2)
     for text in _decision_texts(known) if known.resolutions else _waiting_texts(known, now):
         yield from prose(text, width, indent=2, hang=2)
     if known.resolutions:

@@ -8,6 +8,7 @@ itself.
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 import time
 from collections import defaultdict
@@ -140,17 +141,20 @@ def prose(
     return [(((left if place else " " * indent) + each, word),) for place, each in enumerate(texts)]
 
 
+_COMMAND: Final = re.compile(r"(?<=:)( +)(sigmamind .*)")
+
+
 def _wrap(text: str, width: int, hang: int) -> Iterator[str]:
     """Yield *text* broken at blanks; a long word, or a command at the end, stays in one piece."""
-    text, colon, command = text.partition(": sigmamind ")
-    current, *words = f"{text}{colon and ':'}".split(" ")
-    for word in (*words, *([f"sigmamind {command}"] if colon else ())):
-        if _columns(current) + 1 + _columns(word) > width:
+    command = _COMMAND.search(text)
+    current, *words = text[: command.start()].split(" ") if command else text.split(" ")
+    pieces = [(" ", word) for word in words]
+    for gap, word in (*pieces, *([(command[1], command[2])] if command else ())):
+        if _columns(current) + len(gap) + _columns(word) > width:
             yield current
-            current, width = word, width - hang
-            hang = 0
+            current, width, hang = word, width - hang, 0
         else:
-            current += f" {word}"
+            current += gap + word
     yield current
 
 
@@ -366,7 +370,10 @@ def _(summary: events.Summary, width: int | None) -> Iterator[Line]:
         "done by an earlier run": summary.already_done,
         "unchanged": summary.unchanged or 0,
         "failed": summary.failed,
-        "unconfirmed": summary.unconfirmed,
+        "unconfirmed": summary.unconfirmed - summary.needs_decision,
+        "needs a decision" if summary.needs_decision == 1 else "need a decision": (
+            summary.needs_decision
+        ),
         "skipped": summary.skipped - summary.abandoned,
         "abandoned": summary.abandoned,
     }
@@ -382,7 +389,8 @@ def _(summary: events.Summary, width: int | None) -> Iterator[Line]:
 
 
 def _worst(summary: events.Summary | events.VerificationSummary) -> str:
-    found = (word for word in ("failed", "unconfirmed", "skipped") if getattr(summary, word))
+    words = ("failed", "needs_decision", "unconfirmed", "skipped")
+    found = (word for word in words if getattr(summary, word, 0))
     return next(found, "done")
 
 

@@ -29,6 +29,10 @@ FEW: Final = 2
 OTHER: Final = "other causes"
 
 
+def _plain_or_empty(text: str) -> str:
+    return text if sanitize(text, None) == text else ""
+
+
 @attrs.frozen(kw_only=True)
 class Header:
     """The job as a whole."""
@@ -40,8 +44,8 @@ class Header:
     started: float
     """Seconds since the epoch."""
     summary: Summary
-    resume: str
-    """The command that continues it; empty where there is none."""
+    resume: str = attrs.field(converter=_plain_or_empty)
+    """The command that continues it; empty where there is none, or it cannot be shown."""
     bought: int
     """Numbers that count against `max_purchases`."""
     max_purchases: int | None

@@ -88,7 +88,9 @@ def _printable(value: object) -> object:
 def headline(header: Header, tally: Tally) -> tuple[Status, str]:
     """Return the worst that happened, and the status whose colour it has."""
     waiting = sum(group.count for group in tally.groups("attention"))
+    undecided = header.summary.needs_decision
     cases: tuple[tuple[int, Status, str, str], ...] = (
+        (undecided, "unconfirmed", "needs a decision", "need a decision"),
         (tally.counts["unconfirmed"], "unconfirmed", "is unconfirmed", "are unconfirmed"),
         (waiting, "unconfirmed", "needs a decision", "need a decision"),
         (tally.counts["failed"], "failed", "failed", "failed"),
@@ -113,10 +115,6 @@ def number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 
-def _took(milliseconds: int) -> str:
-    return format_duration(milliseconds / 1000)
-
-
 def table(group: Group) -> tuple[list[tuple[str, str]], list[tuple[ReportRow, list[str]]]]:
     """Return heading and look of each column that is not empty, and the texts of each row."""
     columns: list[tuple[str, str, Callable[[RowResult], str]]] = [
@@ -125,7 +123,11 @@ def table(group: Group) -> tuple[list[tuple[str, str]], list[tuple[ReportRow, li
         ("Action", "text", lambda row: action_word(row.action)),
         ("Phone number", "whole", lambda row: row.phone_number or row.record_id or ""),
         ("Attempts", "number", lambda row: number(row.attempts) if row.attempts else ""),
-        ("Took", "number", lambda row: _took(row.elapsed_ms) if row.attempts else ""),
+        (
+            "Took",
+            "number",
+            lambda row: format_duration(row.elapsed_ms / 1000) if row.attempts else "",
+        ),
     ]
     filled = [each for each in columns if any(each[2](row.result) for row in group.rows)]
     lines = [(row, [read(row.result) for _, _, read in filled]) for row in group.rows]

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO
 
 import attrs
-from cyclopts import Parameter
 
-from sigmamind_async.cli.errors import CommandError, sanitize
+from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.fleet_input import new_file
 from sigmamind_async.cli.output.console import Traffic
-from sigmamind_async.cli.output.events import RowResult, Summary
+from sigmamind_async.cli.output.events import RowResult
 from sigmamind_async.cli.report.model import Header, Tally, Timeline
 from sigmamind_async.events import Event
-
-ReportFile = Annotated[
-    Path | None,
-    Parameter(name="--report", help="Write how it went to this file, as a page for a browser."),
-]
 
 
 @attrs.define(kw_only=True)
@@ -32,8 +26,9 @@ class PageFile:
     """Where it goes; `None` if no report is wanted."""
     timeline: Timeline = attrs.field(factory=Timeline)
     traffic: Traffic = attrs.field(factory=Traffic)
+    started: float = attrs.field(factory=time.time)
+    """Seconds since the epoch."""
     _tally: Tally = attrs.field(factory=Tally)
-    _started: float = attrs.field(factory=time.time)
 
     def __call__(self, event: Event) -> None:
         """Count *event*, as an observer of clients."""
@@ -46,33 +41,12 @@ class PageFile:
         if self.stream is not None:
             self._tally.add(result, commands)
 
-    def write(
-        self,
-        summary: Summary,
-        *,
-        file: str,
-        journal: str,
-        resume: str,
-        bought: int,
-        max_purchases: int | None,
-        accounts: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        """Write the page of a job that has ended; *resume* is the command that continues it."""
-        if self.stream is None:
-            return
-        from sigmamind_async.cli.report.page import page
+    def write(self, header: Header) -> None:
+        """Write the page of a job that has ended."""
+        if self.stream is not None:
+            from sigmamind_async.cli.report.page import page
 
-        header = Header(
-            file=file,
-            journal=journal,
-            accounts=tuple(accounts),
-            started=self._started,
-            summary=summary,
-            resume=resume if sanitize(resume, None) == resume else "",
-            bought=bought,
-            max_purchases=max_purchases,
-        )
-        self.stream.write(page(header, self._tally, self.timeline).encode())
+            self.stream.write(page(header, self._tally, self.timeline).encode())
 
 
 @contextmanager

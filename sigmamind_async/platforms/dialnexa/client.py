@@ -195,7 +195,7 @@ class PhoneNumbers(Resource):
         )
 
     async def get(self, id: str) -> PhoneNumber:  # noqa: A002 - the vendor's word
-        """Look up a number by its id."""
+        """Look up the number *id*, ``phn_...``; raises `NotFoundError` if there is none."""
         return await self._runner.run(GetPhoneNumber(id=id))
 
     def list(
@@ -229,7 +229,7 @@ class PhoneNumbers(Resource):
         )
 
     async def release(self, id: str) -> None:  # noqa: A002 - the vendor's word
-        """Release a number, permanently; raises `ConflictError` while something uses it."""
+        """Release the number *id*, permanently; raises `ConflictError` while something uses it."""
         await self._runner.run(ReleasePhoneNumber(id=id))
 
     async def purchase_many(
@@ -302,7 +302,10 @@ class PhoneNumbers(Resource):
 
 
 class PhoneNumberPricing(Resource):
-    """https://dialnexa.com/docs, "List Phone Number Pricing"."""
+    """https://dialnexa.com/docs, "List Phone Number Pricing".
+
+    Its method raises as those of `PhoneNumbers` do.
+    """
 
     def list(self) -> Listing[PhoneNumberPrice]:
         """Yield the price of a number from each provider in each country, in credits."""
@@ -310,10 +313,13 @@ class PhoneNumberPricing(Resource):
 
 
 class Agents(Resource):
-    """https://dialnexa.com/docs, "Agents": the newer way to route numbers."""
+    """https://dialnexa.com/docs, "Agents": the newer way to route numbers.
+
+    Every method raises as those of `PhoneNumbers` do.
+    """
 
     async def get(self, id: str) -> Agent:  # noqa: A002 - the vendor's word
-        """Look up an agent; `update` takes its `version_number`."""
+        """Look up the agent *id*; `update` takes its `version_number`."""
         return await self._runner.run(GetAgent(id=id))
 
     async def update(

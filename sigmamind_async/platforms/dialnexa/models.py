@@ -36,7 +36,12 @@ Amount: TypeAlias = str | float | int | None
 
 @attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
-    """A phone number of the workspace, in any of its three documented shapes."""
+    """A phone number of the workspace, in any of its three documented shapes.
+
+    `country_code`, `provider`, `capabilities`, `sip_trunk_enabled`, `created_at` and
+    `monthly_cost_usd`, in US dollars, are as the platform sends them.
+    https://dialnexa.com/docs, "Phone Numbers"
+    """
 
     id: Annotated[str, wire("id", null_as_empty=True)] = ""
     """Key of later calls, such as ``phn_f7w2kx5mb9qz``."""
@@ -47,7 +52,9 @@ class PhoneNumber(Record):
     nickname: Annotated[str | None, wire("nickname")] = None
     """Shown in the dashboard."""
     agent_id: Annotated[str | None, wire("agent_id")] = None
+    """The agent that takes calls, here or in `inbound_agent_id`: see `routed_agent_id`."""
     inbound_agent_id: Annotated[str | None, wire("inbound_agent_id")] = None
+    """See `agent_id`."""
     status: Annotated[NumberStatus | None, wire("status")] = None
     """``pending`` or ``active``."""
     provider: Annotated[str | None, wire("provider")] = None
@@ -69,9 +76,15 @@ class PhoneNumber(Record):
 
 @attrs.frozen(kw_only=True)
 class AvailableNumber(Record):
-    """A number on offer, as the carrier lists it."""
+    """A number on offer, as the carrier lists it.
+
+    `monthly_rental_rate` and `setup_rate` are in the carrier's currency. `type`, `country_iso`,
+    `number_format`, `voice_enabled`, `sms_enabled` and `mms_enabled` are as the carrier sends them.
+    https://dialnexa.com/docs, "Phone Numbers"
+    """
 
     number: Annotated[str, wire("number", phone_number=True, null_as_empty=True)] = ""
+    """E.164; what `PhoneNumbers.purchase` takes."""
     type: Annotated[NumberType | None, wire("type")] = None
     monthly_rental_rate: Annotated[Amount, wire("monthly_rental_rate")] = None
     setup_rate: Annotated[Amount, wire("setup_rate")] = None
@@ -82,10 +95,13 @@ class AvailableNumber(Record):
     number_format: Annotated[str | None, wire("number_format")] = None
 
 
-# https://dialnexa.com/docs, "List Phone Number Pricing"
 @attrs.frozen(kw_only=True)
 class PhoneNumberPrice(Record):
-    """The price of a number of one country from one provider, in credits."""
+    """The price of a number of one country from one provider: `credit_cost`, in credits.
+
+    `country_name`, `created_at`, `updated_at` and `telephony_provider` are as the platform sends
+    them. https://dialnexa.com/docs, "List Phone Number Pricing"
+    """
 
     telephony_provider_id: Annotated[str, wire("telephony_provider_id", null_as_empty=True)] = ""
     """The provider's id in a purchase, such as ``tp_abc123xyz789``."""
@@ -100,13 +116,14 @@ class PhoneNumberPrice(Record):
     )
 
 
-# https://dialnexa.com/docs, "Get Agent" and "Update Agent"
 @attrs.frozen(kw_only=True)
 class Agent(Record):
     """The part of an agent that routes numbers.
 
     An agent has versions. The fields here are those of one: the version just updated, otherwise the
-    current one. `extra` keeps all of them, under ``current_version`` and ``versions``.
+    current one. `extra` keeps all of them, under ``current_version`` and ``versions``. `id` is the
+    agent's key; `inbound_phone_number_id` and `outbound_phone_number_id` are ids of numbers.
+    https://dialnexa.com/docs, "Get Agent" and "Update Agent"
     """
 
     id: Annotated[str, wire("id", null_as_empty=True)] = ""
@@ -144,11 +161,13 @@ _PAGE = validators.whole_number(1, 1_000_000_000)
 
 @attrs.frozen(kw_only=True)
 class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
-    """``GET /v1/organization-phone-numbers/plivo-numbers``: the numbers on offer."""
+    """``GET /v1/organization-phone-numbers/plivo-numbers``: the numbers on offer.
+
+    Fields and their limits: `PhoneNumbers.search`.
+    """
 
     country_iso: Annotated[str, validators.country_code]
     type: Annotated[NumberType | Unset, validators.word] = UNSET
-    """``local``, ``mobile`` or ``tollfree``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -162,14 +181,14 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
 
     Two bodies are documented. The newer one has the number, the telephony provider and the
     country; the older one (``older_body``) has the number and optionally a provider.
+
+    Fields and their limits: `PhoneNumbers.purchase`. https://dialnexa.com/docs, "Phone Numbers"
     """
 
     phone_number: Annotated[str, wire("phoneNumber"), validators.phone_number]
     telephony_provider_id: Annotated[Text, wire("telephonyProviderId"), validators.word] = UNSET
-    """From ``phone_number_pricing.list()``."""
     country_iso: Annotated[Text, wire("countryISO"), validators.country_code] = UNSET
     provider: Annotated[Text, validators.word] = UNSET
-    """Older body only."""
     older_body: bool = False
 
     def _check_combination(self, /) -> None:
@@ -194,15 +213,17 @@ _HINTS: Final = {
 
 @attrs.frozen(kw_only=True)
 class ImportSipTrunk(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/organization-phone-numbers/sip-trunks``: registers your own number."""
+    """Body of ``POST /v1/organization-phone-numbers/sip-trunks``: registers your own number.
+
+    Fields and their limits: `PhoneNumbers.import_sip_trunk`. https://dialnexa.com/docs, "Phone
+    Numbers"
+    """
 
     phone_number: Annotated[str, wire("phoneNumber"), validators.phone_number]
     termination_uri: Annotated[str, wire("terminationUri"), _host]
-    """``host`` or ``host:port``."""
     auth_mode: Annotated[
         Literal["userpass", "ip"] | Unset, wire("authMode"), validators.one_of("userpass", "ip")
     ] = UNSET
-    """By default ``userpass``."""
     sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName"), validators.word] = UNSET
     sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword"), validators.secret()] = (
         attrs.field(default=UNSET, hash=False, converter=as_secret)
@@ -219,13 +240,15 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
 
 @attrs.frozen(kw_only=True)
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``PATCH /v1/organization-phone-numbers/{id}``; a field left out stays as it is."""
+    """Body of ``PATCH /v1/organization-phone-numbers/{id}``; a field left out stays as it is.
+
+    Fields and their limits: `PhoneNumbers.update`. https://dialnexa.mintlify.app, "Update Phone
+    Number"
+    """
 
     id: Annotated[str, _ID]
     agent_id: Annotated[Clearable, wire("agent_id"), validators.visible(1_000)] = UNSET
-    """``None`` detaches the agent; the number is kept."""
     nickname: Annotated[Clearable, wire("nickname"), _NICKNAME] = UNSET
-    """``None`` or an empty text clears it."""
     label: Annotated[Text, wire("label"), validators.any_text] = UNSET
 
     _check_combination = validators.require_any_field("id")
@@ -233,17 +256,19 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
 
 @attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
-    """``GET /v1/organization-phone-numbers/{id}``."""
+    """``GET /v1/organization-phone-numbers/{id}``; `id` is the number's, ``phn_...``."""
 
     id: Annotated[str, _ID]
 
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
-    """One page of ``GET /v1/organization-phone-numbers``."""
+    """One page of ``GET /v1/organization-phone-numbers``: `page`, from 1, of `limit` numbers.
+
+    `limit` is 1 to 100. With `country_code` or `type`, only numbers of that country or type.
+    """
 
     page: Annotated[int, _PAGE] = 1
-    """Counted from 1."""
     limit: Annotated[int, _LIMIT] = 100
     country_code: Annotated[Text, validators.country_code] = UNSET
     type: Annotated[NumberType | Unset, validators.word] = UNSET
@@ -251,14 +276,14 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
 
 @attrs.frozen(kw_only=True)
 class ReleasePhoneNumber(RequestValue[None]):
-    """``DELETE /v1/organization-phone-numbers/{id}``: releases the number, permanently."""
+    """``DELETE /v1/organization-phone-numbers/{id}``: releases the number `id`, permanently."""
 
     id: Annotated[str, _ID]
 
 
 @attrs.frozen(kw_only=True)
 class GetAgent(RequestValue[Agent]):
-    """``GET /v1/agents/{id}``."""
+    """``GET /v1/agents/{id}``; `id` is the agent's."""
 
     id: Annotated[str, _ID]
 
@@ -270,16 +295,11 @@ class UpdateAgent(RequestValue[Agent]):
     An empty text, not null, detaches a number. Live calls follow the change only if
     ``is_published=True`` is in the same request.
 
-    Fields and their limits: `PhoneNumbers.purchase`.
-
-    Fields and their limits: `PhoneNumbers.import_sip_trunk`.
-
-    Fields and their limits: `PhoneNumbers.update`.
+    Fields and their limits: `Agents.update`. https://dialnexa.com/docs, "Update Agent"
     """
 
     id: Annotated[str, _ID]
     version_number: Annotated[int, wire("version_number"), validators.whole_number(0, 2**31 - 1)]
-    """`Agent.version_number` of the draft to change; a published version cannot be updated."""
     inbound_phone_number_id: Annotated[Text, wire("inbound_phone_number_id"), _NUMBER_ID] = UNSET
     outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id"), _NUMBER_ID] = UNSET
     is_published: Annotated[bool | Unset, wire("is_published"), validators.flag] = UNSET

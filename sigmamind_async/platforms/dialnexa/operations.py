@@ -237,11 +237,11 @@ def _find_in_listing(
 ) -> ReadBack[PhoneNumber]:
     """Look for the number on the first page, as there is no look-up by number."""
     return ReadBack(
-        operation=find_on_first_page(
+        lambda: find_on_first_page(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == value.phone_number,
         ),
-        agrees=lambda found: not differing_fields(value, found, fields),
+        lambda found: not differing_fields(value, found, fields),
     )
 
 

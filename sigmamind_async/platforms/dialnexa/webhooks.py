@@ -31,7 +31,10 @@ SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
 
 @attrs.frozen(kw_only=True)
 class WebhookEvent(Record):
-    """One event; the fields of its type are in `extra`."""
+    """One event of the call `call_id`; the fields of its type are in `extra`.
+
+    https://docs.dialnexa.com, "Webhooks"
+    """
 
     event_type: Annotated[str | None, wire("event_type", strict=True)] = None
     """``call_initiated``, ``call_ended``, ``transfer_completed``, ``verification`` and others."""
@@ -51,7 +54,7 @@ def verify_webhook(
         body: The raw bytes as received, not parsed and serialized again.
         headers: A mapping in any case, or pairs as ASGI has them.
         secrets: The webhook's secret, or several while one is replaced.
-        max_bytes: Maximum size of the body.
+        max_bytes: Maximum size of the body; by default 1 MiB.
 
     Raises:
         InvalidRequestError: The body is too large, or not signed with these secrets.

@@ -30,7 +30,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.sigmamind.operations import OPERATIONS, SIGMAMIND
-from sigmamind_async.values import UNSET, Secret, Unset, as_secret
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_seconds
 
 NewNumber = TypeVar("NewNumber", bound="CreatePhoneNumber | Row")
 ImportedNumber = TypeVar("ImportedNumber", bound="ImportPhoneNumber | Row")
@@ -103,7 +103,8 @@ class PhoneNumbers(Resource):
             friendly_name: Label shown in listings, at most 128 characters; by default the number.
             country_code: ISO 3166-1 alpha-2, such as ``US``; needed without *phone_number*, ignored
                 with it.
-            area_code: 100 to 99999. With none in stock there, the nearest match is bought.
+            area_code: Whole number, 100 to 99999. With none in stock there, the nearest match is
+                bought.
             phone_number: Buy exactly this number, E.164.
             inbound_agent_id: Agent that takes calls to the number, 1 to 64 characters.
             outbound_agent_id: Agent that calls from the number, 1 to 64 characters.
@@ -215,7 +216,7 @@ class PhoneNumbers(Resource):
         )
 
     async def get(self, phone_number: str) -> PhoneNumber:
-        """Look up a number; raises `NotFoundError` if the account does not hold it."""
+        """Look up *phone_number*, E.164; raises `NotFoundError` if the account does not hold it."""
         return await self._runner.run(GetPhoneNumber(phone_number=phone_number))
 
     def list(self, *, page_size: int = 100) -> Listing[PhoneNumber]:
@@ -238,7 +239,10 @@ class PhoneNumbers(Resource):
         )
 
     async def delete(self, phone_number: str) -> None:
-        """Release a number, permanently: it may not be available again."""
+        """Release *phone_number*, E.164, permanently: it may not be available again.
+
+        Raises `NotFoundError` if the account does not hold it.
+        """
         await self._runner.run(DeletePhoneNumber(phone_number=phone_number))
 
     async def create_many(
@@ -332,7 +336,10 @@ class PhoneNumbers(Resource):
             InvalidRequestError: The number has no destination for test calls.
             OutcomeUnknownError: The call may have been placed, or was placed and has not ended in
                 time.
+            ConfigurationError: A number of seconds cannot be used; no call was placed.
         """
+        check_seconds("timeout", timeout)
+        check_seconds("poll_every", poll_every)
         if isinstance(number, str):
             number = await self.get(number)
         if not number.sip_phone_number or not number.outbound_phone_number:
@@ -348,10 +355,13 @@ class PhoneNumbers(Resource):
 
 
 class Agents(Resource):
-    """https://docs.sigmamind.ai/api-reference/agents."""
+    """https://docs.sigmamind.ai/api-reference/agents.
+
+    Every method raises as those of `PhoneNumbers` do.
+    """
 
     async def get(self, agent_id: str) -> Agent:
-        """Look up an agent."""
+        """Look up the agent *agent_id*; raises `NotFoundError` if there is none."""
         return await self._runner.run(GetAgent(agent_id=agent_id))
 
     def list(self, *, page_size: int = 100) -> Listing[Agent]:
@@ -368,7 +378,10 @@ class Agents(Resource):
 
 
 class Calls(Resource):
-    """https://docs.sigmamind.ai/api-reference/calls."""
+    """https://docs.sigmamind.ai/api-reference/calls.
+
+    Every method raises as those of `PhoneNumbers` do.
+    """
 
     async def create(
         self,
@@ -403,14 +416,14 @@ class Calls(Resource):
         )
 
     async def get(self, call_id: str) -> Call:
-        """Look up a call."""
+        """Look up the call *call_id*; raises `NotFoundError` if there is none."""
         return await self._runner.run(GetCall(call_id=call_id))
 
     def list(self, *, status: CallStatus | Unset = UNSET, page_size: int = 100) -> Listing[Call]:
         """Yield every call, as `PhoneNumbers.list` does numbers.
 
         Args:
-            status: Only calls with this status.
+            status: Only calls with this status: ``scheduled``, ``in_progress`` or ``ended``.
             page_size: Calls to read at a time, 1 to 1,000.
         """
         return all_items(
@@ -420,7 +433,7 @@ class Calls(Resource):
         )
 
     async def delete(self, call_id: str) -> None:
-        """Delete the record of a call."""
+        """Delete the record of the call *call_id*; raises `NotFoundError` if there is none."""
         await self._runner.run(DeleteCall(call_id=call_id))
 
     async def wait(
@@ -439,7 +452,10 @@ class Calls(Resource):
 
         Raises:
             OutcomeUnknownError: It has not ended in time; the call is its `value`.
+            ConfigurationError: A number of seconds cannot be used.
         """
+        check_seconds("timeout", timeout)
+        check_seconds("poll_every", poll_every)
         engine = self._runner.engine
         deadline = engine.clock() + timeout
         while not call.has_ended:

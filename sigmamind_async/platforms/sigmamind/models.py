@@ -41,7 +41,10 @@ Clearable: TypeAlias = str | Unset | None
 
 @attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
-    """A phone number. The trunk's username and password are in no answer."""
+    """A phone number. The trunk's username and password are in no answer.
+
+    https://docs.sigmamind.ai/api-reference/phone-numbers
+    """
 
     sip_phone_number: Annotated[
         str, wire("sipPhoneNumber", phone_number=True, null_as_empty=True)
@@ -50,7 +53,9 @@ class PhoneNumber(Record):
     provider: Annotated[Provider | None, wire("provider")] = None
     """The carrier: ``twilio``, ``telnyx`` or ``byo``. Absent from the answer to an import."""
     inbound_agent_id: Annotated[str | None, wire("inboundAgentId")] = None
+    """The agent that takes calls to the number."""
     outbound_agent_id: Annotated[str | None, wire("outboundAgentId")] = None
+    """The agent that calls from the number."""
     outbound_phone_number: Annotated[str | None, wire("outboundPhoneNumber", phone_number=True)] = (
         None
     )
@@ -63,10 +68,14 @@ class PhoneNumber(Record):
     """Label shown in listings."""
 
 
-# https://docs.sigmamind.ai/api-reference/agents
 @attrs.frozen(kw_only=True)
 class Agent(Record):
-    """A voice agent, without a field for each of its settings; those are kept as they come."""
+    """A voice agent: its key, and its settings as they come.
+
+    `agent_id`, of at most 64 characters, is what numbers refer to. `agent_name`, `instructions`,
+    `welcome_message_type`, `welcome_message`, `agent_settings` and `tools` are the platform's own
+    objects; other settings are in `extra`. https://docs.sigmamind.ai/api-reference/agents
+    """
 
     agent_id: Annotated[str | None, wire("agentId", strict=True)] = None
     agent_name: Annotated[str | None, wire("agentName")] = None
@@ -81,23 +90,30 @@ class Agent(Record):
 
 @attrs.frozen(kw_only=True)
 class CallAgent(Record):
-    """The agent of a call."""
+    """The agent of a call: its `name`, its `agent_id` and its `status`, as the platform has them.
+
+    https://docs.sigmamind.ai/api-reference/calls
+    """
 
     name: Annotated[str | None, wire("name")] = None
     agent_id: Annotated[str | None, wire("agentId")] = None
     status: Annotated[str | None, wire("status")] = None
 
 
-# https://docs.sigmamind.ai/api-reference/calls
 @attrs.frozen(kw_only=True)
 class Call(Record):
-    """A phone call. Times are texts, as the platform writes them."""
+    """A phone call.
+
+    `call_id` is its key. `start_time`, `end_time`, `created_at` and `updated_at` are texts, as the
+    platform writes them. `agent`, `campaign`, `dynamic_variables`, `transcript` and `recording_url`
+    are absent until the platform has them. https://docs.sigmamind.ai/api-reference/calls
+    """
 
     call_id: Annotated[str | None, wire("callId", strict=True)] = None
     call_type: Annotated[CallType | None, wire("callType")] = None
     """``inbound``, ``outbound`` or ``web``."""
-    # Was a text before it became a record.
     phone_number: Annotated[PhoneNumber | str | None, wire("phoneNumber", phone_number=True)] = None
+    """The number of the account, as a record or, in older answers, as a text."""
     campaign: Annotated[dict[str, Any] | None, wire("campaign")] = attrs.field(
         default=None, hash=False
     )
@@ -166,20 +182,19 @@ _PAGE_SIZE = validators.whole_number(1, 1_000)
 
 @attrs.frozen(kw_only=True)
 class CreatePhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/phone-numbers``: buys a number."""
+    """Body of ``POST /v1/phone-numbers``: buys a number.
+
+    Fields and their limits: `PhoneNumbers.create`.
+    https://docs.sigmamind.ai/api-reference/phone-numbers/create-phone-number
+    """
 
     friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
-    """Label of at most 128 characters; by default the number itself."""
     country_code: Annotated[Text, wire("countryCode"), validators.country_code] = UNSET
-    """ISO 3166-1 alpha-2; needed without `phone_number`, ignored with it."""
     area_code: Annotated[int | Unset, wire("areaCode"), _AREA_CODE] = UNSET
-    """100 to 99999. With none in stock there, the nearest match is bought."""
     phone_number: Annotated[Text, wire("phoneNumber"), _PHONE_NUMBER] = UNSET
-    """Buys exactly this number."""
     inbound_agent_id: Annotated[Text, wire("inboundAgentId"), _AGENT_ID] = UNSET
     outbound_agent_id: Annotated[Text, wire("outboundAgentId"), _AGENT_ID] = UNSET
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
-    """The number that test calls ring."""
 
     def _check_combination(self, /) -> None:
         if self.phone_number is UNSET and self.country_code is UNSET:
@@ -188,30 +203,34 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
 
 @attrs.frozen(kw_only=True)
 class ImportPhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/phone-numbers/import``: registers your own number on a SIP trunk."""
+    """Body of ``POST /v1/phone-numbers/import``: registers your own number on a SIP trunk.
+
+    Fields and their limits: `PhoneNumbers.import_`.
+    https://docs.sigmamind.ai/api-reference/phone-numbers/import-phone-number
+    """
 
     phone_number: Annotated[str, wire("phoneNumber"), _PHONE_NUMBER]
     friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
     inbound_agent_id: Annotated[Text, wire("inboundAgentId"), _AGENT_ID] = UNSET
     outbound_agent_id: Annotated[Text, wire("outboundAgentId"), _AGENT_ID] = UNSET
     trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
-    """At most 128 characters; needed for outbound calls."""
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
         default=UNSET, hash=False, converter=as_secret
     )
-    """At most 128 characters; needed for outbound calls, never returned."""
     # "URI" here and in every answer, "Uri" in the update request.
     termination_sip_uri: Annotated[Text, wire("terminationSipURI"), _carrier_host] = UNSET
-    """The carrier's host, such as ``sip.telnyx.com``; at most 253 characters."""
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
 
 
 @attrs.frozen(kw_only=True)
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; a field left out stays as it is."""
+    """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; a field left out stays as it is.
+
+    Fields and their limits: `PhoneNumbers.update`.
+    https://docs.sigmamind.ai/api-reference/phone-numbers/update-phone-number
+    """
 
     phone_number: Annotated[str, _PHONE_NUMBER]
-    """The number to change, E.164."""
     friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
     inbound_agent_id: Annotated[Clearable, wire("inboundAgentId"), _AGENT_ID] = UNSET
     """``None`` removes the agent."""
@@ -231,37 +250,36 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
 
 @attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
-    """``GET /v1/phone-numbers/{phoneNumber}``."""
+    """``GET /v1/phone-numbers/{phoneNumber}``; `phone_number` is E.164."""
 
     phone_number: Annotated[str, _PHONE_NUMBER]
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
-    """``DELETE /v1/phone-numbers/{phoneNumber}``: releases the number, permanently."""
+    """``DELETE /v1/phone-numbers/{phoneNumber}``: releases `phone_number`, E.164, permanently."""
 
     phone_number: Annotated[str, _PHONE_NUMBER]
 
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
-    """One page of ``GET /v1/phone-numbers``."""
+    """One page of ``GET /v1/phone-numbers``: `page`, from 0, of `size` numbers, 1 to 1,000."""
 
     page: Annotated[int, _PAGE] = 0
-    """Counted from 0."""
     size: Annotated[int, _PAGE_SIZE] = 100
 
 
 @attrs.frozen(kw_only=True)
 class GetAgent(RequestValue[Agent]):
-    """``GET /v1/agents/{agentId}``."""
+    """``GET /v1/agents/{agentId}``; `agent_id` is the agent's key."""
 
     agent_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class ListAgents(RequestValue[Page[Agent]]):
-    """One page of ``GET /v1/agents``."""
+    """One page of ``GET /v1/agents``: `page`, from 0, of `size` agents, 1 to 1,000."""
 
     page: Annotated[int, _PAGE] = 0
     size: Annotated[int, _PAGE_SIZE] = 100
@@ -269,43 +287,40 @@ class ListAgents(RequestValue[Page[Agent]]):
 
 @attrs.frozen(kw_only=True)
 class CreateCall(RequestValue[Call]):
-    """Body of ``POST /v1/calls``: places a call."""
+    """Body of ``POST /v1/calls``: places a call.
+
+    Fields and their limits: `Calls.create`. https://docs.sigmamind.ai/api-reference/calls
+    """
 
     from_phone_number: Annotated[str, wire("fromPhoneNumber"), _PHONE_NUMBER]
     to_phone_number: Annotated[str, wire("toPhoneNumber"), _PHONE_NUMBER]
     agent_id: Annotated[Text, wire("agentId"), _AGENT_ID] = UNSET
-    """May be left out where the number has an outbound agent."""
-    dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = attrs.field(
-        default=UNSET, hash=False
-    )
+    dynamic_variables: Annotated[
+        Mapping[str, Any] | Unset, wire("dynamicVariables"), validators.json_object
+    ] = attrs.field(default=UNSET, hash=False)
 
 
 @attrs.frozen(kw_only=True)
 class GetCall(RequestValue[Call]):
-    """``GET /v1/calls/{callId}``."""
+    """``GET /v1/calls/{callId}``; `call_id` is the call's key."""
 
     call_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class ListCalls(RequestValue[Page[Call]]):
-    """One page of ``GET /v1/calls``."""
+    """One page of ``GET /v1/calls``: `page`, from 0, of `size` calls, 1 to 1,000.
+
+    With `status`, only calls with this status.
+    """
 
     status: Annotated[CallStatus | Unset, validators.word] = UNSET
-    """Only calls with this status."""
     page: Annotated[int, _PAGE] = 0
     size: Annotated[int, _PAGE_SIZE] = 100
 
 
 @attrs.frozen(kw_only=True)
 class DeleteCall(RequestValue[None]):
-    """``DELETE /v1/calls/{callId}``.
-
-    Fields and their limits: `PhoneNumbers.create`.
-
-    Fields and their limits: `PhoneNumbers.import_`.
-
-    Fields and their limits: `PhoneNumbers.update`.
-    """
+    """``DELETE /v1/calls/{callId}``: deletes the record of the call `call_id`."""
 
     call_id: Annotated[str, validators.record_id()]

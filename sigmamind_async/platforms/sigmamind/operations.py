@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
@@ -14,6 +13,7 @@ from sigmamind_async.operation import (
     Platform,
     ReadBack,
     Response,
+    comparison,
     delete_operation,
     differing_fields,
     get_operation,
@@ -84,7 +84,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         _about(value.phone_number),
         value=value,
-        ignored_fields=partial(differing_fields, value, fields=_READABLE_ON_A_TRUNK),
+        ignored_fields=lambda found: _compare(value, found),
     )
 
 
@@ -193,8 +193,8 @@ def _read_back(
     value: object, phone_number: str, fields: Mapping[str, str]
 ) -> ReadBack[PhoneNumber]:
     return ReadBack(
-        operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
-        agrees=lambda found: (
+        lambda: get_phone_number(GetPhoneNumber(phone_number=phone_number)),
+        lambda found: (
             found.sip_phone_number == phone_number and not differing_fields(value, found, fields)
         ),
     )
@@ -212,6 +212,7 @@ _READABLE: Final = {
 _READABLE_ON_A_TRUNK: Final = {**_READABLE, "termination_sip_uri": "termination_sip_uri"}
 """The record's field for each request field that an answer shows. A trunk's username and password
 are in no answer."""
+_compare: Final = comparison(_READABLE_ON_A_TRUNK)
 
 
 # --- answers ---------------------------------------------------------------------------------

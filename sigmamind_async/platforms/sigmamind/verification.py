@@ -22,6 +22,7 @@ from sigmamind_async.bulk import (
     Outcome,
     PreparedCall,
     Progress,
+    SingleUse,
     Status,
     StopOn,
 )
@@ -70,10 +71,11 @@ def _normalized(word: str | None) -> str:
 
 @attrs.frozen(kw_only=True)
 class VerificationResult:
-    """How the test call of one number ended."""
+    """How the test call of one `number` ended; `skip_reason` says why none was placed."""
 
     number: PhoneNumber
     status: TestStatus
+    """``passed``, ``failed``, ``unconfirmed`` or ``skipped``."""
     call: Call | None = None
     """The call as it was last seen; `None` if no response shows that it was placed."""
     error: BaseException | None = None
@@ -168,7 +170,7 @@ def _skipped(number: PhoneNumber, reason: SkipReason) -> VerificationResult:
     return VerificationResult(number=number, status="skipped", skip_reason=reason)
 
 
-class VerificationRun:
+class VerificationRun(SingleUse):
     """Test calls from many numbers, made by `verify_numbers`; iterate over it once.
 
     When the consumer is cancelled or leaves early, calls that may ring are left alone, and every
@@ -221,11 +223,15 @@ class VerificationRun:
         return self._bulk.stopped_by
 
     def stop(self, why: str = "stop() was called") -> None:
-        """Place no more calls; those in progress are waited for, other numbers are skipped."""
+        """Place no more calls; those in progress are waited for, other numbers are skipped.
+
+        *why* becomes `stopped`.
+        """
         self._bulk.stop(why)
 
     async def __aiter__(self) -> AsyncGenerator[VerificationResult, None]:
         """Place the calls; yield the `VerificationResult` of every number."""
+        self._begin()
         try:
             for result in self._skipped:
                 self.progress.count("skipped")

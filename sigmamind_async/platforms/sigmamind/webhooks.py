@@ -20,7 +20,10 @@ from sigmamind_async.webhook_signatures import MAX_BYTES, check_body, read_deliv
 
 @attrs.frozen(kw_only=True)
 class InboundCall(Record):
-    """The platform's request, in snake_case unlike the rest of the API."""
+    """The platform's request, in snake_case unlike the rest of the API.
+
+    `from_number` and `to_number` are E.164. https://docs.sigmamind.ai, the inbound-call webhook
+    """
 
     event: Annotated[str | None, wire("event", strict=True)] = None
     """``inbound_call``."""
@@ -32,11 +35,14 @@ class InboundCall(Record):
 
 @attrs.frozen(kw_only=True)
 class InboundCallReply(RequestValue[None]):
-    """The reply to it."""
+    """The reply to it: `dynamic_variables` are values for the agent's instructions.
 
-    dynamic_variables: Annotated[Mapping[str, Any], wire("dynamic_variables")] = attrs.field(
-        hash=False, factory=dict[str, Any]
-    )
+    https://docs.sigmamind.ai, the inbound-call webhook
+    """
+
+    dynamic_variables: Annotated[
+        Mapping[str, Any], wire("dynamic_variables"), validators.json_object
+    ] = attrs.field(hash=False, factory=dict[str, Any])
     override_agent_id: Annotated[str | Unset, wire("override_agent_id"), validators.visible(64)] = (
         UNSET
     )
@@ -48,6 +54,9 @@ class InboundCallReply(RequestValue[None]):
 
 
 def read_inbound_call(body: bytes, *, max_bytes: int = MAX_BYTES) -> InboundCall:
-    """Read the raw body of a request; raise `InvalidRequestError` if it is not one."""
+    """Return the request in *body*, the raw bytes as received, of at most *max_bytes*.
+
+    Raises `InvalidRequestError` for anything else.
+    """
     check_body(body, max_bytes)
     return read_delivery(body, InboundCall)

@@ -7,6 +7,7 @@ from sigmamind_async.platforms.verbex.models import (
     PIA,
     SIP,
     TWILIO,
+    CreatePhoneNumber,
     CreatePiaPhoneNumber,
     CreateSipPhoneNumber,
     CreateTwilioPhoneNumber,
@@ -27,6 +28,7 @@ from sigmamind_async.platforms.verbex.models import (
 __all__ = [
     "BANGLADESH",
     "BANGLADESH_LINK3",
+    "CreatePhoneNumber",
     "CreatePiaPhoneNumber",
     "CreateSipPhoneNumber",
     "CreateTwilioPhoneNumber",

@@ -180,7 +180,7 @@ class PhoneNumbers(Resource):
         )
 
     async def get(self, phone_number_id: str) -> PhoneNumber:
-        """Look up a number by its record id."""
+        """Look up the record *phone_number_id*; raises `NotFoundError` if there is none."""
         return await self._runner.run(GetPhoneNumber(phone_number_id=phone_number_id))
 
     def list(self, *, page_size: int = 100) -> Listing[PhoneNumber]:
@@ -201,7 +201,10 @@ class PhoneNumbers(Resource):
         )
 
     async def delete(self, phone_number_id: str) -> None:
-        """Delete a number's record; whether that releases a ``pia`` number is not documented."""
+        """Delete the record *phone_number_id*; raises `NotFoundError` if there is none.
+
+        Whether that releases a ``pia`` number is not documented.
+        """
         await self._runner.run(DeletePhoneNumber(phone_number_id=phone_number_id))
 
     async def create_many(

@@ -43,7 +43,10 @@ ClearableSecret: TypeAlias = Secret | Unset | None
 
 @attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
-    """A phone number of any kind; an answer is read as one of the kinds below."""
+    """A phone number of any kind; an answer is read as one of the kinds below.
+
+    `id` is its key, from `underscore_id` or `plain_id`. https://docs.verbex.ai, "Phone Numbers"
+    """
 
     underscore_id: Annotated[str | None, wire("_id", strict=True)] = None
     plain_id: Annotated[str | None, wire("id", strict=True)] = None
@@ -52,8 +55,11 @@ class PhoneNumber(Record):
     phone_number: Annotated[str, wire("phone_number", phone_number=True, null_as_empty=True)] = ""
     """E.164."""
     friendly_name: Annotated[str | None, wire("friendly_name")] = None
+    """Label."""
     inbound_agent_id: Annotated[str | None, wire("inbound_agent_id")] = None
+    """The agent that takes calls to the number."""
     outbound_agent_id: Annotated[str | None, wire("outbound_agent_id")] = None
+    """The agent that calls from the number."""
 
     @property
     def id(self) -> str:
@@ -62,7 +68,7 @@ class PhoneNumber(Record):
 
     @classmethod
     def select_class(cls, raw: Mapping[str, object]) -> type[Record]:
-        """Return the class of the provider; without one, that of the fields present."""
+        """Return the class for *raw* by its provider; without one, by the fields present."""
         if cls is not PhoneNumber:
             return cls
         provider = raw.get("provider")
@@ -76,7 +82,11 @@ class PhoneNumber(Record):
 
 @attrs.frozen(kw_only=True)
 class SipPhoneNumber(PhoneNumber):
-    """A number imported over a SIP trunk. The platform repeats the password in every answer."""
+    """A number imported over a SIP trunk.
+
+    `sip_termination_uri` is the carrier's host, and `sip_trunk_username` and `sip_trunk_password`
+    are the trunk's. The platform repeats the password in every answer.
+    """
 
     sip_termination_uri: Annotated[str | None, wire("sip_termination_uri")] = None
     sip_trunk_username: Annotated[str | None, wire("sip_trunk_username")] = None
@@ -94,7 +104,10 @@ class PiaPhoneNumber(PhoneNumber):
 
 @attrs.frozen(kw_only=True)
 class TwilioPhoneNumber(PhoneNumber):
-    """A number in a Twilio account. The platform repeats the token in every answer."""
+    """A number in the Twilio account `twilio_account_sid`.
+
+    The platform repeats the token, `twilio_auth_token`, in every answer.
+    """
 
     twilio_account_sid: Annotated[str | None, wire("twilio_account_sid")] = None
     twilio_auth_token: Annotated[Secret | None, wire("twilio_auth_token")] = attrs.field(
@@ -133,7 +146,11 @@ _PASSWORD = validators.secret()
 
 @attrs.frozen(kw_only=True)
 class CreatePiaPhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/phone-numbers`` for a number that the platform manages."""
+    """Body of ``POST /v1/phone-numbers`` for a number that the platform manages.
+
+    Fields and their limits: `PhoneNumbers.create`. https://docs.verbex.ai, "Create a new phone
+    number"
+    """
 
     provider: Annotated[str, wire("provider")] = attrs.field(default=PIA, init=False)
     # Required by the SDK's notes, not by the page.
@@ -155,7 +172,6 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
         attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
     sip_infra_region: Annotated[Region | Unset, wire("sip_infra_region"), _WORD] = UNSET
-    """``global`` (the platform's default), ``bd`` or ``bd_link3``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -172,10 +188,13 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
 
 @attrs.frozen(kw_only=True)
 class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``PATCH /v1/phone-numbers/{phone_number_id}``: what every kind of number takes."""
+    """Body of ``PATCH /v1/phone-numbers/{phone_number_id}``: what every kind of number takes.
+
+    Fields and their limits: `PhoneNumbers.update`. https://docs.verbex.ai, "Update the
+    configuration of an existing phone number"
+    """
 
     phone_number_id: Annotated[str, validators.record_id()]
-    """The record's id, not the number."""
     friendly_name: Annotated[Clearable, wire("friendly_name"), _TEXT] = UNSET
     inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id"), _AGENT_ID] = UNSET
     outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id"), _AGENT_ID] = UNSET
@@ -233,32 +252,34 @@ def refuse_mix(fields: Mapping[str, object]) -> None:
 
 @attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
-    """``GET /v1/phone-numbers/{phone_number_id}``."""
+    """``GET /v1/phone-numbers/{phone_number_id}``; `phone_number_id` is the record's id."""
 
     phone_number_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
-    """``DELETE /v1/phone-numbers/{phone_number_id}``; it may not release the number."""
+    """``DELETE /v1/phone-numbers/{phone_number_id}``: deletes the record `phone_number_id`.
+
+    Whether that releases the number is not documented.
+    """
 
     phone_number_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
-    """One page of ``GET /v1/phone-numbers``.
+    """One page of ``GET /v1/phone-numbers``: `page_size` numbers, 1 to 100.
 
-    Fields and their limits: `PhoneNumbers.create`.
-
-    Fields and their limits: `PhoneNumbers.update`.
+    `page_token` is the `Page.token` of the page before.
     """
 
     page_size: Annotated[int, validators.whole_number(1, 100)] = 100
     page_token: Annotated[str | Unset, _WORD] = UNSET
 
 
-CreatePhoneNumber: TypeAlias = CreateSipPhoneNumber | CreatePiaPhoneNumber | CreateTwilioPhoneNumber
+CreatePhoneNumber: TypeAlias = CreateSipPhoneNumber | CreateTwilioPhoneNumber | CreatePiaPhoneNumber
+"""A request to register a number of any kind; what reads one tries the kinds in this order."""
 
 _CREATES: Final[Mapping[str, type[CreatePiaPhoneNumber]]] = {
     SIP: CreateSipPhoneNumber,

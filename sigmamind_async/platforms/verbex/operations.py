@@ -157,11 +157,11 @@ def _find_in_listing(
     if phone_number is UNSET:
         return None
     return ReadBack(
-        operation=find_on_first_page(
+        lambda: find_on_first_page(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == phone_number,
         ),
-        agrees=lambda found: not differing_fields(value, found, _readable(value)),
+        lambda found: not differing_fields(value, found, _readable(value)),
     )
 
 

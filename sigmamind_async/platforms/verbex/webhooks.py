@@ -34,19 +34,22 @@ SignedString: TypeAlias = Callable[[str, bytes], bytes]
 
 
 def body_alone(_: str, body: bytes) -> bytes:
-    """The raw body was signed."""
+    """Return *body*: the raw body was signed, and nothing else."""
     return body
 
 
 def timestamp_and_body(timestamp: str, body: bytes) -> bytes:
-    """The timestamp header, a full stop and the raw body were signed."""
+    """Return *timestamp*, a full stop and *body*: header and raw body were signed."""
     # A header may hold any byte; servers pass on those that are not text as lone surrogates.
     return timestamp.encode(errors="surrogatepass") + b"." + body
 
 
 @attrs.frozen(kw_only=True)
 class WebhookEvent(Record):
-    """One event."""
+    """One event; `payload` is the platform's object, `trace_id` names the delivery.
+
+    `organization_id` is the account's. https://docs.verbex.ai, "Webhooks"
+    """
 
     event_name: Annotated[str | None, wire("eventName", strict=True)] = None
     """``CallHandler.CallStarted``, ``CallHandler.CallEnded`` and others."""
@@ -79,7 +82,7 @@ def verify_webhook(
         signed: What the platform signs: `body_alone`, `timestamp_and_body`, or your own function.
         tolerance: Maximum seconds between ``X-Webhook-Timestamp`` and now, in either direction;
             ``None`` accepts any age. It prevents replays only if *signed* covers that header.
-        max_bytes: Maximum size of the body.
+        max_bytes: Maximum size of the body; by default 1 MiB.
         clock: Returns the seconds since 1970.
 
     Raises:

@@ -10,14 +10,21 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, PutResult, check_put
+from sigmamind_async.provisioning.journal.protocol import (
+    CHUNK,
+    Counts,
+    PutResult,
+    check_put,
+    documented,
+)
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
 
+@documented
 class MemoryJournal:
     """A journal for tests, and for jobs that may forget: it ends with the process.
 
-    It keeps every promise of `Journal` but durability.
+    It keeps every promise but durability; see `Journal`.
     """
 
     def __init__(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Final, Protocol, Self, runtime_checkable
+from typing import Final, Protocol, Self, TypeVar, runtime_checkable
 
 import attrs
 
@@ -43,6 +44,9 @@ class Counts:
 class Journal(Protocol):
     """Keeps rows so that they outlive the process.
 
+    In its methods *account* is the account's name, such as ``sigmamind:production``, *op_id* the
+    caller's key of an operation, and each time is in seconds since the epoch.
+
     A write that has returned survives the end of the process and of the machine, except with
     ``durable=False``. Readers in the same process see every write, durable or not. Every method
     raises `JournalError`, and nothing else, if the journal cannot be used.
@@ -70,7 +74,7 @@ class Journal(Protocol):
         ...
 
     async def get(self, account: str, op_id: str) -> Row | None:
-        """Return the row of an operation."""
+        """Return the row of the operation *op_id*; `None` if there is none."""
         ...
 
     async def put(
@@ -107,7 +111,7 @@ class Journal(Protocol):
         ...
 
     async def with_key(self, account: str, key: str, since: float) -> list[Row]:
-        """Return the rows of a number that are unsettled, or became unconfirmed after *since*."""
+        """Return the rows of the number *key* that are unsettled, or unconfirmed after *since*."""
         ...
 
     async def tagged_before(self, account: str, before: float) -> list[Row]:
@@ -119,11 +123,14 @@ class Journal(Protocol):
         ...
 
     async def last_applied(self) -> dict[str, str]:
-        """Return the last applied state of each row of a fleet, by row id."""
+        """Return the note about each row of a fleet, a `LastApplied` as text, by row id."""
         ...
 
     async def set_last_applied(self, row_id: str, text: str | None) -> None:
-        """Store the last applied state of a fleet's row, or remove it; need not be durable."""
+        """Store *text* as the note about the row *row_id* of a fleet; with `None`, remove it.
+
+        It need not be durable.
+        """
         ...
 
     async def key_fingerprints(self, account: str) -> frozenset[str]:
@@ -131,15 +138,27 @@ class Journal(Protocol):
         ...
 
     async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
-        """Store the fingerprint of another API key."""
+        """Store the *fingerprint* of another API key; it cannot be turned back into the key."""
         ...
 
     async def acquire_lease(self, name: str, holder: str, now: float, until: float) -> bool:
-        """Let *holder* have the lease *name* until a time; return False if another one has it now.
+        """Let *holder* have the lease *name* from *now* until *until*, in seconds since the epoch.
 
-        The same holder renews it with this, or ends it with an *until* that is past.
+        Return False, and change nothing, if another holder has it *now*. The same holder renews it
+        with this, or ends it with an *until* that is past.
         """
         ...
+
+
+C = TypeVar("C", bound=type)
+
+
+def documented(cls: C) -> C:
+    """Give the methods of a journal that have no docstring that of the same method here."""
+    for name, method in vars(cls).items():
+        if inspect.isfunction(method) and not method.__doc__ and not name.startswith("_"):
+            method.__doc__ = inspect.getdoc(getattr(Journal, name, None))
+    return cls
 
 
 @runtime_checkable
@@ -192,7 +211,7 @@ def check_put(
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """The state of the operations of one account."""
+    """The state of the operations of one `account`, by its name in the journal."""
 
     account: str
     counts: Mapping[State, int] = attrs.field(hash=False)
@@ -219,7 +238,7 @@ class Status:
 
     @classmethod
     async def of(cls, journal: Journal, account: str, settle_time: float) -> Self:
-        """Return the state of the operations of *account* in *journal*."""
+        """Return the state of the operations of *account* in *journal*; *settle_time* is shown."""
         counts = await journal.counts(account)
         return cls.from_rows(account, counts, await journal.unsettled(account), settle_time)
 
@@ -227,7 +246,10 @@ class Status:
     def from_rows(
         cls, account: str, counts: Counts, rows: Iterable[Row], settle_time: float
     ) -> Self:
-        """Return the state of an account that has *counts*, and the unsettled ones of *rows*."""
+        """Return the state of *account*, which has *counts*, and the unsettled ones of *rows*.
+
+        *settle_time*, in seconds, is shown.
+        """
         rows = list(rows)
         return cls(
             account=account,

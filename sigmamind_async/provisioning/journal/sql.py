@@ -19,7 +19,7 @@ import attrs
 import orjson
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, Journal
+from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, Journal, documented
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State, Step
 
 T = TypeVar("T")
@@ -225,6 +225,7 @@ SQLITE: Final = Statements(
 POSTGRES: Final = Statements(schema="{schema}.", mark="%s", any_of="= ANY(%s)", age="place")
 
 
+@documented
 class SqlJournal(Journal):
     """A `Journal` in tables: all but its thread, and the write of a row.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from typing import Any, Final
 import attrs
 
 from sigmamind_async.errors import JournalError
+from sigmamind_async.per_loop import fork_count
 
 ENDED: Final = "the thread that writes it has ended.\nOpen the journal again."
 _CLOSED: Final = "is closed.\nUse it inside `async with`."
@@ -47,11 +47,11 @@ class JournalThread(ABC):
         self._lock = threading.Lock()
         self._closed = ""
         """Why no call is taken any more; empty while they are."""
-        self._pid = os.getpid()
+        self._forks = fork_count()
 
     async def stop(self) -> None:
         """Let the thread finish the calls that it has, and wait for its end."""
-        if os.getpid() != self._pid:  # after a fork the thread is in the other process
+        if self._is_forked:  # the thread is in the other process
             return
         with self._lock:
             if not self._closed:
@@ -59,10 +59,13 @@ class JournalThread(ABC):
                 self._finish()
         await asyncio.to_thread(self._thread.join)
 
+    @property
+    def _is_forked(self) -> bool:
+        return fork_count() != self._forks
+
     def _refusal(self) -> JournalError:
         """Return the error for a call in another process, or after the end."""
-        forked = os.getpid() != self._pid
-        problem = _FORKED.format(self._owner) if forked else self._closed
+        problem = _FORKED.format(self._owner) if self._is_forked else self._closed
         return JournalError(f"{self._name}: {problem}")
 
     @abstractmethod

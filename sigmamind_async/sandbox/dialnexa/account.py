@@ -26,7 +26,7 @@ class DialNexaAccount(Account[PhoneNumber]):
     @classmethod
     def empty(cls, seed: int) -> Self:
         """Return an account without numbers."""
-        return cls(PhoneNumber, seed)
+        return cls(PhoneNumber, seed, share=2)
 
     def appliers(self) -> Mapping[str, Callable[[object], None]]:
         """Return what makes each part of a change."""

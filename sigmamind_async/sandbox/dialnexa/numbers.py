@@ -34,7 +34,9 @@ def search_numbers(account: DialNexaAccount, call: ApiRequest) -> Outcome:
         raise RefusedError(400, "", problem)
     # Everything in stock is local.
     count = FOUND if number_type(call.query) in {None, "local"} else 0
-    found = on_offer(country, seed=account.seed, count=count, taken=account.sold)
+    found = on_offer(
+        country, seed=account.seed, count=count, taken=account.sold, share=account.share
+    )
     offers = [views.offer_view(number, country, call.switches) for number in found]
     content = {
         "api_id": "00000000-0000-4000-8000-000000000000",

@@ -35,7 +35,7 @@ class VerbexApi(Backend[Account[PhoneNumber]]):
 
     def __init__(self, seed: int) -> None:
         """Open an empty account."""
-        super().__init__("verbex", Account(PhoneNumber, seed), OPERATIONS, ROUTES)
+        super().__init__("verbex", Account(PhoneNumber, seed, share=1), OPERATIONS, ROUTES)
 
     def find(self, method: str, path: str, switches: Switches) -> Route | NoRoute | Moved:
         """Return what a request line means; only one of two spellings of a path is served."""

@@ -8,13 +8,12 @@ from typing import Any
 import attrs
 
 from sigmamind_async.fleet.load import FileSource, parse_rows
-from sigmamind_async.fleet.plan import Plan, plan
+from sigmamind_async.fleet.plan import Plan, PlanOptions, plan
 from sigmamind_async.fleet.row_parser import Check, RowRules
-from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, normalize_cell
 from sigmamind_async.fleet.step import Step
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.rowfiles import Format
 

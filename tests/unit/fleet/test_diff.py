@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.fleet.diff import find_changes, find_fixed_changes
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.state import LastApplied, normalize_cell
-from sigmamind_async.fleet.step import Change
+from sigmamind_async.fleet.step import Change, find_changes, find_fixed_changes
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.values import Secret
 from tests.unit.fleet.rows import bought, found, imported, note, row

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.fleet.diff import (
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
+from sigmamind_async.fleet.step import (
+    Change,
     after_create,
     after_release,
     after_sync,
@@ -15,8 +17,6 @@ from sigmamind_async.fleet.diff import (
     merge_shown,
     remaining_changes,
 )
-from sigmamind_async.fleet.state import LastApplied, normalize_cell
-from sigmamind_async.fleet.step import Change
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.values import Secret
 from tests.unit.fleet.rows import NUMBER, bought, found, imported, note, row

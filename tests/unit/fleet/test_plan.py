@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sigmamind_async.fleet.plan import plan
-from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.plan import PlanOptions, plan
 from sigmamind_async.fleet.spec import Fleet, Problem
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.step import Action, Step

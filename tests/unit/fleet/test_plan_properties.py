@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.plan import Plan, PlanOptions
+from sigmamind_async.fleet.row_parser import problems_of
 from sigmamind_async.fleet.spec import SECRETS, DesiredState, FleetRow, Source
 from sigmamind_async.fleet.step import Action
-from sigmamind_async.fleet.validation import problems_of
 from sigmamind_async.fleet.vendors import VENDORS
 from tests.unit.fleet.rows import BUYS, IMPORTS, PLATFORMS, bought
 from tests.unit.fleet.world import VISIBLE, Quirks, World, existing_of

@@ -21,7 +21,7 @@ from sigmamind_async.errors import ConfigurationError, normalize_word
 from sigmamind_async.fleet.row_parser import HINTS, SYNONYMS, VOCABULARY
 from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
 from sigmamind_async.rowfiles import Format
-from sigmamind_async.rowfiles.text import LONGEST_LINE
+from sigmamind_async.rowfiles.cells import LONGEST_LINE
 from sigmamind_async.values import Secret
 from tests.unit.fleet.rows import read
 

@@ -484,7 +484,8 @@ def test_a_removed_row_whose_operation_is_no_reason_to_wait(going: PendingOperat
 def test_ids_that_a_spreadsheet_rewrote() -> None:
     """Each row is told which one it was, whatever else was changed in the same save."""
     ids = {"0101": "101", "1E5": "100000", "007": "7", "Desk ": "desk", "5000": "5,000"}
-    ids["caf\u00e9"] = "cafe\u0301"
+    ids |= {"caf\u00e9": "cafe\u0301", "3-4": "4-Mar"}
+    ids["12345678901234567890"] = "12345678901234500000"  # as many digits as it keeps
     notes = {
         id_: note(bought(id_, label=id_), f"+1415555010{place}") for place, id_ in enumerate(ids)
     }

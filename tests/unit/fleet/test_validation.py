@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from sigmamind_async.fleet.load import fleet_of
+from sigmamind_async.fleet.row_parser import problems_of
 from sigmamind_async.fleet.spec import FIELDS, DesiredState, FleetRow
-from sigmamind_async.fleet.validation import problems_of
 from sigmamind_async.values import Secret
 from tests.unit.fleet.rows import NUMBER, PLATFORMS, absent, bought, imported, row
 

@@ -10,8 +10,7 @@ import pytest
 from sigmamind_async.convert import Record, structure
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import FIELDS, Cell, Source
-from sigmamind_async.fleet.vendor_schema import PLACEHOLDER, RemoteNumber
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import PLACEHOLDER, VENDORS, RemoteNumber
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
 from tests.unit.fleet.rows import NUMBER, PLATFORMS
 

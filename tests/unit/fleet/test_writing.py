@@ -27,8 +27,8 @@ from sigmamind_async.fleet.spec import (
     Source,
 )
 from sigmamind_async.rowfiles import Format
+from sigmamind_async.rowfiles.cells import LONGEST_LINE
 from sigmamind_async.rowfiles.csv_rows import escape, unescape
-from sigmamind_async.rowfiles.text import LONGEST_LINE
 from sigmamind_async.values import Secret
 from tests.unit.fleet.rows import read
 

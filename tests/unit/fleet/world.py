@@ -13,20 +13,20 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.fleet.diff import (
+from sigmamind_async.fleet.plan import Plan, PlanOptions, plan
+from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, creation_id
+from sigmamind_async.fleet.step import (
+    Action,
+    Change,
+    Step,
     after_create,
     after_release,
     after_sync,
     merge_shown,
     remaining_changes,
 )
-from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.row_plan import PlanOptions
-from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
-from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
-from sigmamind_async.fleet.step import Action, Change, Step, creation_id
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
 from sigmamind_async.provisioning.row import Kind, Row, State
 from tests.unit.fleet.rows import PLATFORMS, row
 
@@ -113,7 +113,8 @@ class World:
             platform: {record: self.found(platform, record) for record in records}
             for platform, records in self.accounts.items()
         }
-        begun = {one.id: self._begun(one) for one in rows if self._may_have_begun(one)}
+        found = {one.id: self._begun(one) for one in rows if self._may_have_begun(one)}
+        begun = {row_id: each for row_id, each in found.items() if each is not None}
         return FleetState(numbers=accounts, last_applied=dict(self.notes), pending=begun)
 
     def _may_have_begun(self, one: FleetRow) -> bool:
@@ -123,13 +124,14 @@ class World:
         there = applied is not None and applied.record in self.accounts[one.platform]
         return applied is None or applied.platform != one.platform or not there
 
-    def _begun(self, one: FleetRow) -> PendingOperation:
+    def _begun(self, one: FleetRow) -> PendingOperation | None:
         applied = self.notes.get(one.id)
         sequence = 1 if applied is None else applied.sequence + 1
         op_id = creation_id(one.id, sequence)
         # First where the row is now, then where it may have been.
         stored = [self.journal.get((platform, op_id)) for platform in (one.platform, *PLATFORMS)]
-        return PendingOperation(sequence=sequence, row=next(filter(None, stored), None))
+        first = next(filter(None, stored), None)
+        return None if first is None else PendingOperation(sequence=sequence, row=first)
 
     def plan(self, rows: Iterable[FleetRow], rules: PlanOptions) -> Plan:
         rows = [*rows]

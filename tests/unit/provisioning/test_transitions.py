@@ -294,6 +294,18 @@ def test_a_mending_that_went_unanswered_keeps_later_changes_waiting() -> None:
     assert advance(anew, RepairDone(MATCH), NOW + 6, POLICY).row.unconfirmed_since > NOW
 
 
+def test_a_release_waits_for_the_other_attempts_of_a_number_that_was_repaired() -> None:
+    """One of two unanswered attempts is found; the other, late, could buy the released number."""
+    row = a_row(IMPORT, S.UNCONFIRMED, unconfirmed_since=SENT)
+    once, twice = (
+        advance(attrs.evolve(row, attempt=attempt), RepairStarted(), NOW, POLICY).row
+        for attempt in (1, 2)
+    )
+    done = advance(twice, RepairDone(MATCH), NOW + 1, POLICY).row
+    assert (done.state, done.unconfirmed_since, done.repairs) == (S.DONE, NOW, 0)
+    assert advance(once, RepairDone(MATCH), NOW + 1, POLICY).row.unconfirmed_since == 0.0
+
+
 def test_an_abandoned_attempt_ended_with_its_lease() -> None:
     row = a_row(PURCHASE, S.SENDING)
     assert advance(row, OwnerLost(), NOW, POLICY).row.unconfirmed_since == row.lease_until

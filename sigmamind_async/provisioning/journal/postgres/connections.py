@@ -15,7 +15,6 @@ be reached, and after a restart of the server it pauses longer than an operation
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import socket
 import time
@@ -112,7 +111,7 @@ class ConnectionThread(JournalThread):
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         seconds = self._timeout if timeout is None else timeout
         call = _ConnectionCall(future, work, writes, seconds, retry_connect)
-        if os.getpid() != self._pid:
+        if self._is_forked:
             raise self._refusal()
         with self._lock:
             if self._closed:

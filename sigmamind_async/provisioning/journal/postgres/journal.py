@@ -23,7 +23,7 @@ from sigmamind_async.provisioning.journal.postgres.connections import (
 )
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import NOW, PUT, migrate, with_schema
-from sigmamind_async.provisioning.journal.protocol import PutResult
+from sigmamind_async.provisioning.journal.protocol import PutResult, documented
 from sigmamind_async.provisioning.journal.sql import POSTGRES, SqlJournal, Statements, to_columns
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.values import Secret, as_secret, check_count, check_seconds
@@ -44,6 +44,7 @@ _HEAD: Final = (
 _OPENED: Final = "UPDATE {schema}.journal SET openings = openings + 1"
 
 
+@documented
 class PostgresJournal(SqlJournal):
     """A `Journal` in a schema of a PostgreSQL database, version 14 or later.
 
@@ -173,7 +174,7 @@ class PostgresJournal(SqlJournal):
     # --- other tables of the schema ----------------------------------------------------------
 
     def sql(self, text: str) -> bytes:
-        """Return a statement in which ``{schema}`` stands for the journal's schema."""
+        """Return the statement *text*, in which ``{schema}`` stands for the journal's schema."""
         return with_schema(text, self._target.schema)
 
     def run(self, work: Work[T], *, timeout: float | None = None) -> asyncio.Future[T]:

@@ -19,11 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
-from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
+from sigmamind_async.per_loop import fork_count
+from sigmamind_async.provisioning.journal.protocol import PutResult, check_put, documented
 from sigmamind_async.provisioning.journal.sql import (
     COLUMNS,
     HAS_KEY,
     IS_UNSETTLED,
+    MAY_BE_UNSETTLED,
     NAMES,
     SQLITE,
     UPDATES,
@@ -43,7 +45,9 @@ from sigmamind_async.provisioning.row import Row, State
 
 T = TypeVar("T")
 
-_SENDING: Final = f"SELECT {NAMES} FROM operations WHERE state = '{State.SENDING.value}'"
+_SENDING: Final = (
+    f"SELECT {NAMES} FROM operations WHERE {MAY_BE_UNSETTLED} AND state = '{State.SENDING.value}'"
+)
 _STORED: Final = "SELECT version, purchase_count FROM operations WHERE account = ? AND op_id = ?"
 _KEY_IN_USE: Final = (
     f"SELECT 1 FROM operations WHERE account = ? AND key = ? AND {HAS_KEY} AND op_id <> ?"
@@ -62,6 +66,7 @@ _COUNT: Final = (
 _HEAD: Final = "SELECT journal_id, openings, (SELECT max(latest) FROM accounts) FROM journal"
 
 
+@documented
 class SqliteJournal(SqlJournal):
     """A `Journal` in a file.
 
@@ -170,7 +175,7 @@ class SqliteJournal(SqlJournal):
     # --- rows --------------------------------------------------------------------------------
 
     async def get(self, account: str, op_id: str) -> Row | None:
-        """Return the row of an operation."""
+        """Return the row of the operation *op_id*; `None` if there is none."""
         reader, writer, found = self._reader, self._writer, None
         # If the thread is busy, it answers all waiting reads in one go, which costs the loop less.
         if reader is not None and writer is not None and writer.is_idle:
@@ -291,7 +296,7 @@ class DirectReader:
         self._counting = threading.Lock()
         self._queued_writes: Counter[tuple[str, str]] = Counter()
         self._closed = False
-        self._pid = os.getpid()
+        self._forks = fork_count()
 
     def hold_reads(self, account: str, op_id: str) -> Callable[[], None]:
         """Send reads of this row to the writer until the returned callback is called.
@@ -311,7 +316,7 @@ class DirectReader:
 
     def read(self, query: str, account: str, op_id: str) -> Sequence[Values] | None:
         """Return what *query* finds of one row; `None` if the writer must read it."""
-        if (account, op_id) in self._queued_writes or os.getpid() != self._pid:
+        if (account, op_id) in self._queued_writes or fork_count() != self._forks:
             return None
         if not self._lock.acquire(blocking=False):
             return None
@@ -331,6 +336,6 @@ class DirectReader:
         with self._lock:
             self._closed = True
             database, self._database = self._database, None
-        if database is not None and os.getpid() == self._pid:
+        if database is not None and fork_count() == self._forks:
             with suppress(sqlite3.Error):
                 database.close()

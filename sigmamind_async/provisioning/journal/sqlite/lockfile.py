@@ -9,7 +9,10 @@ writes to the system, and a machine that fails can only take this file back to a
 The lock itself ends with the process. The file stays: removed, it could be taken from a process
 that is just locking it. Its first line has a fixed length, so that it is overwritten in place:
 
-    journal <id> commits <count> openings <count> opened <by which process>
+    journal <id> commits <count> openings <count> opened <by which process> closed <as which file>
+
+The last word is there from the end of a process that closed the journal in order, until the next
+one opens it. It identifies the file as it was left, so that an unchanged one need not be checked.
 
 The lines after it name the processes that have the journal open, each with the time at which it
 started, because a process id alone may be another process's by now.
@@ -18,6 +21,7 @@ started, because a process id alone may be another process's by now.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -38,9 +42,11 @@ _DYING: Final = 1.0
 _PAUSE: Final = 0.02
 
 _HEAD: Final = re.compile(
-    rb"journal ([0-9a-f]{32}) commits (\d{20}) openings (\d{12}) opened ([0-9a-f]{32})\n", re.ASCII
+    rb"journal ([0-9a-f]{32}) commits (\d{20}) openings (\d{12}) opened ([0-9a-f]{32})"
+    rb" closed ([0-9a-f]{32})\n",
+    re.ASCII,
 )
-_EMPTY_HEAD: Final = b" " * 131 + b"\n"
+_EMPTY_HEAD: Final = b" " * 171 + b"\n"
 """The first line as long as there has been no journal."""
 _PIDS: Final = re.compile(rb"(?:\d{1,10}(?: \d{1,20})?\n)*", re.ASCII)
 _PARTIAL_PIDS: Final = re.compile(rb"[\d \n\0]*", re.ASCII)
@@ -49,6 +55,9 @@ _MAX_SIZE: Final = 1 << 16
 
 NO_OPENER: Final = "0" * 32
 """The opener of a journal that is closed or shared."""
+NOT_CLOSED: Final = "0" * 32
+"""In place of a file that was closed in order."""
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 @attrs.frozen(kw_only=True)
@@ -62,12 +71,14 @@ class Evidence:
     """The number of openings that the file shows even without its log, at least."""
     opener: str = NO_OPENER
     """A random text of the process that has it to itself."""
+    closed: str = NOT_CLOSED
+    """What `identify_file` returned once it was closed; since then no process has opened it."""
 
     def line(self) -> bytes:
         """Return the first line of the file."""
         return (
             f"journal {self.journal_id} commits {self.commits:020} openings {self.openings:012}"
-            f" opened {self.opener}\n"
+            f" opened {self.opener} closed {self.closed}\n"
         ).encode()
 
 
@@ -75,9 +86,13 @@ def _parse(content: bytes) -> Evidence | None:
     found = _HEAD.match(content)
     if found is None:
         return None
-    journal_id, commits, openings, opener = (part.decode() for part in found.groups())
+    journal_id, commits, openings, opener, closed = (part.decode() for part in found.groups())
     return Evidence(
-        journal_id=journal_id, commits=int(commits), openings=int(openings), opener=opener
+        journal_id=journal_id,
+        commits=int(commits),
+        openings=int(openings),
+        opener=opener,
+        closed=closed,
     )
 
 
@@ -93,6 +108,20 @@ def evidence_at(path: Path) -> Evidence | None:
         os.close(descriptor)
 
 
+def identify_file(path: Path) -> str:
+    """Return a text that changes with any write to the file at *path*, without reading that.
+
+    It is `NOT_CLOSED` where that cannot be known. What a crash of the machine leaves of a file may
+    differ although nothing was written, so the text changes with each start of the system too.
+    """
+    try:
+        found, boot = path.stat(), _BOOT_ID.read_bytes()
+    except OSError:
+        return NOT_CLOSED
+    parts = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, boot
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[: len(NOT_CLOSED)]
+
+
 class LockFile:
     """The lock of one journal, held by this process or not."""
 
@@ -104,6 +133,8 @@ class LockFile:
         self._opener = NO_OPENER
         self.evidence: Evidence | None = None
         """What it held when it was locked, and what was recorded since."""
+        self.closed: str = NOT_CLOSED
+        """`Evidence.closed` when it was locked."""
 
     def acquire(self, *, shared: bool) -> None:
         """Take the lock for this process alone or, if *shared*, together with other sharers.
@@ -158,6 +189,15 @@ class LockFile:
             self.evidence = attrs.evolve(self.evidence, commits=commits)
             self._write(self.evidence.line())
 
+    def record_closed(self, path: Path) -> None:
+        """Record that the journal at *path* is complete; call it last."""
+        # By a finer clock than the system's own: a write in the next milliseconds shows too.
+        stamp = time.time_ns()
+        os.utime(path, ns=(stamp, stamp))
+        if self.evidence is not None:
+            self.evidence = attrs.evolve(self.evidence, closed=identify_file(path))
+            self._write(self.evidence.line())
+
     def check(self) -> None:
         """Raise `JournalError` unless this is still the journal's lock, and still held by us.
 
@@ -204,7 +244,8 @@ class LockFile:
     def _write_pid(self, content: bytes) -> None:
         self._opener = NO_OPENER if self._shared else os.urandom(16).hex()
         if self.evidence is not None:
-            self.evidence = attrs.evolve(self.evidence, opener=self._opener)
+            self.closed = self.evidence.closed
+            self.evidence = attrs.evolve(self.evidence, opener=self._opener, closed=NOT_CLOSED)
         others = _running_in(content) if self._shared else ()
         self._rewrite(self.evidence, {*others, os.getpid()})
 

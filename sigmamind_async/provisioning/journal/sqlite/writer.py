@@ -8,7 +8,6 @@ calls in it fail.
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -74,7 +73,7 @@ class Writer(JournalThread):
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         call = _WriterCall(future, work, writes, on_done)
-        if os.getpid() != self._pid:
+        if self._is_forked:
             raise self._refusal()
         with self._lock:
             if self._closed:
@@ -95,7 +94,7 @@ class Writer(JournalThread):
         Raises `JournalError` if there is no thread to do it.
         """
         loop = asyncio.get_running_loop()
-        if os.getpid() != self._pid:
+        if self._is_forked:
             raise self._refusal()
         with self._lock:
             if self._closed:
@@ -174,6 +173,7 @@ class Writer(JournalThread):
             else:
                 problems = [_do(call, database) for call in batch]
         except Exception as error:  # noqa: BLE001 - no error may pass for a success
+            self._file.is_suspect = True
             problems = [explain_error(error)] * len(batch)
         for call, problem in zip(batch, problems, strict=True):
             call.problem = problem
