@@ -35,7 +35,7 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.limiter.record import Stretches
+from sigmamind_async.limiter.pacing import Stretches
 
 SLOWEST: Final = 1 / 30
 FASTEST: Final = 1e6

@@ -91,7 +91,8 @@ class RandomRefusals:
 
     def passed(self) -> None:
         """Record a request that passed."""
-        self._credit = min(_MOST_CREDIT, self._credit + _TOLERATED)
+        if self._credit < _MOST_CREDIT:
+            self._credit += _TOLERATED
 
     def forgives(self) -> bool:
         """Return whether a refusal says nothing as long as no rate is known."""

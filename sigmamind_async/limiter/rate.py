@@ -25,8 +25,7 @@ import attrs
 
 from sigmamind_async.limiter.bucket import FASTEST, SLOWEST, TokenBucket
 from sigmamind_async.limiter.detectors import ConcurrencyLimit, RandomRefusals, WindowLimit
-from sigmamind_async.limiter.pacing import Admitted, Pacing
-from sigmamind_async.limiter.record import SendRecord
+from sigmamind_async.limiter.pacing import Admitted, Pacing, SendRecord
 
 GROWTH: Final = 0.7
 """Logarithm by which the rate may grow in one latency: what is under way when a refusal arrives."""
@@ -150,16 +149,18 @@ class AdaptiveRate(Pacing):
         self._emptied = now - 1e-4
 
     def _pace(self, now: float, rate: float) -> None:
-        seconds = max(0.0, now - self._at)
-        self._tokens = min(self._capacity(now, rate), self._tokens + seconds * rate)
-        if self._tokens < 1.0 + _LATE * rate:
-            self._record.add(now, 1.0 / max(seconds, 1e-6))
+        seconds = now - self._at if now > self._at else 0.0
+        tokens, most = self._tokens + seconds * rate, 1.0
+        if tokens > most:
+            most = self._capacity(now, rate)
+            tokens = min(tokens, most)
+        if tokens < 1.0 + _LATE * rate:
+            self._record.add(now, 1.0 / (seconds or 1e-6))
             self._grow(now, rate, seconds)
         else:
             self._record.add(now, math.inf)
             self._saved += 1
-        self._tokens -= 1.0
-        self._at = now
+        self._tokens, self._at = tokens - 1.0, now
         self._schedule(now)
         if self._in_a_row > 1 and self._is_silent:
             self.ready = max(self.ready, self.window.next_try(now, self._jitter))
@@ -183,8 +184,11 @@ class AdaptiveRate(Pacing):
         return max(least, saved)
 
     def _grown(self, rate: float, seconds: float) -> float:
-        most = rate * math.exp(min(1.0, GROWTH * seconds / (self.latency or _UNKNOWN_LATENCY)))
-        return min(max(rate, self.bucket.curve(self._used + seconds)), most, FASTEST)
+        grown = max(rate, self.bucket.curve(self._used + seconds))
+        growth = GROWTH * seconds / (self.latency or _UNKNOWN_LATENCY)
+        if grown > rate * (1.0 + growth):  # less than the exponential, which takes longer
+            grown = min(grown, rate * math.exp(min(1.0, growth)))
+        return min(grown, FASTEST)
 
     def _schedule(self, now: float) -> None:
         """Set when the next request may go."""
@@ -211,7 +215,10 @@ class AdaptiveRate(Pacing):
         """Record a request that was answered."""
         began, level = ticket[0], ticket[1]
         self.measure_latency(now - began)
-        self._widen(level)
+        if not self._concurrency.is_found:
+            self.width += 0.5
+        elif level + 1 > self.width:
+            self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
         if self.window.size:
             if self.window.passed(began):
                 self.ready = self.window.ready(now)
@@ -223,19 +230,13 @@ class AdaptiveRate(Pacing):
             return
         self._passed += 1
         self._passed_at = now
-        self._concurrency.passed(level)
         if self.rate is None:
             return
+        self._concurrency.passed(level)
         if self._in_a_row:
             self._open(now, began)
         if self._opening is not None and self._opening.left:
             self._continue_opening(now, self._opening)
-
-    def _widen(self, level: int) -> None:
-        if not self._concurrency.is_found:
-            self.width += 0.5
-        elif level + 1 > self.width:
-            self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
 
     def _open(self, now: float, began: float) -> None:
         """Record that requests pass again."""

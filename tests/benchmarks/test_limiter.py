@@ -27,7 +27,6 @@ MISSED = {
     "fixed 20 per 1 s RA, 600 rows",
     "punishing 20/s b20, 1000 rows",
     "4/s b20 RA constant 10, 400 rows",
-    "10/s b1 RA constant 10, 300 rows",
     "fixed 5 per 1 s RA, 150 rows",
     "sliding 200 per 20 s RA constant 10, 1500 rows",
     "window of 10 s from 100 to 50 at 40 s RA",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sigmamind_async.limiter.bucket import FASTEST, SLOWEST, TokenBucket
 from sigmamind_async.limiter.rate import AdaptiveRate
-from sigmamind_async.limiter.record import SendRecord
+from sigmamind_async.limiter.pacing import SendRecord
 
 
 class Platform:
