@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigmamind_async.limiter.bucket import FASTEST, SLOWEST, TokenBucket
-from sigmamind_async.limiter.rate import AdaptiveRate
 from sigmamind_async.limiter.pacing import SendRecord
+from sigmamind_async.limiter.rate import AdaptiveRate
 
 
 class Platform:
