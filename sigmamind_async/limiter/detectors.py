@@ -18,11 +18,14 @@ import attrs
 
 ROUND_LENGTHS: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds of the windows that people choose. What is longer is not looked for."""
-LONGEST_GAP: Final = 30.0
-"""Longest time in seconds between two tries where nothing passes."""
+LONGEST_GAP: Final = 4.0
+"""Longest time in seconds between two tries where nothing passes: then what fails by itself still
+gets several within its patience."""
 TRIES_FOR: Final = 12.0
 """Each try costs a request, and being late the share of a window. For n requests in each, the sum
 is least if each try is later than the one before by a factor of 1 + sqrt(12 / n)."""
+_DOUBLED: Final = 0.5
+"""Seconds up to which each try is twice as late: no window is so short that it matters."""
 FEW: Final = 50
 """Requests of a window from which on one refusal for each is cheap enough."""
 
@@ -213,7 +216,8 @@ class WindowLimit:
     def next_try(self, now: float, jitter: float) -> float:
         """Return when one request should try whether anything passes again."""
         ratio = math.sqrt(TRIES_FOR / max(4, self.count, self.total))
-        gap = (0.75 + 0.5 * jitter) * min(1.0, ratio) * max(now - min(self._closed, now), 2 * _LATE)
+        elapsed = max(now - min(self._closed, now), 2 * _LATE)
+        gap = (0.75 + 0.5 * jitter) * max(min(1.0, ratio) * elapsed, min(elapsed, _DOUBLED))
         after = now + min(LONGEST_GAP, gap)
         ends = (self.opened + 1.002 * each + 0.002 for each in ROUND_LENGTHS)
         return next((end for end in ends if now < end < after), after)

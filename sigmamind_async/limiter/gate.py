@@ -371,7 +371,7 @@ class GateState:
     """Requests that the platform admits at once after a silence; `None` while that is not known."""
     confidence: float | None
     """Lower end of the rate that the platform may admit, as a share of the most likely one: 0.98 at
-    best; `None` where refusals report no wait, so that no interval is known."""
+    best; `None` while no rate was learned, and where several processes share it."""
     under_way: int
     """Requests that hold a permit, in all event loops of this process."""
     queued: int
