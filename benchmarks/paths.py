@@ -277,6 +277,9 @@ def show() -> dict[str, int]:
     print(
         f"\n`sigmamind apply` of two rows: {len(entered)} functions in {len(applied.files)} files;"
     )
+    # What stands inside a function, and is one of its own for Python.
+    inline = sum(step.function.endswith(">") for step in entered)
+    print(f"{inline} of these are comprehensions and lambdas;")
     print(f"{len(spine)} files between its entry and the transport:")
     print(*spine, sep="\n")
     return {

@@ -73,7 +73,7 @@ class Outcome(Generic[V, T]):
         return {name: plain(getattr(self, name), wire=wire) for name in names}
 
     def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict`, with *wire* or not, as JSON text."""
+        """Return `to_dict` as JSON text; *wire* means the same."""
         return json_text(self.to_dict(wire=wire))
 
 
@@ -647,12 +647,12 @@ class BulkResult(Generic[V, T]):
         return f"BulkResult({', '.join(parts)})"
 
     def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
-        """Return it as JSON values, each outcome as `Outcome.to_dict` has it; so *wire*."""
+        """Return it as JSON values; *wire* is that of `Outcome.to_dict`."""
         outcomes = [outcome.to_dict(wire=wire) for outcome in self.outcomes]
         return {"outcomes": outcomes, "stopped": self.stopped}
 
     def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict`, with *wire* or not, as JSON text."""
+        """Return `to_dict` as JSON text; *wire* means the same."""
         return json_text(self.to_dict(wire=wire))
 
     @property

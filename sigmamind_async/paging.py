@@ -35,13 +35,19 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 import attrs
 
 from sigmamind_async.convert.conversion import structure_list
 from sigmamind_async.convert.json_codec import load_json
-from sigmamind_async.errors import ResponseDecodeError, SigmaMindError, missing_attribute
+from sigmamind_async.errors import (
+    ConfigurationError,
+    ResponseDecodeError,
+    SigmaMindError,
+    missing_attribute,
+)
 from sigmamind_async.operation import Operation, Response
 from sigmamind_async.responses.confirmation import require_no_failure
 
@@ -294,6 +300,11 @@ def _meaning(key: str) -> tuple[tuple[str, _Reader] | None, bool]:
 # --- all pages -------------------------------------------------------------------------------
 
 
+def already_read() -> ConfigurationError:
+    """Return the error of a listing that is iterated again."""
+    return ConfigurationError("the listing has ended, and is read once; call list() again")
+
+
 class Listing(Generic[T]):
     """All records of a listing: iterate once with ``async for``, or over its `pages`.
 
@@ -307,7 +318,12 @@ class Listing(Generic[T]):
         self._pages = pages
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Yield every record once; raise `ResponseDecodeError` rather than end too early."""
+        """Yield every record once; raise `ResponseDecodeError` rather than end too early.
+
+        Raises `ConfigurationError` once it has ended: no record would come, as of an empty account.
+        """
+        if getattr(self._items, "ag_frame", self) is None:  # it has ended, or was closed
+            raise already_read()
         return self._items
 
     async def __anext__(self) -> T:
@@ -558,8 +574,8 @@ class _NumberedReading(Generic[T]):
     def _take(self, index: int, page: Page[T]) -> tuple[_Found[T], set[Hashable]]:
         """Keep what is on a page; return it, and the keys that were on no page before."""
         items = _by_key(index, page, self._key)
-        # The difference of two views goes through all of the second, for every page anew.
-        new = {each for each in items if each not in self._found}
+        # The difference of two views would go through all that was found, for every page anew.
+        new = set(filterfalse(self._found.__contains__, items))
         self._found.update(items)
         return items, new
 

@@ -257,9 +257,11 @@ class Headers:
     def get(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            # A second attempt needs it, so it must be importable before the first one is sent.
+            # A second attempt and an error need them, so that they must be importable before the
+            # first request is sent; they are a tenth of the time a first client takes.
             with importing():
-                import_module("tenacity")  # a tenth of the time a first client takes
+                import_module("tenacity")
+                import_module("html")
             self._without_body = self._build(key)
             # Fastify answers 400 to a content type without content.
             self._with_body = {**self._without_body, "Content-Type": "application/json"}

@@ -106,7 +106,7 @@ class SecretReference(Secret):
     """Where to find a secret, in place of the secret: a *reference*, ``env:NAME`` or ``file:PATH``.
 
     It may be shown, stored and sent to another machine, where a `SecretResolver` resolves it. It
-    cannot be revealed itself, so a request that still holds one is not sent. Anything else than a
+    cannot be revealed itself, so a request that still holds one is not sent. Anything but a
     reference raises `InvalidRequestError`.
     """
 
@@ -200,13 +200,12 @@ def is_finite(held: object, depth: int = 0) -> bool:
 _CREDENTIAL: Final = re.compile(
     r"pass|pasw|pwd|secret|token|credential|api.?key|authorization|cookie", re.IGNORECASE
 )
-_HARMLESS: Final = re.compile(
-    r"(?:max|min|num|total|prompt|completion|input|output)"
+_HARMLESS: Final = (
+    r"(?i)(?:max|min|num|total|prompt|completion|input|output)"
     r"(?:[_-]?(?:new|prompt|completion|input|output|response))?[_-]?tokens"
     r"|tokens?[_-]?(?:used|usage|count|limit|budget|type|per[_-]?[a-z]+)"
     r"|tokeniz|bypass|compass|pass[_-]?(?:through|enger|ed|ive|age|rate)|secretary"
-    r"|cookie[_-]?(?:consent|policy)",
-    re.IGNORECASE,
+    r"|cookie[_-]?(?:consent|policy)"
 )
 """What sounds like a credential and is none: counts of tokens above all. A text under such a name
 is shown, and one of three digits does not withhold the whole body of an error."""
@@ -232,7 +231,7 @@ def conceal(held: Any, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401 -
 
 
 def _names_credential(name: str) -> bool:
-    return bool(_CREDENTIAL.search(name)) and bool(_CREDENTIAL.search(_HARMLESS.sub(" ", name)))
+    return bool(_CREDENTIAL.search(name)) and bool(_CREDENTIAL.search(re.sub(_HARMLESS, " ", name)))
 
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)

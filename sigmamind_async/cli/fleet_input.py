@@ -40,7 +40,8 @@ from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet, Problem
-from sigmamind_async.rowfiles import SUFFIXES, format_of
+from sigmamind_async.rowfiles import SUFFIXES, FileError, format_of
+from sigmamind_async.rowfiles.formats import read_bytes
 from sigmamind_async.secret_references import SecretResolver
 
 STDIN_NAME: Final = "stdin"
@@ -129,10 +130,10 @@ def _unchanged(file: str, stream: IO[bytes]) -> bytes:
 
 
 def _bounded(file: str, stream: IO[bytes]) -> bytes:
-    content = stream.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise CommandError(f"{file}: is larger than {MOST_BYTES >> 20} MiB; nothing was sent")
-    return content
+    try:
+        return read_bytes(stream, MOST_BYTES)
+    except FileError as error:
+        raise CommandError(f"{file}: {error.message}; nothing was sent") from None
 
 
 @contextmanager

@@ -65,7 +65,7 @@ class Portable:
         return cast("dict[str, Any]", plain(object_, wire=True))
 
     def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict`, with *wire* or not, as JSON text."""
+        """Return `to_dict` as JSON text; *wire* means the same."""
         return json_text(self.to_dict(wire=wire))
 
     @classmethod

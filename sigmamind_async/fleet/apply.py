@@ -224,7 +224,8 @@ class Executor:
         try:
             await self._or_stop(self._note_unchanged())
             await self._on_each_platform(self._create_and_update)
-            await self._on_each_platform(self._release)
+            if any(step.moves_from or step.action is Action.RELEASE for step in self._plan.steps):
+                await self._on_each_platform(self._release)
         finally:
             self._report_skipped()
         if self._dispatcher.error is not None:

@@ -20,7 +20,7 @@ from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED, pending_mismatch
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, creation_id, had_no_effect
-from sigmamind_async.fleet.state_index import spreadsheet_id
+from sigmamind_async.fleet.state_index import request_cells, spreadsheet_id
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, RequestForm, VendorSchema
 from sigmamind_async.provisioning.adapter import Value
@@ -117,7 +117,7 @@ class RequestBuilder:
         Raises `PlanError` unless both the row and the plan's options ask for it.
         """
         row = self.plan.rows[step.id]
-        is_asked_for = _is_absent(step, row, found) or _moves_away(step, row, found)
+        is_asked_for = _asks_to_release(step, row, found)
         if not (is_asked_for and self.plan.options.allow_release) or step.blocked:
             raise PlanError(f"{step.id}: {RELEASE_NOT_ALLOWED} and a row with state absent")
         sequence = await self._next_free(found.platform, step.id, ".release", sequence)
@@ -151,18 +151,15 @@ class RequestBuilder:
         }
 
 
-def _is_absent(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
-    """Return whether *row* is absent, and names no other number than *found*."""
-    is_absent = step.action is Action.RELEASE and row.state is DesiredState.ABSENT
-    return is_absent and row.phone_number in {"", found.phone_number}
-
-
-def _moves_away(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
-    """Return whether *row* imports the number of *found* on another platform."""
+def _asks_to_release(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
+    """Return whether *row* is absent, or imports the number of *found* on another platform."""
+    is_number = row.phone_number == found.phone_number
+    if step.action is Action.RELEASE:
+        # It names no other number than *found*.
+        return row.state is DesiredState.ABSENT and (is_number or not row.phone_number)
     moves = step.action is Action.MOVE and step.moves_from == found
     imports = row.state is DesiredState.PRESENT and row.source is Source.IMPORT
-    same = row.phone_number == found.phone_number and row.platform != found.platform
-    return moves and imports and same
+    return moves and imports and is_number and row.platform != found.platform
 
 
 def _continue_stored(
@@ -172,10 +169,7 @@ def _continue_stored(
     if why := pending_mismatch(row, stored):
         raise PlanError(f"{stored.op_id}: {why}")
     request_type = vendor.adapter.requests[stored.request_type]
-    forms = (*vendor.purchases, *vendor.imports)
-    form = next((form for form in forms if form.value is request_type), None)
-    names: Mapping[str, str] = {} if form is None else form.names
-    fields = {names[name]: cell for name, cell in stored.request_fields.items() if name in names}
+    names, fields = vendor.creation_names(stored.request_type), request_cells(stored, vendor)
     secrets = {name: getattr(request.value, name, None) for name in stored.secret_fields}
     if not all(isinstance(secret, Secret) for secret in secrets.values()):
         raise PlanError(

@@ -275,12 +275,8 @@ class StateIndex:
 
 def request_cells(stored: Row, vendor: VendorSchema) -> dict[str, str | int | None]:
     """Return what the operation *stored* asked for, by names of fields."""
-    forms = (*vendor.purchases, *vendor.imports)
-    form = next((each for each in forms if each.value.__name__ == stored.request_type), None)
-    if form is None:
-        return {}
-    fields = stored.request_fields.items()
-    return {form.names[name]: cell for name, cell in fields if name in form.names}
+    names, fields = vendor.creation_names(stored.request_type), stored.request_fields
+    return {names[name]: cell for name, cell in fields.items() if name in names}
 
 
 def _partition(platform: str, fields: _Values) -> tuple[_Items, _Items]:

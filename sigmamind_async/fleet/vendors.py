@@ -111,6 +111,12 @@ class VendorSchema:
         forms = self.forms(source)
         return next((form for form in forms if all(name in fields for name in form.needs)), None)
 
+    def creation_names(self, request_type: str) -> Mapping[str, str]:
+        """Return field by attribute of a request that creates a number; of another, nothing."""
+        forms = (*self.purchases, *self.imports)
+        names = (form.names for form in forms if form.value.__name__ == request_type)
+        return next(names, dict[str, str]())
+
     def read_number(self, record: Any) -> RemoteNumber:  # noqa: ANN401 - a record of any platform
         """Return a record of a listing or a response by field names."""
         owned = self.adapter.owned(record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -69,6 +68,8 @@ def is_html(body: bytes) -> bool:
 
 def title_of(page: bytes) -> str:
     """Return the title of an HTML page, empty where it has none."""
+    import html  # only pages need it, and it has been imported before the request was sent
+
     found = _TITLE.search(page[:_TITLE_WITHIN])
     text = html.unescape(found[1].decode(errors="replace")) if found else ""
     return " ".join("".join(filter(str.isprintable, text.replace("\n", " "))).split())

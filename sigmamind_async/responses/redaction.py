@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import html
 import itertools
 import re
 import sys
@@ -269,6 +268,12 @@ def _unescape(match: re.Match[str]) -> str:
     return chr(int(digits, 16)) if int(digits, 16) <= sys.maxunicode else ""
 
 
+def _unescape_html(match: re.Match[str]) -> str:
+    import html  # only errors need it, and it has been imported before the request was sent
+
+    return html.unescape(match[0])
+
+
 def _decode_text(data: bytes) -> str:
     try:
         return data.decode()
@@ -300,7 +305,7 @@ _DECODERS: Final[tuple[Decoder, ...]] = (
     Decoder(r"\+", lambda _: " "),
     Decoder(
         r"(?i)&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});?",
-        lambda match: html.unescape(match[0]),
+        _unescape_html,
     ),
     Decoder(  # JSON, JavaScript, Python, C
         r"(?s)(?P<units>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"

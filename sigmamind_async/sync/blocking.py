@@ -210,7 +210,12 @@ class ListingIterator(Generic[T]):
         self._items = iterate(source, queue.SimpleQueue(), connections)
 
     def __iter__(self) -> Iterator[T]:
-        """Yield every record once; raise `ResponseDecodeError` rather than end too early."""
+        """Yield every record once; raise `ResponseDecodeError` rather than end too early.
+
+        Raises `ConfigurationError` once it has ended: no record would come, as of an empty account.
+        """
+        if inspect.getgeneratorstate(self._items) == inspect.GEN_CLOSED:
+            raise paging.already_read()
         return self._items
 
     def __next__(self) -> T:

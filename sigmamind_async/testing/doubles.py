@@ -68,7 +68,7 @@ class ScriptedTransport:
     async def send(self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float) -> Answer:
         """Keep *outgoing* and return the script's answer; raise `AssertionError` without one.
 
-        *mark* learns whether it counts as connected. It times out after *seconds*.
+        *mark* is set if the attempt counts as connected. It times out after *seconds*.
         """
         self.sent.append(outgoing)
         answer = self._answer(outgoing)

@@ -65,7 +65,9 @@ class LongTransaction:
     pid: int
     """Process of the server: ``pg_terminate_backend(pid)`` ends it."""
     application: str
+    """Name that its program gave itself; may be empty."""
     seconds: float
+    """Seconds for which it has been open."""
 
 
 @attrs.frozen(kw_only=True)

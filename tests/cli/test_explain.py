@@ -81,6 +81,7 @@ def test_a_topic_like_no_other_is_led_to_the_list(capsys: pytest.CaptureFixture[
         (["429"], "## `RateLimitError`, `429`"),
         (["saved", "plans"], "## Saved plans"),
         (["drift"], "## Drift"),
+        (["plan"], "## `sigmamind plan`"),
         (["--help-me"], ""),
     ],
 )

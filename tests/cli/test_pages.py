@@ -82,7 +82,7 @@ def test_every_exit_but_success_has_a_page() -> None:
         (errors.ConfigurationError("VERBEX_BASE_URL: needs https"), "environment"),
         (errors.ConfigurationError("deadline: must be more than 0"), "numbers"),
         (errors.ConfigurationError("proxy: has no scheme"), "connections"),
-        (CommandError("agree with --max-purchases 3 --yes"), "purchases"),
+        (CommandError("agree with --max-purchases 3 --yes"), "plans"),
         (CommandError("not in the account"), "numbers"),
         (OSError(13, "Permission denied", "fleet.csv"), "numbers"),
         (OSError(28, "No space left on device"), "exit-codes"),

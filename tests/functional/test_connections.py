@@ -51,6 +51,28 @@ from tests.functional.test_fault_matrix import close_when_begun, reset_when_begu
 OURS, STRAY = record(friendlyName="ours"), record(friendlyName="stray")
 
 
+class OtherSession:
+    """A session without `_request`. The test was seen to fail where nothing took its place."""
+
+    KIND = aiohttp.ClientSession
+
+    def __init__(self, **settings: Any) -> None:
+        self.held = self.KIND(**settings)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_request":
+            raise AttributeError(name)
+        return getattr(self.held, name)
+
+
+async def test_an_aiohttp_without_the_private_method_is_called_by_the_public_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aiohttp, "ClientSession", OtherSession)
+    async with FaultServer(always(answer(200, OURS))) as server, client_of(server.url) as client:
+        assert (await client.phone_numbers.get(NUMBER)).friendly_name == "ours"
+
+
 def unguarded(connector: Connector, connection: Connection, protocol: object) -> None:
     """Stand for `Connector._guarded`, and put no guard before a connection."""
 

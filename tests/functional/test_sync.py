@@ -89,6 +89,14 @@ def test_the_calls_of_dialnexa(box: Sandbox) -> None:
     assert box.ledger.owned() == [bought.phone_number]
 
 
+def test_a_listing_that_has_ended_is_not_read_as_an_empty_account(client: SigmaMind) -> None:
+    listing = client.phone_numbers.list()
+    assert list(listing) == []
+
+    with pytest.raises(ConfigurationError, match="has ended, and is read once"):
+        list(listing)
+
+
 def test_copies_share_the_gate_and_have_their_own_options(client: SigmaMind) -> None:
     copy = client.with_options(deadline=5.0)
 
@@ -259,7 +267,7 @@ def test_a_listing_can_be_left(client: SigmaMind, box: Sandbox) -> None:
     numbers.close()
 
     assert first.sip_phone_number in box.ledger.owned()
-    assert list(numbers) == []
+    assert next(numbers, None) is None
 
 
 def test_a_listing_has_pages(client: SigmaMind) -> None:

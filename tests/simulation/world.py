@@ -24,6 +24,7 @@ import attrs
 
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import (
+    InvalidRequestError,
     JournalError,
     SigmaMindError,
     SpendLimitError,
@@ -68,6 +69,8 @@ class Op:
     over_limit: bool = False
     """Whether the spending limit has stood in its way."""
     abandoned: bool = False
+    owned_already: bool = False
+    """Whether it was refused, when it was last asked for, because the account owns its number."""
 
     @property
     def done(self) -> bool:
@@ -386,6 +389,7 @@ class World:
 
     def _refused(self, op: Op, error: SigmaMindError) -> None:
         self.note(op.op_id, f"! {type(error).__name__}: {error}")
+        op.owned_already = isinstance(error, InvalidRequestError)
         if isinstance(error, SpendLimitError):
             op.over_limit = True
 
@@ -482,7 +486,9 @@ class World:
                 state = "not in the journal" if row is None else row.state.value
                 # A release that comes later than the settle time takes what was bought since.
                 gone = self.beyond and op.kind is Kind.UPDATE and state == State.FAILED.value
-                if not stopped and not gone:
+                # A purchase or an import that comes later brings back what was released since.
+                back = self.beyond and op.kind is Kind.EXACT_PURCHASE and op.owned_already
+                if not (stopped or gone or back):
                     self.violation(f"{op.op_id}: is {state} in the end")
             elif any(not self._same(row, result) for result in op.results):
                 self.violation(f"{op.op_id}: callers were told other things than {row.result}")

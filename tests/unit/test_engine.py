@@ -222,10 +222,11 @@ async def test_a_repeatable_call_is_sent_up_to_three_times(
     assert clock.slept == [0.05, 0.1]
 
 
-async def test_nothing_is_sent_before_a_second_attempt_could_be_made(
-    make_engine: Make, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("needed", ["tenacity", "html"])
+async def test_nothing_is_sent_before_a_second_attempt_or_an_error_could_be_made(
+    needed: str, make_engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a free descriptor tenacity cannot be read; that it is so is tested for real."""
+    """Without a free descriptor neither can be read; that it is so is tested for real."""
 
     def full(*_: object) -> object:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -233,7 +234,7 @@ async def test_nothing_is_sent_before_a_second_attempt_could_be_made(
     transport = ScriptedTransport([reply(500), reply(json={"id": 1})])
     engine = make_engine(transport)
     with monkeypatch.context() as patch:
-        patch.delitem(sys.modules, "tenacity")
+        patch.delitem(sys.modules, needed, raising=False)
         patch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=full)])
         error = await failure(engine, UPDATE)
     assert isinstance(error, APIConnectionError)

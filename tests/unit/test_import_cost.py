@@ -63,6 +63,7 @@ def test_a_first_client_loads_nothing_that_only_requests_need() -> None:
 
     assert under("aiohttp", loaded)  # the control
     assert not under("tenacity", loaded)
+    assert not under("html", loaded)
     assert not under("importlib.metadata", loaded)
     assert not under("cattrs", loaded)
     assert "sigmamind_async.convert.converter" not in loaded

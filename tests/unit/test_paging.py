@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sigmamind_async import paging
 from sigmamind_async.convert import Record, wire
-from sigmamind_async.errors import ResponseDecodeError
+from sigmamind_async.errors import ConfigurationError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.paging import (
     PAGE_RECORDS,
@@ -83,6 +83,18 @@ async def read(listing: AsyncIterator[str]) -> list[str]:
 @pytest.mark.parametrize("count", range(8))
 async def test_every_record_is_listed_once(count: int, says: str) -> None:
     assert await read(Account(letters(count), says=SAYINGS[says]).listing()) == letters(count)
+
+
+async def test_a_listing_that_has_ended_is_not_read_as_an_empty_account() -> None:
+    """One that was left early goes on."""
+    listing = Account(letters(3)).listing()
+    async for first in listing:
+        assert first == "r0"
+        break
+
+    assert await read(listing) == ["r1", "r2"]
+    with pytest.raises(ConfigurationError, match="has ended, and is read once"):
+        await read(listing)
 
 
 async def test_a_listing_that_states_its_total_costs_one_page_more_than_it_has() -> None:

@@ -76,6 +76,8 @@ def _find(topic: str) -> str:
             known |= dict.fromkeys(names)
             if word in map(_key, names):
                 found.append(f"{section}\n\nFrom `sigmamind explain {name}`.")
+    # What is called so comes before what is only about it.
+    found = [section for section in found if re.match("#+ `", section)] or found
     if not found:
         hint = suggest(topic, known)
         if not hint.startswith("; did you mean"):

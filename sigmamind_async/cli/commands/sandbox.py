@@ -159,10 +159,8 @@ def _run_command(command: Sequence[str], box: Sandbox, output: Output) -> int:
         if process is not None:
             process.terminate()
 
-    def leave_it(*_: object) -> None:
-        """Ctrl-C reaches the command as well: it decides what that means."""
-
-    signal.signal(signal.SIGINT, leave_it)
+    # Ctrl-C reaches the command as well: it decides what that means.
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
     signal.signal(signal.SIGTERM, end)
     environment = {key: text for each in box.endpoints for key, text in each.environment.items()}
     try:

@@ -238,7 +238,7 @@ class Status:
 
     @classmethod
     async def of(cls, journal: Journal, account: str, settle_time: float) -> Self:
-        """Return the state of the operations of *account* in *journal*; *settle_time* is shown."""
+        """Return the state of the operations of *account* in *journal*, with its *settle_time*."""
         counts = await journal.counts(account)
         return cls.from_rows(account, counts, await journal.unsettled(account), settle_time)
 
@@ -248,7 +248,7 @@ class Status:
     ) -> Self:
         """Return the state of *account*, which has *counts*, and the unsettled ones of *rows*.
 
-        *settle_time*, in seconds, is shown.
+        *settle_time*, in seconds, is kept in it.
         """
         rows = list(rows)
         return cls(

@@ -51,7 +51,7 @@ class JournalThread(ABC):
 
     async def stop(self) -> None:
         """Let the thread finish the calls that it has, and wait for its end."""
-        if self._is_forked:  # the thread is in the other process
+        if fork_count() != self._forks:  # after a fork the thread is in the other process
             return
         with self._lock:
             if not self._closed:
@@ -59,13 +59,10 @@ class JournalThread(ABC):
                 self._finish()
         await asyncio.to_thread(self._thread.join)
 
-    @property
-    def _is_forked(self) -> bool:
-        return fork_count() != self._forks
-
     def _refusal(self) -> JournalError:
         """Return the error for a call in another process, or after the end."""
-        problem = _FORKED.format(self._owner) if self._is_forked else self._closed
+        forked = fork_count() != self._forks
+        problem = _FORKED.format(self._owner) if forked else self._closed
         return JournalError(f"{self._name}: {problem}")
 
     @abstractmethod

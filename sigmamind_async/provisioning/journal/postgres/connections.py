@@ -26,6 +26,7 @@ import attrs
 import psycopg
 
 from sigmamind_async.errors import JournalError
+from sigmamind_async.per_loop import fork_count
 from sigmamind_async.provisioning.journal.postgres.dsn import warn_if_slow
 from sigmamind_async.provisioning.journal.thread import ENDED, JournalThread, ThreadCall, answer
 
@@ -111,7 +112,7 @@ class ConnectionThread(JournalThread):
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         seconds = self._timeout if timeout is None else timeout
         call = _ConnectionCall(future, work, writes, seconds, retry_connect)
-        if self._is_forked:
+        if fork_count() != self._forks:
             raise self._refusal()
         with self._lock:
             if self._closed:

@@ -32,7 +32,6 @@ from sigmamind_async.provisioning.journal.sqlite.inode_lock import (
     require_own_disk,
 )
 from sigmamind_async.provisioning.journal.sqlite.lockfile import (
-    NOT_CLOSED,
     Evidence,
     LockFile,
     evidence_at,
@@ -88,8 +87,11 @@ class JournalFile:
                 is_closed = self._mark_closed(database)
         finally:
             database.close()
-            if is_closed and self._lock is not None and not self.is_suspect:
-                self._record_closed(self._lock)
+            with suppress(OSError):
+                # Another connection may have kept some of it in the log.
+                in_file = is_closed and not self._beside("-wal").exists()
+                if in_file and self._lock is not None and not self.is_suspect:
+                    self._lock.record_closed(self._path)
             self._release()
 
     def begin(self, database: sqlite3.Connection) -> None:
@@ -160,7 +162,7 @@ class JournalFile:
                 _make_file(self._path)
             require_own_disk(self._path, shared=self._shared)
             self._inode.acquire(self._path, shared=self._shared)
-            self._is_checked = self._is_as_closed(lock.closed)
+            self._is_checked = lock.closed == identify_file(self._path)
             self._restrict_permissions()
             self._require_whole(lock.evidence)
             return self._prepare(_connect(self._path), lock)
@@ -236,12 +238,6 @@ class JournalFile:
         self.record_commit()
         return True
 
-    def _record_closed(self, lock: LockFile) -> None:
-        """Record which file was closed, unless some of it is still in its log."""
-        with suppress(OSError):
-            if self._find() == self._identity and not self._beside("-wal").exists():
-                lock.record_closed(self._path)
-
     def _count_commit(self, database: sqlite3.Connection) -> None:
         database.execute(_COUNT_COMMIT)
         ((self._commits,),) = database.execute("SELECT commits FROM journal")
@@ -249,7 +245,8 @@ class JournalFile:
     def _open_to_read(self) -> sqlite3.Connection:
         # Before the journal is read: a process that has it open goes on meanwhile.
         evidence = evidence_at(self._beside("-lock"))
-        self._is_checked = evidence is not None and self._is_as_closed(evidence.closed)
+        if evidence is not None:
+            self._is_checked = evidence.closed == identify_file(self._path)
         self._require_whole(evidence)
         try:
             return self._require_journal(_connect(self._path, "ro"))
@@ -270,10 +267,6 @@ class JournalFile:
             database.close()
             raise
         return database
-
-    def _is_as_closed(self, closed: str) -> bool:
-        """Return whether the file is unchanged since it was closed in order."""
-        return closed != NOT_CLOSED and closed == identify_file(self._path)
 
     def _release(self) -> None:
         self._announcement.end()

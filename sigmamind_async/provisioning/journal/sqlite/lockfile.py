@@ -111,13 +111,13 @@ def evidence_at(path: Path) -> Evidence | None:
 def identify_file(path: Path) -> str:
     """Return a text that changes with any write to the file at *path*, without reading that.
 
-    It is `NOT_CLOSED` where that cannot be known. What a crash of the machine leaves of a file may
+    It is empty where that cannot be known. What a crash of the machine leaves of a file may
     differ although nothing was written, so the text changes with each start of the system too.
     """
     try:
         found, boot = path.stat(), _BOOT_ID.read_bytes()
     except OSError:
-        return NOT_CLOSED
+        return ""
     parts = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, boot
     return hashlib.sha256(repr(parts).encode()).hexdigest()[: len(NOT_CLOSED)]
 
@@ -195,7 +195,7 @@ class LockFile:
         stamp = time.time_ns()
         os.utime(path, ns=(stamp, stamp))
         if self.evidence is not None:
-            self.evidence = attrs.evolve(self.evidence, closed=identify_file(path))
+            self.evidence = attrs.evolve(self.evidence, closed=identify_file(path) or NOT_CLOSED)
             self._write(self.evidence.line())
 
     def check(self) -> None:

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import attrs
 
 from sigmamind_async.errors import JournalError
+from sigmamind_async.per_loop import fork_count
 from sigmamind_async.provisioning.journal.sqlite.explanation import explain_error
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.journal.thread import ENDED, JournalThread, ThreadCall, answer
@@ -73,7 +74,7 @@ class Writer(JournalThread):
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         call = _WriterCall(future, work, writes, on_done)
-        if self._is_forked:
+        if fork_count() != self._forks:
             raise self._refusal()
         with self._lock:
             if self._closed:
@@ -94,7 +95,7 @@ class Writer(JournalThread):
         Raises `JournalError` if there is no thread to do it.
         """
         loop = asyncio.get_running_loop()
-        if self._is_forked:
+        if fork_count() != self._forks:
             raise self._refusal()
         with self._lock:
             if self._closed:
