@@ -26,9 +26,9 @@ from typing import Literal, TypeAlias, cast
 import attrs
 
 from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
-from sigmamind_async.limiter.bucket import TokenBucketRate
-from sigmamind_async.limiter.kinds import Learner, RateByKind
-from sigmamind_async.limiter.rate import Admitted
+from sigmamind_async.limiter.kinds import RateByKind
+from sigmamind_async.limiter.pacing import Admitted, Pacing
+from sigmamind_async.limiter.rate import AdaptiveRate
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
@@ -105,7 +105,7 @@ class Admission:
             rate = min(rate or math.inf, 1.0 / spacing)
         return rate if self.known is None else min(rate or math.inf, self.known.rate)
 
-    def wait(self, now: float, kind: str = "", limit: Learner | None = None) -> float:
+    def wait(self, now: float, kind: str = "", limit: Pacing | None = None) -> float:
         """Return the seconds until a request of *kind* may go, 0 for now. Reserves nothing.
 
         Its *limit* is looked up where the caller has not.
@@ -127,7 +127,7 @@ class Admission:
             ready = max(ready, now + self.probe_every)
         return ready - now if ready > now else 0.0
 
-    def take(self, now: float, kind: str = "", limit: Learner | None = None) -> None:
+    def take(self, now: float, kind: str = "", limit: Pacing | None = None) -> None:
         """Count a request of *kind* that goes now."""
         limit = limit or self.rates.of(kind)
         limit.take(now)
@@ -371,7 +371,7 @@ class GateState:
     """Requests that the platform admits at once after a silence; `None` while that is not known."""
     confidence: float | None
     """Lower end of the rate that the platform may admit, as a share of the most likely one: 0.98 at
-    best; `None` where refusals report no wait, so that no interval is known."""
+    best; `None` while no rate was learned, and where several processes share it."""
     under_way: int
     """Requests that hold a permit, in all event loops of this process."""
     queued: int
@@ -456,12 +456,13 @@ class Gate:
         ends = [admission.paused_until, admission.rates.common.paused_until]
         ends += [limit.paused_until for limit in admission.rates.separate.values()]
         learned = admission.rates.common
-        bucket = learned if isinstance(learned, TokenBucketRate) and learned.center else None
+        bucket = learned.bucket if isinstance(learned, AdaptiveRate) else None
+        known = bucket if bucket is not None and bucket.center else None
         circuit: CircuitState = "closed" if admission.open_until is None else "open"
         return GateState(
             rate=admission.rate,
-            burst=bucket.burst if bucket else None,
-            confidence=math.exp(-bucket.doubt) if bucket else None,
+            burst=known.burst if known else None,
+            confidence=math.exp(-known.doubt) if known else None,
             under_way=sum(each.under_way for each in loops),
             queued=sum(len(queue) for each in loops for queue in each.waiting.values()),
             pause=max(0.0, max(ends) - now),

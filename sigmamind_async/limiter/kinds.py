@@ -21,15 +21,11 @@ from __future__ import annotations
 import copy
 import math
 from collections import defaultdict
-from typing import TypeAlias
 
 import attrs
 
-from sigmamind_async.limiter.bucket import TokenBucketRate
-from sigmamind_async.limiter.rate import SLOWEST, AdaptiveRate, Admitted
-
-Learner: TypeAlias = AdaptiveRate | TokenBucketRate
-"""What learns one limit: the latter from the first refusal on that reports a wait."""
+from sigmamind_async.limiter.pacing import Admitted, Pacing
+from sigmamind_async.limiter.rate import AdaptiveRate
 
 CERTAIN = math.log(50.0)
 """Weight at which a kind is separated from the others."""
@@ -41,8 +37,8 @@ _OWN_SHARE = 0.95
 class RateByKind:
     """The rate of each kind of request."""
 
-    common: Learner = attrs.field(factory=AdaptiveRate)
-    separate: dict[str, Learner] = attrs.field(factory=dict[str, Learner])
+    common: Pacing = attrs.field(factory=AdaptiveRate)
+    separate: dict[str, Pacing] = attrs.field(factory=dict[str, Pacing])
     """Rates of the kinds that have a limit of their own."""
     sent: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict[str, int](int))
     """Requests sent of each kind, since a request at the common rate was last refused.
@@ -53,7 +49,7 @@ class RateByKind:
     _buckets: dict[str, str] = attrs.field(factory=dict[str, str])
     """The bucket of each kind, where the platform names it."""
 
-    def of(self, kind: str) -> Learner:
+    def of(self, kind: str) -> Pacing:
         """Return the rate of requests of *kind*."""
         return self.separate.get(kind, self.common)
 
@@ -75,27 +71,14 @@ class RateByKind:
         elif not is_first:
             self.separate[kind] = AdaptiveRate()
 
-    def refused(self, now: float, request: Admitted, pause: float, jitter: float = 1.0) -> float:
-        """Record a refusal; see `AdaptiveRate.refused`."""
+    def refused(self, now: float, request: Admitted, pause: float, jitter: float = 0.5) -> float:
+        """Record a refusal; see `Pacing.refused`."""
         began, kind = request[0], request[2]
         rate = self.of(kind)
-        # The bucket is learned when a pause ends: by then all that was under way must be answered.
-        if isinstance(rate, AdaptiveRate) and pause and rate.latency <= max(1.5, pause):
-            rate = self._use_wait(now, kind, rate)
-        if isinstance(rate, TokenBucketRate):
-            rate.eager = any(weight > 0 for weight in self._weight.values())
+        rate.eager = any(weight > 0 for weight in self._weight.values())
         if began >= rate.cut and rate is self.common:
             self._update_evidence(now, kind)
         return rate.refused(now, request, pause, jitter)
-
-    def _use_wait(self, now: float, kind: str, rate: AdaptiveRate) -> Learner:
-        """Go on from *rate* as a token bucket, because refusals report how long to wait."""
-        bucket = TokenBucketRate.after(now, rate)
-        if kind not in self.separate:
-            self.common = bucket
-        for each in [each for each, other in self.separate.items() if other is rate]:
-            self.separate[each] = bucket
-        return bucket
 
     def _update_evidence(self, now: float, kind: str) -> None:
         """Weigh a refusal, and separate its kind from the others if that settles it."""
@@ -114,11 +97,7 @@ class RateByKind:
 
     def _separate(self, now: float, kind: str, share: float) -> None:
         before = self.common
-        if isinstance(before, TokenBucketRate) and before.center:
-            self.separate[kind] = before.separate(now, share)
-        else:
-            rate = None if before.rate is None else max(SLOWEST, before.rate * share)
-            self.separate[kind] = AdaptiveRate(rate=rate, width=math.inf)
+        self.separate[kind] = before.separate(now, share)
         self.common, self._weight = AdaptiveRate(), {}
         self.common.pause(before.paused_until)  # other kinds may have to pause as well
         self.common.capped = before.capped

@@ -1,27 +1,17 @@
 """How fast and how many at once: what a platform admits, learned from what it refuses.
 
-Platforms do not publish these limits, and they differ in kind: buckets and windows of requests,
-places for requests under way, refusals drawn by lot. One measure serves for nearly all of
-them: how many requests passed, and in what time, since the last refusal. A bucket that was empty at
-both ends of that time, or a window that was used up, has passed exactly what it admits. So a
-refusal sets the rate to between what was *delivered* and what was attempted; the next one halves
-the uncertainty, and a rate that was found is cut by a few percent, not by a third.
+Platforms do not publish these limits, and they differ in kind. `AdaptiveRate` takes each for a
+`TokenBucket`, whose rate and burst it learns, and keeps a bucket of its own beside it: a request
+goes when that holds a token. It is filled at the current rate, and emptied at each refusal, so that
+a pause is made up for by itself. What the platform has saved up in a pause goes at once, as far as
+the low end of the estimate vouches for it.
 
-After a cut the rate returns quickly to just below where it was refused, stays there, and then rises
-ever faster, in case the limit has grown: the curve of TCP CUBIC (RFC 9438). It stays for a number
-of requests, chosen so that about one in fifty is refused; where a refusal pauses all requests, it
-stays for a number of seconds. Refusals rarer than one in fifty cut nothing: they cost less than a
-slower rate, and may be random. Where they do not become rarer at half the rate, more are tolerated.
+Where nothing passes for longer than a bucket would need for a token, slower is no better: then
+single requests try, ever later, and once they pass twice as many go each time, until as many have
+gone as before. What has passed by the next refusal shows whether it was a slow bucket, a window, or
+an outage.
 
-Where refusals report how long to wait, `TokenBucketRate` learns instead, from the first one on.
-Only processes that share a rate keep to this one then: each refusal stops all of them, so they stay
-longer at a rate that was found.
-
-A platform that counts the requests under way refuses at one same number of them, whatever the
-rate. Four such refusals set the width instead. Where nothing passes at all, slower is no better:
-then there are pauses, longer every time, and one request after each. If that was the end of a
-window, what passed from one opening to the next is its rate; from the second on, the pause lasts
-until it opens.
+Three detectors tell limits that are no bucket: `ConcurrencyLimit`, `WindowLimit`, `RandomRefusals`.
 
 Pure: every method is passed the time, in seconds.
 """
@@ -29,464 +19,428 @@ Pure: every method is passed the time, in seconds.
 from __future__ import annotations
 
 import math
+from typing import Final, Self
 
 import attrs
 
-from sigmamind_async.limiter.snapshot import RateSnapshot
+from sigmamind_async.limiter.bucket import FASTEST, SLOWEST, TokenBucket
+from sigmamind_async.limiter.detectors import ConcurrencyLimit, RandomRefusals, WindowLimit
+from sigmamind_async.limiter.pacing import Admitted, Pacing, SendRecord
 
-Admitted = tuple[float, int, str, *tuple[object, ...]]
-"""One admitted request: when it was sent, how many of its loop were then under way, and its kind.
-`Gate` adds the queues it belongs to."""
+GROWTH: Final = 0.7
+"""Logarithm by which the rate may grow in one latency: what is under way when a refusal arrives."""
 
-FIRST = 10.0
-"""Requests under way at the start; each that passes makes room for one more."""
-SLOWEST = 0.2
-"""Requests a second below which no cut goes."""
-TOLERATED = 0.02
-"""Share of refusals that cut nothing, as long as the platform asks for no wait."""
-MOST_TOLERATED = 0.045
-"""The same where refusals did not become rarer at half the rate."""
-LONG = 2.0
-"""Seconds of a wait that is no second rounded up: it shows when a window ends."""
-IDLE = 5.0
-"""Seconds without a request after which earlier successes prove nothing."""
-
-_LATE = 0.005
+_LATE: Final = 0.005
 """Seconds by which a timer may be late without slowing the rate."""
-_SETTLED = 1e9
-"""A `_spell` that is bounded by what its rate allows."""
-_MOST_ENTRIES = 256
-"""Entries of a record; every stretch since an empty bucket is then known to half a percent."""
-_AT_ONE_NUMBER = 4
-"""Refusals in a row that confirm a limit on requests under way."""
+_LONGEST_WAIT: Final = 30.0
+"""Longest wait between two requests, in seconds, beside the pauses that the platform asks for."""
+_MOST_BEHIND: Final = 3.0
+"""Requests that were sent after a refused one, at most, for which the next has to wait."""
+_UNKNOWN_LATENCY: Final = 0.1
+"""Seconds, until a request has passed."""
 
 
 @attrs.define
-class SendRecord:
-    """When requests were sent that are not known to be refused.
+class Refusals:
+    """One burst of refusals, until all that was under way is answered."""
 
-    Exact for the latest, ever coarser for older ones, so that it never grows.
-    """
-
-    begins: float = math.inf
-    """When the first was sent."""
-    _entries: list[list[float]] = attrs.field(factory=list[list[float]])
-    """Time of the first of some requests, how many they are, and the rate that spaced them."""
-
-    def add(self, now: float, rate: float) -> None:
-        """Record a request that goes now, spaced by *rate*; infinite if it was not held back."""
-        entries = self._entries
-        if not entries:
-            self.begins = min(self.begins, now)
-        entries.append([now, 1, rate])
-        if len(entries) > _MOST_ENTRIES:
-            older = entries[: _MOST_ENTRIES // 2]
-            entries[: _MOST_ENTRIES // 2] = [
-                [one[0], one[1] + other[1], one[2]]
-                for one, other in zip(older[::2], older[1::2], strict=True)
-            ]
-
-    def strike(self, began: float) -> float:
-        """Take a request off again that was refused; return the rate that spaced it."""
-        entries = self._entries
-        for index in range(len(entries) - 1, -1, -1):
-            entry = entries[index]
-            if entry[0] <= began:
-                entry[1] -= 1
-                if not entry[1]:
-                    del entries[index]
-                return entry[2]
-        return math.inf
-
-    def stretches(self, start: float, end: float) -> list[tuple[float, int]]:
-        """Return the stretches up to *end* that begin after *start*: how long, and how many."""
-        found: list[tuple[float, int]] = []
-        count = 0
-        for at, more, _ in reversed(self._entries):
-            if at <= start:
-                break
-            if at <= end:
-                count += int(more)
-                found.append((end - at, count))
-        return found
-
-    def count(self, start: float, end: float) -> int:
-        """Return how many were sent after *start*, up to *end*."""
-        found = self.stretches(start, end)
-        return found[-1][1] if found else 0
-
-    def forget(self, until: float) -> None:
-        """Drop what was sent up to *until*."""
-        self._entries = [entry for entry in self._entries if entry[0] > until]
+    first: float
+    """When the first refused request was sent."""
+    last: float
+    asked: float
+    """The rate at which the first was sent; infinite if it was one of those saved up."""
+    level: int
+    """Requests under way."""
+    wait: float
+    """The longest wait that was reported; 0 if none."""
+    was_full: bool = False
+    """True if more passed before it than any bucket can have gained."""
 
 
 @attrs.define
-class Pacing:
-    """When and how wide requests under one limit may go: what each learner sets."""
+class Opening:
+    """What is known while requests begin to pass again where nothing did."""
 
-    rate: float | None = None
-    """Requests a second; `None` until the platform has refused one."""
-    width: float = FIRST
-    """Requests under way at once."""
-    ready: float = -math.inf
-    """When the next request may go at that rate."""
-    cut: float = -math.inf
-    """When a refusal last changed rate or width."""
-    paused_until: float = 0.0
-    """When the latest pause ends."""
-    capped: bool = False
-    """True if that pause was cut short, so that one request tries before the others go."""
-    tried_at: float | None = None
-    """When that request was sent; `None` while it is not under way."""
-    latency: float = 0.0
-    """Smoothed, in seconds; 0 until a request has passed."""
-    record: SendRecord = attrs.field(factory=SendRecord, repr=False)
+    closed: float
+    """When the bucket was last seen to be empty before that."""
+    most: float
+    """The rate of the fastest bucket that could have admitted nothing."""
+    left: int
+    """Requests that may go at once."""
+    center: float
+    doubt: float
+    """What was known before it closed."""
 
-    def measure_latency(self, took: float) -> None:
-        """Smooth the latency as TCP does (RFC 6298)."""
-        self.latency += (took - self.latency) * (0.125 if self.latency else 1.0)
+    def explains(self, count: int, now: float) -> bool:
+        """Return whether a bucket can have admitted so many since it was empty."""
+        return count <= 1.5 + self.most * (now - self.closed)
 
 
-@attrs.define
-class ConcurrencyLimit:
-    """How many requests a platform admits under way at once, whatever their rate."""
-
-    _most: float = 0.0
-    """The number under way at which requests were refused."""
-    _passed_above: int = 0
-    """Requests that passed all the same, since the latest refusal."""
-    _confirmed: int = 0
-    """Refusals at that number, less those at others."""
-
-    @property
-    def is_found(self) -> bool:
-        """True if refusals depend on nothing but the number under way."""
-        return self._confirmed >= _AT_ONE_NUMBER
-
-    def passed(self, level: int) -> None:
-        """Record a request that passed with *level* under way."""
-        if level >= self._most:
-            self._passed_above += 1
-
-    def refused(self, level: int, passed: int) -> bool:
-        """Weigh a refusal that *passed* requests came before; return whether it confirms one."""
-        few = passed < 8
-        if few and not self.is_found:
-            return False
-        alike = level + few >= self._most > 1 and 3 * self._passed_above <= passed + 8 * few
-        if not few:
-            self._confirmed = min(6, self._confirmed + 1) if alike else max(0, self._confirmed - 1)
-            self._most = min(level, self._most) if alike else level
-        elif not passed:
-            self._confirmed -= 1
-        self._passed_above = 0
-        return self.is_found
-
-    def scale(self, passed: int, of: int) -> None:
-        """Count as if *passed* requests had passed in place of *of*."""
-        self._passed_above = self._passed_above * passed // (of or 1)
-
-    def restart(self) -> None:
-        """Count from a cut that another gate has made."""
-        self._passed_above = 0
-
-
-@attrs.define
-class FixedWindow:
-    """A window that is used up, and then admits nothing until the next begins."""
-
-    is_closed: bool = False
-    """True if nothing passes at any rate."""
-    length: float = 0.0
-    """Seconds from one opening to the next, once it has repeated; 0 until then."""
-    _opened: float = math.inf
-    """When requests last began to pass again, or the first one went."""
-    _admitted: int = 0
-    """Requests that passed since then."""
-    _used_up: float = 0.0
-    """When the last refusal came that followed a success."""
-    _in_one_go: int = 0
-    """How many had passed before it."""
-    _latest: float = 0.0
-    """Seconds between the latest two openings."""
-    _refused: int = 0
-    """Cuts in a row between which nothing passed."""
-    _probes: int = 0
-    """Requests that were tried since it closed."""
-
-    def begin(self, at: float, admitted: int) -> None:
-        """Take *at* for the first opening, unless there has been one."""
-        if self._opened == math.inf:
-            self._opened, self._admitted = at, admitted
-
-    def passed(self, count: int = 1) -> None:
-        """Record requests that passed."""
-        self._admitted += count
-
-    def refused(self, now: float, passed: int, *, is_known: bool) -> bool:
-        """Record a cut after *passed* requests; return whether nothing passes, however slow.
-
-        Where no rate is known that passed, a slower one may still be all that it takes.
-        """
-        if passed:
-            self._refused, self._used_up, self._in_one_go = 0, now, passed
-            return False
-        self._refused += 1
-        enough = 3 if is_known or self._in_one_go > 7 else 12
-        self.is_closed = self._refused > (1 if self.length else enough)
-        return self.is_closed
-
-    def next_try(self, now: float, jitter: float) -> float:
-        """Return the seconds until one request should try: ever longer, or until it opens."""
-        pause = (0.5 + 0.5 * jitter) * min(10.0, 0.5 * 2.0 ** min(self._probes, 20))
-        if self.length and not self._probes:
-            pause = max(pause, self._opened + 0.96 * self.length - now)
-        self._probes += 1
-        return pause
-
-    def reopen(self, now: float) -> float | None:
-        """Record that a request passes again; return the window's rate if it was one's end."""
-        seconds, closed = max(0.001, now - self._opened), now - self._used_up
-        rate, again = (
-            0.99 * self._admitted / seconds,
-            0.5 * self._latest < seconds < 1.3 * self._latest,
-        )
-        is_window = again or (closed > 0.5 * seconds and self._in_one_go > 7)
-        if is_window:
-            self.length = min(seconds, 300.0) if again else 0.0
-            self._latest = seconds
-        self._opened, self._admitted = now, 0
-        self.is_closed, self._refused, self._probes = False, 0, 0
-        return rate if is_window else None
+def _known_bucket(rate: AdaptiveRate) -> TokenBucket:
+    if rate.rate is None:
+        return TokenBucket(doubt=1.0)
+    known = TokenBucket(center=rate.rate)
+    known.settle(0.0)
+    return known
 
 
 @attrs.define
 class AdaptiveRate(Pacing):
-    """Rate and width of one platform's requests, where refusals report no wait."""
+    """Rate and width of one platform's requests."""
 
-    _passed: int = 0
-    """Those of the requests sent since the last cut that passed."""
-    _sent: int = 0
-    _since: float = -math.inf
-    """When the first of those was sent, not counting a pause."""
-    _tolerated: float = TOLERATED
-    """Share of refusals that cuts nothing here."""
-    _credit: float = 2.0
-    """Refusals that may be tolerated."""
-    _spell: float = 4.0
-    """Requests for which the rate stays about where it is."""
-    _goal: float = 0.0
-    """The rate to return to at once."""
-    _held_back: bool = False
-    """True if requests wait for the rate, so that a faster one would show."""
-    _known: float = 0.0
-    """A rate that passed; 0 until one is found."""
-    _best: float = 0.0
-    """The fastest that passed, fading when refusals come at much less."""
-    _usual: float = SLOWEST
-    """The rate before cuts that nothing passed between."""
+    bucket: TokenBucket = attrs.field(default=attrs.Factory(_known_bucket, takes_self=True))
+    window: WindowLimit = attrs.field(factory=WindowLimit)
+    _record: SendRecord = attrs.field(factory=SendRecord, repr=False)
     _concurrency: ConcurrencyLimit = attrs.field(factory=ConcurrencyLimit)
-    _window: FixedWindow = attrs.field(factory=FixedWindow)
-
-    def take(self, now: float) -> None:
-        """Count a request that goes now."""
-        late = now - self.ready
-        if late > IDLE:
-            self._since, self._passed, self._sent = now, 0, 0
-        self._sent += 1
-        if self.rate is None:
-            self.record.add(now, math.inf)
-            self.ready: float = now
-            return
-        spacing = 1.0 / self.rate
-        self._held_back = late < spacing
-        self.ready = spacing + (self.ready if late < _LATE else now - _LATE)
-
-    def pause(self, until: float) -> None:
-        """Hold requests back until *until*; then let them go one by one, not all at once."""
-        self.paused_until: float = max(self.paused_until, until)
-        self.ready = max(self.ready, until)
-        self._since = max(self._since, until)
-
-    def passed(self, now: float, ticket: Admitted) -> None:
-        """Record a request that was answered."""
-        self.measure_latency(now - ticket[0])
-        if self.rate is None:  # all that there is to learn before the first cut
-            self._passed += 1
-            self.width += 1.0
-            if self._credit < 10.0:
-                self._credit += self._tolerated
-        else:
-            self._climb(now, ticket[0], ticket[1])
-
-    def _climb(self, now: float, began: float, level: int) -> None:
-        """Let rate and width rise for a request that passed."""
-        self._window.passed()
-        if began < self.cut:
-            return
-        self._passed += 1
-        if self._window.is_closed:
-            self._reopen(now)
-        self._concurrency.passed(level)
-        if self._credit < 10.0:
-            self._credit += self._tolerated
-        if not self._concurrency.is_found:
-            self.width += 1.0
-        elif level + 1 > self.width:
-            self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
-        if self._held_back and self.rate is not None:
-            self.rate += self._growth(self.rate)
-
-    # --- one account, several gates ----------------------------------------------------------
+    _lot: RandomRefusals = attrs.field(factory=RandomRefusals)
+    _opening: Opening | None = None
+    _new: Refusals | None = None
+    """Refusals that are still to be learned from."""
+    _passed: int = 0
+    """Requests that have passed since the cut."""
+    _tokens: float = 0.0
+    """What the platform's bucket holds at least."""
+    _at: float = 0.0
+    """When that was; when the latest request went."""
+    _used: float = 0.0
+    """Seconds since the cut in which requests waited for the rate."""
+    _passed_at: float = -math.inf
+    """When the latest request was answered that has passed since the cut."""
+    _saved: int = 0
+    """Requests since the latest refusal that did not."""
+    _emptied: float = -math.inf
+    """When the bucket was last known to be empty, and counted from."""
+    _refused_at: float = -math.inf
+    """When the latest refused request was sent."""
+    _closed: float = 0.0
+    """When the first was refused since anything passed."""
+    _in_a_row: int = 0
+    """Refusals since then."""
+    _together: int = 0
+    """Those since the latest that was learned from."""
+    _is_silent: bool = True
+    """True if the latest reported no wait."""
+    _jitter: float = 0.5
 
     @property
     def progress(self) -> int:
         """How many requests have passed since the last cut."""
         return self._passed
 
-    def snapshot(self) -> RateSnapshot:
-        """Return what other gates need to continue as this one does after its latest cut."""
-        return RateSnapshot(
-            probation=self._spell,
-            target_rate=self._goal,
-            known_rate=self._known,
-            best_rate=self._best,
-            usual_rate=self._usual,
-            tolerated=self._tolerated,
-        )
+    # --- sending -----------------------------------------------------------------------------
 
-    def adopt(self, now: float, rate: float, snapshot: RateSnapshot | None) -> None:
-        """Take over a cut that another gate of the account has made, with what it has learned."""
-        self.rate = rate
-        if snapshot is not None:
-            self._spell, self._goal = snapshot.probation, snapshot.target_rate
-            self._known, self._best = snapshot.known_rate, snapshot.best_rate
-            self._usual, self._tolerated = snapshot.usual_rate, snapshot.tolerated
-        self._since = now
-        self.cut: float = now
-        self._concurrency.restart()
-        self._passed, self._sent, self._credit = 0, 0, 0.0
-
-    def agree(self, rate: float | None, since: float, sent: int, passed: int) -> None:
-        """Take over what all gates of the account count together since the latest cut."""
-        # How many are under way elsewhere is not known: as many as here, in proportion.
-        self._concurrency.scale(passed, of=self._passed)
-        self._window.passed(max(0, passed - self._passed))
-        self.rate, self._since, self._sent, self._passed = rate, since, sent, passed
-
-    def _growth(self, rate: float) -> float:
-        """Return by how much one success raises the rate."""
-        # Not faster than the responses under way can confirm.
-        spell = max(self._spell, 2.0 * rate * self.latency)
-        if rate < self._goal:
-            return 4.0 * (self._goal - rate) / spell + 0.03 * rate / spell
-        spells = self._passed / spell
-        return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
-
-    def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:
-        """Record a refusal; return the seconds for which requests like it pause.
-
-        *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.
-        """
-        began, level = ticket[0], ticket[1]
+    def take(self, now: float) -> None:
+        """Count a request that goes now."""
+        if self._new is not None:
+            self._learn(self._new)
+        if self.window.opened == math.inf:
+            self._begin(now)
         if self.rate is None:
-            self.record.strike(began)
-        if began < self.cut:  # sent before the last cut: it answers this one, too
-            return pause
-        if not pause and self._credit >= 1.0:
-            self._credit -= 1.0
-            return pause
-        is_full = bool(self._known) and self._concurrency.refused(level, self._passed)
-        if is_full and (not pause or self._passed > 4 * level):
-            self.width: float = level - 1.0
-            self._speed_up(level)
-        elif not pause and self._window.refused(now, self._passed, is_known=bool(self._known)):
-            self.rate = 1.0  # one request at a time, to see
-            pause = self._window.next_try(now, jitter)
+            self._record.add(now, math.inf)
+            self.ready = now
+        elif self.window.size:
+            self.ready = self.window.take(now)
         else:
-            self._slow_down(now, level, now - began, pause)
-        self._since, self.cut = now, now
-        self._passed, self._sent, self._credit = 0, 0, 0.0
-        return pause
+            self._pace(now, self.rate)
 
-    def _speed_up(self, level: int) -> None:
-        """Let the width alone hold requests back, step by step."""
-        rate = self.rate or SLOWEST
-        self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self.latency, 0.001)))
+    def _begin(self, now: float) -> None:
+        """Count from the first request on."""
+        self.window.opened = self._at = now
+        self._emptied = now - 1e-4
 
-    def _reopen(self, now: float) -> None:
-        """Continue after a time when nothing passed; if that was a window's end, at its rate."""
-        usual, rate = max(self._usual, self.rate or 0.0), self._window.reopen(now)
-        if rate is not None:
-            usual = self._best = max(SLOWEST, min(usual, rate))
-            self._spell = _spell(usual, 0.0, self._window.length)
-        self.rate = self._usual = usual
-        self._known, self._goal = self._known and usual, 0.0
+    def _pace(self, now: float, rate: float) -> None:
+        seconds = now - self._at if now > self._at else 0.0
+        tokens, most = self._tokens + seconds * rate, 1.0
+        if tokens > most:
+            most = self._capacity(now, rate)
+            tokens = min(tokens, most)
+        if tokens < 1.0 + _LATE * rate:
+            self._record.add(now, 1.0 / (seconds or 1e-6))
+            self._grow(now, rate, seconds)
+        else:
+            self._record.add(now, math.inf)
+            self._saved += 1
+        self._tokens, self._at = tokens - 1.0, now
+        self._schedule(now)
+        if self._in_a_row > 1 and self._is_silent:
+            self.ready = max(self.ready, self.window.next_try(now, self._jitter))
 
-    def _slow_down(self, now: float, level: int, took: float, pause: float) -> None:
-        """Set the rate to between what was delivered and what was attempted."""
-        self._window.begin(self._since, self._passed)
-        asked = self._asked(level, took)
-        delivered = self._delivered(now, pause)
-        if self._is_lot(asked, delivered) and not pause:
-            self._spell, self._goal = 4.0, 0.0
-            self._tolerated = min(MOST_TOLERATED, 1.5 * self._tolerated)
+    def _grow(self, now: float, rate: float, seconds: float) -> None:
+        """Follow the curve: up to the center at once, past it only while requests pass."""
+        is_confirmed = now - self._passed_at < 2.0 * (self.latency + 1.0 / rate)
+        most = math.inf if is_confirmed else self.bucket.center
+        if self._in_a_row < 2 and rate < most:
+            self.rate = min(self._grown(rate, seconds), most)
+            self._used += seconds
+
+    def _capacity(self, now: float, rate: float) -> float:
+        """Return what may go at once. Two less than the burst: it may be one too high."""
+        late = now - self.ready
+        least = 1.0 + late * rate if 0.0 < late < _LATE else 1.0
+        if self._is_silent:
+            saved = float(self._opening.left) if self._opening else 1.0
+        else:
+            saved = min(self.bucket.spare, self.bucket.burst - 2)
+        return max(least, saved)
+
+    def _grown(self, rate: float, seconds: float) -> float:
+        grown = max(rate, self.bucket.curve(self._used + seconds))
+        growth = GROWTH * seconds / (self.latency or _UNKNOWN_LATENCY)
+        if grown > rate * (1.0 + growth):  # less than the exponential, which takes longer
+            grown = min(grown, rate * math.exp(min(1.0, growth)))
+        return min(grown, FASTEST)
+
+    def _schedule(self, now: float) -> None:
+        """Set when the next request may go."""
+        needed, rate = 1.0 - self._tokens, self.rate
+        if needed <= 0 or rate is None:
+            self.ready = now
             return
-        if pause >= LONG and self.rate is None:
-            delivered = (self._passed + level) / (now - self._since + pause)
-        self.rate = max(SLOWEST, self._between(delivered, asked, pause))
-        if self._passed:
-            self._usual = self.rate
-        self._goal = 0.985 * asked if self.rate > 0.9 * asked else 0.0
-        self._spell = min(self._spell, _spell(self.rate, pause, self._window.length))
-        if self.rate < 0.25 * self._best:
-            self._spell = 4.0
+        wait = min(_LONGEST_WAIT, needed / rate)
+        if self.bucket.doubt > 0.3 and wait > 0.01 and self._in_a_row < 2:
+            # The rate grows much until then: find the time in which it lets one request pass.
+            low, high = 0.0, wait
+            for _ in range(10):
+                wait = (low + high) / 2
+                if wait * (rate + self._grown(rate, wait)) / 2 > needed:
+                    high = wait
+                else:
+                    low = wait
+            wait = high
+        self.ready = now + wait
 
-    def _asked(self, level: int, took: float) -> float:
-        """Return the rate at which a refused request was sent."""
+    # --- what passes -------------------------------------------------------------------------
+
+    def passed(self, now: float, ticket: Admitted) -> None:
+        """Record a request that was answered."""
+        began, level = ticket[0], ticket[1]
+        self.measure_latency(now - began)
+        if not self._concurrency.is_found:
+            self.width += 0.5
+        elif level + 1 > self.width:
+            self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
+        if self.window.size:
+            if self.window.passed(began):
+                self.ready = self.window.ready(now)
+            else:
+                self._leave_window(now)
+            return
+        self._lot.passed()
+        if began < self.cut:
+            return
+        self._passed += 1
+        self._passed_at = now
         if self.rate is None:
-            return level / max(self.latency or took, 0.001)
-        if not self._held_back:
-            return self.rate
-        return self.rate / (1.0 + self._growth(self.rate) * took)
+            return
+        self._concurrency.passed(level)
+        if self._in_a_row:
+            self._open(now, began)
+        if self._opening is not None and self._opening.left:
+            self._continue_opening(now, self._opening)
 
-    def _delivered(self, now: float, pause: float) -> float:
-        """Return the requests that passed per second, 0 if too few did to measure it.
+    def _open(self, now: float, began: float) -> None:
+        """Record that requests pass again."""
+        silence, bucket = self._refused_at - self._closed, self.bucket
+        tried, self._in_a_row = self._in_a_row > 1, 0
+        if tried and silence * bucket.low >= 1.0:
+            # Nothing passed, however slow.
+            most, count = 1.0 / silence, self.window.count
+            left = count if count > 2 else 0
+            self._opening = Opening(self._closed, most, left, bucket.center, bucket.doubt)
+            bucket.bracket(0.5 / (began - self._closed), most)
+            bucket.doubt = max(0.7, bucket.doubt)  # it may as well have been an outage
+            self._settle(0.0)
+            self._emptied = self._refused_at
+            self._record.forget(self._refused_at)
+        self.window.open(began)
+        if tried:
+            self._schedule(now)
 
-        Of those that were sent within the latency, the answers are not there yet.
+    def _continue_opening(self, now: float, opening: Opening) -> None:
+        """Let two requests go for each that passes, until as many have gone as before."""
+        opening.left -= 1
+        self._tokens += 2.0
+        if not opening.left:
+            self._restore(opening)
+            self._settle(0.0)
+        self._schedule(now)
+
+    def _restore(self, opening: Opening) -> None:
+        """Go on from what was known before nothing passed: it was an outage."""
+        self.bucket.center, self.bucket.doubt = opening.center, opening.doubt
+        self._opening = None
+
+    # --- what is refused ---------------------------------------------------------------------
+
+    def refused(self, now: float, ticket: Admitted, wait: float, jitter: float = 0.5) -> float:
+        """Record a refusal that reported *wait*, 0 if none; return the seconds to pause.
+
+        *jitter* is a random number from 0 to 1.
         """
-        seconds = now - self.latency - self._since
-        if pause and seconds < 10.0 * pause:
-            seconds += pause  # while all requests wait, the platform's allowance grows
-        return self._passed / seconds if self._passed >= 4 and seconds > 0 else 0.0
+        self._jitter = jitter
+        began, level = ticket[0], ticket[1]
+        self._is_silent = not wait
+        late = began < self.cut
+        if self.window.size:
+            if self.window.refused(now, began, late=late):
+                self.ready = self.window.ready(now)
+            else:
+                self._leave_window(now)
+            self.cut = max(self.cut, now if not late else self.cut)
+            return wait
+        asked = self._record.strike(began)
+        self._together += 1
+        if late:  # it answers the last cut, too
+            self._add(began, asked, wait)
+        elif self._is_crowded(level, wait):
+            self._narrow(now, began, level)
+        elif self.rate is not None or wait or not self._lot.forgives():
+            self._slow_down(now, Refusals(began, began, asked, level, wait))
+        self.ready = max(self.ready, now)  # nothing is late: the refusal has only just come
+        return wait
 
-    def _is_lot(self, asked: float, delivered: float) -> bool:
-        """Return whether as many are refused at less than half of a rate that passed."""
-        slow = asked < 0.5 * self._best
-        if slow:
-            self._best *= 0.8
-        elif self._passed >= 8 and self._known:
-            self._best = max(self._best, min(asked, delivered))
-        return slow and self._passed >= 8 and delivered >= 0.8 * asked
+    def _add(self, began: float, asked: float, wait: float) -> None:
+        new = self._new
+        if new is not None:
+            if began < new.first:
+                new.first, new.asked = began, asked
+            new.last, new.wait = max(new.last, began), max(new.wait, wait)
+        self._drain(began)
 
-    def _between(self, delivered: float, asked: float, pause: float) -> float:
-        """Return the next rate, and keep what is known of the right one."""
-        if pause >= LONG and delivered:
-            self._known, self._spell = min(delivered, asked), _SETTLED
-            return self._known
-        whole = 4 * self._passed >= self._spell
-        if delivered and (self.rate is not None or pause) and (whole or self._known):
-            least = 0.7 * asked if not whole or (pause and self._spell >= 80) else 0.0
-            self._known = min(asked, max(delivered, least))
-            self._spell = _SETTLED if self._known > 0.6 * asked else 4.0 * self._spell
-        elif self._known:
-            self._known = min(self._known, (0.7 if self._sent < 8 else 0.92) * asked)
+    def _is_crowded(self, level: int, wait: float) -> bool:
+        if not self.bucket.center or not self._concurrency.refused(level):
+            return False
+        return not wait or self._passed > 4 * level
+
+    def _narrow(self, now: float, began: float, level: int) -> None:
+        """Let the width alone hold requests back."""
+        self.width = max(1.0, level - 1.0)
+        fast = 2.0 * level / max(self.latency, 0.001)
+        if self.bucket.center < fast:
+            self.bucket.bracket(fast, fast)
+            self._settle(0.0)
+        self._emptied = began
+        self._record.forget(began)
+        self._cut(now)
+
+    def _slow_down(self, now: float, new: Refusals) -> None:
+        began, opening = new.first, self._opening
+        count = self._record.count(self._refused_at, began)
+        if count and not new.wait and self._is_known(0.1):
+            below = new.asked < self.bucket.center * math.exp(-0.1 * self.bucket.doubt)
+            if self._lot.tolerates(below=below):
+                self._together -= 1
+                return
+        if opening is not None:
+            opening.left = 0
+            if count and not opening.explains(count, began):
+                self._restore(opening)
+                new.was_full = True
+        if count or not self._in_a_row:
+            self._closed, self._in_a_row = began, 1
+        self._refused_at = max(self._refused_at, began)
+        self._cut(now)
+        if not count and self.bucket.center:
+            self._in_a_row += 1
+            self.window.refuse(began)
+            self._drain(began)
+            if not new.wait:
+                self.ready = max(self.ready, self.window.next_try(now, self._jitter))
+            return
+        self._new = new
+        if self.bucket.center and not new.wait:
+            self._learn(new)
+        elif self.rate is None and not new.wait:
+            self.rate = 1.0  # until the requests under way are answered
+            self.ready = now + (self.latency or now - began)
         else:
-            return asked / (4.0 if pause and not self._passed else 2.0)
-        return min(math.sqrt(self._known * asked), 0.96 * asked)
+            self._drain(began)
 
+    def _is_known(self, doubt: float) -> bool:
+        return bool(self.bucket.center) and self.bucket.doubt < doubt
 
-def _spell(rate: float, pause: float, cycle: float) -> float:
-    """Return for how many requests a rate that was found is kept up."""
-    few = max(8.0, min(80.0, 60.0 * rate))
-    return max(few, rate * max(6.0, 30.0 * min(pause, 10.0), 2.0 * cycle))
+    def _cut(self, now: float) -> None:
+        self.cut, self._passed, self._passed_at = now, 0, -math.inf
+
+    def _drain(self, at: float) -> None:
+        """Note that the bucket was empty when a request was sent at *at*."""
+        if self.bucket.center:
+            self._tokens = max(-_MOST_BEHIND, -float(self._record.count(at, math.inf)))
+            self._at = max(self._at, at)
+            self._schedule(self._at)
+
+    def _leave_window(self, now: float) -> None:
+        """Go on as a bucket where a window has been disproved."""
+        size = self.window.size / self.window.length
+        self.window = WindowLimit(opened=now)
+        self.bucket.bracket(0.5 * size, 4 * size)
+        self._settle(0.0)
+        self._record.forget(now)
+        self._tokens, self._in_a_row = 0.0, 0
+        self._emptied = self._at = self._refused_at = self._closed = now
+        self._schedule(now)
+
+    # --- learning ----------------------------------------------------------------------------
+
+    def _learn(self, new: Refusals) -> None:
+        """Learn from a burst of refusals; if a wait was reported, all under way are answered."""
+        self._new, bucket = None, self.bucket
+        stretches = self._record.stretches(self._emptied, new.first)
+        count = stretches[-1][1] if stretches else 0
+        seconds = max(1e-3, new.first - self._emptied)
+        saved, self._saved = self._saved, 0
+        if bucket.center and not new.wait:  # of a pause, the requests are the least price
+            bucket.price += (max(1, self._together) - bucket.price) / 4
+        self._together = 0
+        if bucket.center and new.wait and not count:  # the wait before was too short
+            self.window.refuse(new.first)
+            self._in_a_row += 1
+            self._drain(new.last)
+            return
+        if count:
+            sent = self._record.times(new.first)
+            if self.window.close(new.first, count, wait=new.wait, sent=sent):
+                bucket.center = self.rate = self.window.size / self.window.length
+                self.ready = self.window.ready(new.first)
+                return
+        most = self._opening.most if self._opening is not None else math.inf
+        self._opening = None
+        if not bucket.center:
+            attempted = max(new.level, count) / (self.latency or _UNKNOWN_LATENCY)
+            bucket.begin(stretches, attempted=attempted, seconds=seconds, wait=new.wait)
+        elif new.was_full or self._emptied >= new.first:
+            pass  # nothing can be measured
+        elif new.wait and saved > 1 and (new.asked == math.inf or 3 < saved > count - saved):
+            bucket.use_less_at_once(count, seconds=seconds, wait=new.wait)
+        else:
+            bucket.measure(stretches, seconds=seconds, asked=new.asked, most=most, wait=new.wait)
+        self._settle(new.wait)
+        self._drain(new.last)
+        self._emptied = new.last
+        self._refused_at = max(self._refused_at, new.last)
+        self._record.forget(new.last)
+
+    def _settle(self, wait: float) -> None:
+        """Begin at the low end of the doubt."""
+        self.bucket.settle(wait, eager=self.eager and wait > 0)
+        self._used = 0.0
+        self.rate = max(SLOWEST, self.bucket.curve(0.0))
+
+    # --- one account, several limits and gates -----------------------------------------------
+
+    def separate(self, now: float, share: float) -> Self:
+        """Return a learner for requests that had this *share* of the rate, from a refusal on."""
+        new = type(self)(latency=self.latency, width=math.inf, paused_until=self.paused_until)
+        if not self.bucket.center:
+            return new
+        rate = share * self.bucket.center
+        new.bucket = attrs.evolve(self.bucket, spare=math.inf, price=1.0, below=0)
+        new.bucket.bracket(0.8 * rate, 1.25 * rate)
+        new.restart(now)
+        return new
+
+    def restart(self, now: float) -> None:
+        """Begin at the low end of what is known, as after a refusal at that time."""
+        self.cut = now
+        self.window.opened = self._at = self._emptied = self._refused_at = self._closed = now
+        self._settle(0.0)

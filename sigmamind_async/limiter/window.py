@@ -18,7 +18,7 @@ import math
 
 import attrs
 
-from sigmamind_async.limiter.rate import Admitted
+from sigmamind_async.limiter.pacing import Admitted
 from sigmamind_async.responses.headers import Remaining
 
 BURST_SHARE = 0.1

@@ -3,7 +3,7 @@
 Requests go at moments that the row hands out one after the other, so no two workers get the same
 one (the generic cell rate algorithm). A worker takes as many at once as its callers wait for, at
 most a tenth of a second's worth, and holds at most twice that; if it is killed, that much is lost.
-Nothing is configured. The rate is what the workers' gates have learned (see `limiter.rate`): the
+Nothing is configured. The rate is what the workers' gates have learned (see `shared_rate`): the
 first one to be rate-limited sets the new rate for all, and the others take it over. A pause that
 the platform asks one of them for applies to all, and ends after `RateReport.longest` at the latest.
 A longer one in the row, stored with a wrong clock for instance, is shortened by the next query.

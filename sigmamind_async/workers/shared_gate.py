@@ -11,7 +11,7 @@ worth is requested at a time, before the batch in hand is used up.
 
 Each question reports what this gate has learned: successes, by how much they raised the rate, and
 at once every cut. A cut counts if it was made from the latest rate; otherwise another gate was
-refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from the
+refused first, for the same reason, and its cut holds here too. `SharedRate` learns from the
 requests of all processes, and does not know that there are several. All kinds of requests share one
 rate: a single process sees too few refusals to detect separate limits.
 
@@ -37,14 +37,16 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.events import logger
+from sigmamind_async.limiter.bucket import LONG
 from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, LoopQueues, Permit
-from sigmamind_async.limiter.kinds import Learner, RateByKind
-from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
+from sigmamind_async.limiter.kinds import RateByKind
+from sigmamind_async.limiter.pacing import Admitted, Pacing
 from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.responses.headers import REFUSAL_STATUSES
 from sigmamind_async.workers.rates import HORIZON, RateReport, Rates, RateState, SharedRates
+from sigmamind_async.workers.shared_rate import SLOWEST, SharedRate
 
 POLL: Final = 0.25
 """Seconds between two reads of the row while requests are sent."""
@@ -84,11 +86,11 @@ class SyncState:
         """True if the other gates should hear of a cut or a pause now."""
         return self.cut_unsent or self.pause_unsent
 
-    def has_news(self, limit: AdaptiveRate) -> bool:
+    def has_news(self, limit: SharedRate) -> bool:
         """Return whether a cut, or requests that passed, were not reported yet."""
         return self.cut_unsent or limit.progress > self._passed
 
-    def report(self, limit: AdaptiveRate, now: float, wanted: int, longest: float) -> RateReport:
+    def report(self, limit: SharedRate, now: float, wanted: int, longest: float) -> RateReport:
         """Return what to report, and count it as reported."""
         cut = self.cut_unsent
         report = RateReport(
@@ -105,7 +107,7 @@ class SyncState:
         self._rate, self._passed = limit.rate, limit.progress
         return report
 
-    def merge(self, limit: AdaptiveRate, now: float, since: float, state: RateState) -> None:
+    def merge(self, limit: SharedRate, now: float, since: float, state: RateState) -> None:
         """Update *limit* from a reply; *since* is the reply's, by this gate's clock."""
         rate = state.rate if state.rate is not None and 0.0 < state.rate < math.inf else None
         if state.version != self.version:
@@ -127,7 +129,7 @@ class SyncState:
         """Report nothing of what is learned while the gate is alone."""
         self._rate, self.cut_unsent = None, False
 
-    def _growth(self, limit: AdaptiveRate) -> float:
+    def _growth(self, limit: SharedRate) -> float:
         """Return by how much the rate has grown here since it was reported."""
         if limit.rate is None or self._rate is None:
             return 1.0
@@ -138,10 +140,7 @@ class SyncState:
 class SingleRate(RateByKind):
     """One rate for all kinds of requests."""
 
-    def _use_wait(self, now: float, kind: str, rate: AdaptiveRate) -> Learner:
-        """Keep to what several processes can learn together."""
-        del now, kind
-        return rate
+    common: Pacing = attrs.field(factory=SharedRate)
 
     def name_bucket(self, kind: str, bucket: str) -> None:
         """Share one rate, whatever the platform counts it in."""
@@ -168,9 +167,9 @@ class SharedAdmission(Admission):
     """When to ask for grants again; any earlier, they would be too far ahead."""
 
     @property
-    def limit(self) -> AdaptiveRate:
+    def limit(self) -> SharedRate:
         """The learned rate."""
-        return cast("AdaptiveRate", self.rates.common)
+        return cast("SharedRate", self.rates.common)
 
     @property
     def server_paced(self) -> bool:
@@ -181,7 +180,7 @@ class SharedAdmission(Admission):
         """Return whether the latest reply is still to be believed."""
         return self.alone or now - self.replied_at < TTL
 
-    def wait(self, now: float, kind: str = "", limit: Learner | None = None) -> float:
+    def wait(self, now: float, kind: str = "", limit: Pacing | None = None) -> float:
         """Return the seconds until a request may go, or until the row must have replied."""
         wait = super().wait(now, kind, limit)
         if wait > 0 or (self.is_fresh(now) and (self.grants or not self.server_paced)):
@@ -192,7 +191,7 @@ class SharedAdmission(Admission):
         """Return the seconds until a request may go, if the row agrees."""
         return super().wait(now)
 
-    def take(self, now: float, kind: str = "", limit: Learner | None = None) -> None:
+    def take(self, now: float, kind: str = "", limit: Pacing | None = None) -> None:
         """Count a request that goes now."""
         super().take(now, kind, limit)
         while self.grants and self.grants[0] < now - SLACK:

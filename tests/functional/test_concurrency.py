@@ -13,7 +13,8 @@ import tenacity
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
+from sigmamind_async.limiter.pacing import Admitted
+from sigmamind_async.limiter.rate import AdaptiveRate
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import ONCE, client_of, record_at
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sigmamind_async import Gate, RetryPolicy, SigmaMind
 from sigmamind_async.limiter.gate import Admission
-from sigmamind_async.limiter.rate import Admitted
+from sigmamind_async.limiter.pacing import Admitted
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, SigmaMindError
-from sigmamind_async.limiter.rate import Admitted
+from sigmamind_async.limiter.pacing import Admitted
 from sigmamind_async.provisioning import PostgresJournal, Row
 from sigmamind_async.workers import Account, Worker
 from sigmamind_async.workers.context import AccountWorker, Reschedule

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from sigmamind_async.limiter.gate import Gate
-from sigmamind_async.limiter.rate import Admitted
+from sigmamind_async.limiter.pacing import Admitted
 from sigmamind_async.responses.headers import BUCKET, Remaining, remaining, retry_after
 from sigmamind_async.retry import StandardWait
 from tests.harness.limits import EPOCH, Answer, Limit

@@ -1,4 +1,4 @@
-"""What refusals with a wait teach about rate and burst."""
+"""What refusals teach about the rate and the burst of a platform."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.limiter.bucket import FASTEST, TokenBucketRate
-from sigmamind_async.limiter.rate import AdaptiveRate, SendRecord
+from sigmamind_async.limiter.bucket import FASTEST, SLOWEST, TokenBucket
+from sigmamind_async.limiter.pacing import SendRecord
+from sigmamind_async.limiter.rate import AdaptiveRate
 
 
 class Platform:
@@ -19,14 +20,12 @@ class Platform:
         self.rate, self.burst, self.wait = rate, burst, wait
         self.tokens, self.at = burst, 0.0
         self.now, self.refused = 0.0, 0
-        self.learner: AdaptiveRate | TokenBucketRate = AdaptiveRate()
+        self.learner = AdaptiveRate()
 
     def send(self) -> bool:
         """Send one request as soon as it may go; return whether it was admitted."""
         learner = self.learner
-        self.now = max(self.now + 0.001, learner.paused_until)
-        if learner.rate is not None:
-            self.now = max(self.now, learner.ready)
+        self.now = max(self.now + 0.001, learner.paused_until, learner.ready)
         learner.take(self.now)
         self.tokens = min(self.burst, self.tokens + (self.now - self.at) * self.rate)
         self.at = self.now
@@ -35,30 +34,49 @@ class Platform:
             learner.passed(self.now, (self.now, 1, ""))
             return True
         self.refused += 1
-        if isinstance(learner, AdaptiveRate):
-            self.learner = learner = TokenBucketRate.after(self.now, learner)
         learner.refused(self.now, (self.now, 1, ""), self.wait)
-        learner.pause(self.now + self.wait)
+        if self.wait:
+            learner.pause(self.now + self.wait)
         return False
 
-    @property
-    def bucket(self) -> TokenBucketRate:
-        assert isinstance(self.learner, TokenBucketRate)
-        return self.learner
+    def send_until(self, refused: int) -> None:
+        """Send until so many were refused, and learn from the last of them."""
+        while self.refused < refused:
+            self.send()
+        while not self.send():
+            pass
 
 
 @pytest.mark.parametrize(
     ("rate", "burst", "wait"), [(20, 5, 1), (10, 10, 5), (100, 1, 1), (50, 200, 60)]
 )
-def test_three_refusals_give_the_rate_and_the_burst(rate: float, burst: float, wait: float) -> None:
+def test_three_refusals_with_a_wait_give_rate_and_burst(
+    rate: float, burst: float, wait: float
+) -> None:
     platform = Platform(rate, burst, wait)
-    while platform.refused < 3:
-        platform.send()
-    while not platform.send():  # it is learned when the next goes
-        pass
+    platform.send_until(3)
 
-    assert platform.bucket.center == pytest.approx(rate, rel=0.15)
-    assert platform.bucket.burst == pytest.approx(burst, rel=0.3, abs=2)
+    assert platform.learner.bucket.center == pytest.approx(rate, rel=0.15)
+    assert platform.learner.bucket.burst == pytest.approx(burst, rel=0.3, abs=2)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(20, 20), (20, 1), (200, 50)])
+def test_a_dozen_refusals_without_a_wait_give_the_rate(rate: float, burst: float) -> None:
+    platform = Platform(rate, burst, 0.0)
+    platform.send_until(12)
+
+    assert platform.learner.bucket.center == pytest.approx(rate, rel=0.05)
+    assert platform.learner.bucket.doubt < 0.1
+
+
+def test_a_rate_that_is_known_is_refused_once_in_fifty_requests() -> None:
+    platform = Platform(20, 20, 0.0)
+    platform.send_until(12)
+    before, sent = platform.refused, 0
+    while platform.now < 300.0:
+        sent += platform.send()
+
+    assert 1 / 150 < (platform.refused - before) / sent < 1 / 25
 
 
 def test_a_constant_wait_costs_three_refusals_of_a_job() -> None:
@@ -72,70 +90,52 @@ def test_a_constant_wait_costs_three_refusals_of_a_job() -> None:
     assert platform.now < 60 + 4 * 5
 
 
-def test_a_window_is_used_up_at_once_when_it_begins() -> None:
-    """1,000 in each 300 s are a bucket that a pause refills: what it has saved goes at once."""
-    learner = AdaptiveRate()
-    for index in range(1_000):
-        learner.take(index / 1_000)
-        learner.passed(index / 1_000, (index / 1_000, 1, ""))
-    bucket = TokenBucketRate.after(1.0, learner)
-    bucket.refused(1.0, (1.0, 1, ""), 299.0)
-    bucket.pause(300.0)
-    went = 0
-    while went < 1_000 and (went == 0 or bucket.ready <= 301.0):
-        bucket.take(max(300.0, bucket.ready))
-        went += 1
+def test_a_limit_that_halves_is_found_out() -> None:
+    platform = Platform(20, 20, 0.0)
+    platform.send_until(12)
+    platform.rate = 10
+    platform.send_until(platform.refused + 12)
 
-    assert went >= 990
+    assert platform.learner.bucket.center == pytest.approx(10, rel=0.1)
 
 
-def test_a_request_that_was_sent_before_a_cut_teaches_nothing() -> None:
-    platform = Platform(20, 5, 1)
-    while platform.refused < 2:
-        platform.send()
-    platform.send()
-    bucket = platform.bucket
-    before = (bucket.center, bucket.doubt, bucket.burst, bucket.rate)
-    for _ in range(50):
-        bucket.refused(platform.now, (bucket.cut - 0.01, 1, ""), 1.0)
-    bucket.take(platform.now + 2.0)
+def test_a_bucket_that_was_refused_below_its_rate_twice_is_another() -> None:
+    """20 a second after 20 at once look, in a short time, like 100 a second after one."""
+    bucket = TokenBucket(center=100.0, doubt=0.02)
+    for _ in range(2):
+        bucket.measure([(0.2, 22)], seconds=1.2, asked=97.0, most=math.inf, wait=0.0)
+        bucket.measure([(2.0, 22)], seconds=3.0, asked=97.0, most=math.inf, wait=0.0)
 
-    assert (bucket.center, bucket.doubt, bucket.burst) == before[:3]
+    assert bucket.center < 60.0
+    assert bucket.doubt > 0.2
 
 
-EVENTS = st.lists(
-    st.tuples(
-        st.sampled_from(["pass", "refuse", "refuse late", "idle"]),
-        st.floats(0.0, 500.0),  # seconds until then
-        st.sampled_from([0.0, 0.001, 1.0, 30.0, 300.0, 1e9]),  # the wait that is reported
-        st.integers(1, 100),  # under way
-    ),
-    max_size=60,
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1_000),
+            st.floats(1e-3, 1e4),
+            st.floats(1e-3, 1e6),
+            st.sampled_from([0.0, 1.0, 300.0]),
+        ),
+        max_size=30,
+    )
 )
-
-
-@given(EVENTS)
-def test_after_any_events_the_rate_is_positive_and_finite_and_the_next_request_may_go(
-    events: list[tuple[str, float, float, int]],
+def test_whatever_is_measured_the_estimate_is_positive_and_finite(
+    measured: list[tuple[int, float, float, float]],
 ) -> None:
-    now, bucket = 0.0, TokenBucketRate.after(0.0, AdaptiveRate())
-    for what, seconds, wait, level in events:
-        began, now = now, now + seconds
-        if what != "idle":
-            bucket.take(began)
-        if what == "pass":
-            bucket.passed(now, (began, level, ""))
-        elif what == "refuse":
-            bucket.pause(now + min(300.0, bucket.refused(now, (began, level, ""), wait)))
-        elif what == "refuse late":
-            bucket.refused(now, (began - 100.0, level, ""), wait)
-    after = max(now, bucket.paused_until)
-    bucket.take(after)
+    bucket = TokenBucket()
+    bucket.begin([(0.5, 10)], attempted=100.0, seconds=1.0, wait=0.0)
+    for count, seconds, asked, wait in measured:
+        stretches = [(seconds * n / 4, count * n // 4) for n in range(1, 5)]
+        bucket.measure(stretches, seconds=seconds, asked=asked, most=math.inf, wait=wait)
+        bucket.settle(wait)
 
-    assert bucket.rate is None or 0.0 < bucket.rate <= FASTEST
-    assert 0.0 <= bucket.doubt < math.inf
+    assert SLOWEST <= bucket.center <= FASTEST
+    assert 0.0 < bucket.doubt < math.inf
     assert bucket.burst >= 1.0
-    assert bucket.ready <= after + 120.0
+    assert 0.0 < bucket.plateau < math.inf
+    assert all(0.0 < bucket.curve(seconds) < math.inf for seconds in (0.0, 1.0, 1e6))
 
 
 def test_a_record_keeps_its_size_and_its_count() -> None:
@@ -146,17 +146,3 @@ def test_a_record_keeps_its_size_and_its_count() -> None:
 
     assert len(record.stretches(-1.0, math.inf)) <= 257
     assert record.count(-1.0, math.inf) == 9_999
-
-
-def test_a_kind_of_its_own_begins_at_its_share() -> None:
-    """Its bucket is as large, its rate not known better than within a fifth, its pause the same."""
-    platform = Platform(20, 5, 1)
-    while platform.refused < 3:
-        platform.send()
-    whole = platform.bucket
-    half = whole.separate(platform.now, 0.5)
-
-    assert half.center == pytest.approx(0.5 * whole.center, rel=0.3)
-    assert half.burst == whole.burst
-    assert half.paused_until == whole.paused_until
-    assert half.progress == 0

@@ -36,6 +36,7 @@ from sigmamind_async.events import (
     AttemptScheduled,
     AttemptStarted,
     CallFinished,
+    CallQueued,
     CallStarted,
     Event,
     FieldsIgnored,
@@ -830,7 +831,8 @@ async def test_events_come_in_order(make_engine: Make) -> None:
     transport = ScriptedTransport([reply(429), LOST, reply(json={})])
     await make_engine(transport, observer=seen.append).begin(READ).run()
 
-    assert [type(event) for event in seen] == [
+    # Whether the third attempt has to wait depends on how soon it comes after the refusal.
+    assert [type(event) for event in seen if not isinstance(event, CallQueued)] == [
         CallStarted,
         AttemptStarted,
         Throttled,

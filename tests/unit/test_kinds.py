@@ -116,8 +116,10 @@ def test_a_pause_that_all_were_in_outlasts_a_parting() -> None:
 
 
 def test_a_parted_kind_slows_itself_alone() -> None:
-    learned = RateByKind(separate={"POST": AdaptiveRate(rate=2.0, credit=0.0)})
-    learned.refused(10.0, (9.0, 1, "POST"), 0.0)
+    learned = RateByKind(separate={"POST": AdaptiveRate(rate=2.0)})
+    learned.of("POST").take(9.0)
+    learned.of("POST").take(9.5)
+    learned.refused(10.0, (9.5, 1, "POST"), 0.0)
 
     assert learned.separate["POST"].rate != 2.0
     assert learned.common.rate is None

@@ -1,224 +1,181 @@
-"""The rules by which the pace learns, one by one; `test_throttles` shows what they add up to."""
+"""When requests may go, by what has passed and what was refused."""
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sigmamind_async.limiter.rate import (
-    FIRST,
-    SLOWEST,
-    TOLERATED,
-    AdaptiveRate,
-    ConcurrencyLimit,
-    FixedWindow,
-)
+from sigmamind_async.limiter.bucket import FASTEST
+from sigmamind_async.limiter.pacing import FIRST
+from sigmamind_async.limiter.rate import AdaptiveRate
 
 
-def answered(pace: AdaptiveRate, count: int, *, rate: float, begins: float = 0.0) -> float:
+def answered(learner: AdaptiveRate, count: int, *, rate: float, begins: float = 0.0) -> float:
     """Let *count* requests pass, spaced at *rate*, each answered at once; return when it ended."""
     at = begins
     for index in range(count):
         at = begins + index / rate
-        pace.take(at)
-        pace.passed(at, (at, 1, ""))
+        learner.take(at)
+        learner.passed(at, (at, 1, ""))
     return at
 
 
 def test_without_a_refusal_there_is_no_rate() -> None:
-    pace = AdaptiveRate()
-    answered(pace, 1_000, rate=1_000)
+    learner = AdaptiveRate()
+    answered(learner, 1_000, rate=1_000)
 
-    assert pace.rate is None
+    assert learner.rate is None
 
 
-def test_the_width_begins_small_and_doubles_with_each_round() -> None:
+def test_the_width_begins_small_and_grows_with_each_round() -> None:
     """A new client does not open with as many requests as it has connections."""
-    pace = AdaptiveRate()
-    answered(pace, 10, rate=10)
+    learner = AdaptiveRate()
+    answered(learner, 10, rate=10)
 
-    assert (FIRST, pace.width) == (10.0, 20.0)
-
-
-def test_a_refusal_sets_the_rate_near_what_was_delivered() -> None:
-    """400 passed at an even 20 a second: one refusal at 30 is no reason for 15."""
-    pace = AdaptiveRate(rate=30.0, known=20.0)
-    at = answered(pace, 400, rate=20)
-    pace.rate = 30.0  # what has grown meanwhile is not the point
-    pace._credit = 0.0  # noqa: SLF001 - nothing else brings the case about as quickly
-    pace.refused(at, (at, 1, ""), 0.0)
-
-    assert pace.rate == pytest.approx((20 * 30) ** 0.5, rel=0.02)
+    assert (FIRST, learner.width) == (10.0, 15.0)
 
 
-def test_a_refusal_costs_at_least_a_few_percent() -> None:
-    pace = AdaptiveRate(rate=20.0, known=20.0)
-    at = answered(pace, 400, rate=20)
-    pace.rate = 20.0
-    pace._credit = 0.0  # noqa: SLF001 - likewise
-    pace.refused(at, (at, 1, ""), 0.0)
+def test_a_rate_does_not_rise_past_what_is_known_unless_requests_pass() -> None:
+    passing, silent = AdaptiveRate(rate=20.0), AdaptiveRate(rate=20.0)
+    answered(passing, 500, rate=20)
+    for index in range(500):
+        silent.take(index / 20)
 
-    assert pace.rate == pytest.approx(0.96 * 20.0)
+    assert passing.rate is not None
+    assert silent.rate is not None
+    assert passing.rate > 25.0
+    assert silent.rate == pytest.approx(20.0, rel=0.01)
 
 
 def test_refusals_of_requests_sent_before_a_cut_are_answered_by_it() -> None:
-    pace = AdaptiveRate(rate=100.0)
+    learner = AdaptiveRate(rate=100.0)
+    answered(learner, 100, rate=100)
     for index in range(50):
-        pace.refused(5.0 + index / 100, (4.0 + index / 100, 1, ""), 1.0)
+        learner.take(1.0 + index / 100)
+    learner.refused(2.0, (1.0, 1, ""), 0.0)
+    before = (learner.bucket.center, learner.bucket.doubt, learner.rate)
+    for index in range(1, 50):
+        learner.refused(2.0 + index / 100, (1.0 + index / 100, 1, ""), 0.0)
 
-    assert pace.rate == pytest.approx(25.0)
-
-
-def test_one_refusal_in_a_hundred_cuts_nothing() -> None:
-    pace = AdaptiveRate(rate=20.0, known=20.0)
-    at = 0.0
-    for _ in range(50):
-        at = answered(pace, 99, rate=20, begins=at)
-        before = pace.rate
-        pace.refused(at, (at, 1, ""), 0.0)
-        assert pace.rate == before
+    assert (learner.bucket.center, learner.bucket.doubt, learner.rate) == before
 
 
-def test_where_refusals_come_at_half_the_rate_as_often_more_are_tolerated() -> None:
-    """They are drawn by lot: one in thirty would cut for good, and slower is no better."""
-    pace = AdaptiveRate(rate=20.0, known=20.0, best=100.0)
-    at = answered(pace, 100, rate=20)
-    pace.rate, pace._credit = 20.0, 0.0  # noqa: SLF001 - likewise
-    pace.refused(at, (at, 1, ""), 0.0)
+def test_a_window_is_used_up_at_once_when_it_begins() -> None:
+    """1,000 in each 300 s are a bucket that a pause refills: what it has saved goes at once."""
+    learner = AdaptiveRate()
+    answered(learner, 1_000, rate=1_000)
+    learner.take(1.0)
+    learner.refused(1.0, (1.0, 1, ""), 299.0)
+    learner.pause(300.0)
+    went = 0
+    while went < 1_000 and (went == 0 or learner.ready <= 301.0):
+        learner.take(max(300.0, learner.ready))
+        went += 1
 
-    assert pace.rate == 20.0
-    assert pace._tolerated > TOLERATED  # noqa: SLF001 - it shows in thousands of requests
-
-
-def test_a_refusal_that_asks_for_a_wait_is_never_tolerated() -> None:
-    """Each stops everybody, so it is worth a slower rate to have fewer."""
-    pace = AdaptiveRate(rate=20.0, known=20.0)
-    at = answered(pace, 99, rate=20)
-    before = pace.rate
-    pace.refused(at, (at, 1, ""), 1.0)
-
-    assert before is not None
-    assert pace.rate is not None
-    assert pace.rate <= 0.96 * before
+    assert went >= 990
 
 
-def test_a_window_that_is_used_up_gives_its_rate_at_once() -> None:
-    """150 pass in a second, and the next is told to wait 59 seconds: 2.5 a second."""
-    pace = AdaptiveRate()
-    at = answered(pace, 150, rate=150)
-    pace.refused(at, (at, 1, ""), 59.0)
+def test_where_nothing_passes_single_requests_try_ever_later() -> None:
+    learner = AdaptiveRate(rate=20.0)
+    at = answered(learner, 200, rate=20)
+    tries = list[float]()
+    while at < 210.0:
+        at = max(at + 0.001, learner.ready)
+        tries.append(at)
+        learner.take(at)
+        learner.refused(at, (at, 1, ""), 0.0)
 
-    assert pace.rate == pytest.approx(2.5, rel=0.02)
-
-
-def test_a_success_lets_a_rate_grow_only_where_it_holds_requests_back() -> None:
-    """A rate that nobody needs is no rate that passed."""
-    needed, idle = AdaptiveRate(rate=20.0), AdaptiveRate(rate=20.0)
-    answered(needed, 50, rate=20)
-    answered(idle, 50, rate=2)
-
-    assert needed.rate is not None
-    assert needed.rate > 20.0
-    assert idle.rate == 20.0
+    gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert len(tries) < 80
+    assert max(gaps) <= 5.0
+    assert gaps[-1] > 3.0
 
 
-def test_no_cut_goes_below_the_slowest_rate() -> None:
-    pace = AdaptiveRate(rate=0.21, known=0.21, credit=0.0)
-    pace.refused(5.0, (5.0, 1, ""), 0.0)
-
-    assert pace.rate == SLOWEST
-
-
-def test_where_nothing_passes_at_any_rate_there_is_a_pause_that_grows() -> None:
-    """And the rate is what it was as soon as something does: it is not what was wrong."""
-    pace = AdaptiveRate(rate=20.0, known=20.0, usual=20.0, credit=0.0)
-    pauses = [pace.refused(at, (at, 1, ""), 0.0) for at in map(float, range(10))]
-    assert pauses == [0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
-
-    pace.passed(10.0, (9.5, 1, ""))
-    assert pace.rate == pytest.approx(20.0, rel=0.02)
-
-
-def test_a_silent_window_gives_its_rate_when_it_opens_again() -> None:
-    """150 pass at once, then nothing until a minute has gone: 2.5 a second."""
-    pace = AdaptiveRate()
-    at = answered(pace, 150, rate=150)
+def test_after_an_outage_the_rate_is_what_it_was() -> None:
+    learner = AdaptiveRate(rate=20.0)
+    at = answered(learner, 200, rate=20)
     while at < 60.0:
-        at += 0.1 + pace.refused(at, (at, 1, ""), 0.0)
-    pace.take(at)
-    pace.passed(at, (at, 1, ""))
+        at = max(at + 0.001, learner.ready)
+        learner.take(at)
+        learner.refused(at, (at, 1, ""), 0.0)
+    for _ in range(250):
+        at = max(at, learner.ready)
+        learner.take(at)
+        learner.passed(at, (at, 1, ""))
 
-    assert pace.rate == pytest.approx(150 / at, rel=0.05)
-
-
-def test_refusals_at_one_number_under_way_set_the_width_and_not_the_rate() -> None:
-    """Five places: four pass freely, the sixth is refused, again and again."""
-    pace = AdaptiveRate(rate=50.0, known=50.0)
-    at = 0.0
-    for _ in range(8):
-        at += 0.1
-        for index in range(100):
-            at += 0.02
-            pace.take(at)
-            pace.passed(at, (at, 1 + index % 5, ""))
-        pace._credit = 0.0  # noqa: SLF001 - nothing else brings the case about as quickly
-        pace.refused(at, (at, 6, ""), 0.0)
-
-    assert pace.width == 5.0
-    assert pace.rate is not None
-    assert pace.rate > 45.0
+    assert learner.rate is not None
+    assert learner.rate >= 15.0
 
 
-# ---------------------------------------------------------------- limits of other kinds
+def test_a_kind_of_its_own_begins_at_its_share() -> None:
+    """Its bucket is as large, its rate not known better than within a fifth, its pause the same."""
+    whole = AdaptiveRate(rate=20.0, paused_until=7.0)
+    half = whole.separate(5.0, 0.5)
+
+    assert half.bucket.center == pytest.approx(10.0, rel=0.01)
+    assert half.bucket.burst == whole.bucket.burst
+    assert half.paused_until == 7.0
+    assert half.progress == 0
 
 
-def test_four_refusals_at_one_number_under_way_find_a_concurrency_limit() -> None:
-    limit = ConcurrencyLimit()
-    found = [limit.refused(6, passed=100) for _ in range(6)]
-
-    assert found == [False, False, False, False, True, True]
-
-
-def test_requests_that_pass_above_the_number_speak_against_a_concurrency_limit() -> None:
-    """Then refusals depend on the rate, and the number is an accident."""
-    limit = ConcurrencyLimit()
-    for _ in range(10):
-        for _ in range(50):
-            limit.passed(9)
-        assert not limit.refused(6, passed=100)
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["pass", "refuse", "refuse late", "idle"]),
+        st.floats(0.0, 500.0),  # seconds until then
+        st.sampled_from([0.0, 0.0, 0.001, 1.0, 30.0, 300.0, 1e9]),  # the wait that is reported
+        st.integers(1, 100),  # under way
+    ),
+    max_size=60,
+)
 
 
-def test_a_window_that_opens_again_gives_its_rate() -> None:
-    """150 pass at once, then nothing for the rest of a minute: 2.5 a second, less one percent."""
-    window = FixedWindow()
-    window.begin(0.0, 150)
-    refused = [window.refused(1.0, passed=150, is_known=False)]
-    refused += [window.refused(at, passed=0, is_known=False) for at in (1.5, 2.0, 2.5, 3.0)]
-    rate = window.reopen(60.0)
+@given(EVENTS)
+def test_after_any_events_the_rate_is_positive_and_finite_and_the_next_request_may_go(
+    events: list[tuple[str, float, float, int]],
+) -> None:
+    now, learner = 0.0, AdaptiveRate()
+    for what, seconds, wait, level in events:
+        began, now = now, now + seconds
+        if what != "idle":
+            learner.take(began)
+        if what == "pass":
+            learner.passed(now, (began, level, ""))
+        elif what == "refuse":
+            learner.pause(now + min(300.0, learner.refused(now, (began, level, ""), wait)))
+        elif what == "refuse late":
+            learner.refused(now, (began - 100.0, level, ""), wait)
+    after = max(now, learner.paused_until)
+    learner.take(after)
 
-    assert refused == [False, False, False, False, True]
-    assert rate == pytest.approx(0.99 * 150 / 60)
-    assert not window.is_closed
-
-
-def test_a_window_that_has_repeated_is_tried_when_it_opens() -> None:
-    window = FixedWindow()
-    window.begin(0.0, 150)
-    for opens in (60.0, 120.0):
-        window.refused(opens - 59.0, passed=150, is_known=True)
-        for _ in range(4):
-            window.refused(opens - 58.0, passed=0, is_known=True)
-        window.reopen(opens)
-    window.refused(121.0, passed=150, is_known=True)
-
-    assert window.length == pytest.approx(60.0)
-    assert 121.0 + window.next_try(121.0, jitter=0.0) == pytest.approx(120.0 + 0.96 * 60.0)
+    assert learner.rate is None or 0.0 < learner.rate <= FASTEST
+    assert 0.0 <= learner.bucket.doubt < math.inf
+    assert learner.bucket.burst >= 1.0
+    assert learner.width >= 1.0
+    assert learner.ready <= after + 400.0
 
 
-def test_a_pause_of_a_second_after_a_few_requests_is_no_window() -> None:
-    """The control: a bucket that was empty for a moment."""
-    window = FixedWindow()
-    window.begin(0.0, 5)
-    for at in (10.0, 10.1, 10.2, 10.3):
-        window.refused(at, passed=5 if at == 10.0 else 0, is_known=True)
+@given(EVENTS)
+def test_after_any_events_it_comes_back_once_everything_passes(
+    events: list[tuple[str, float, float, int]],
+) -> None:
+    now, learner = 0.0, AdaptiveRate()
+    for what, seconds, wait, level in events:
+        began, now = now, now + min(seconds, 20.0)
+        if what != "idle":
+            learner.take(began)
+        if what == "pass":
+            learner.passed(now, (began, level, ""))
+        elif what.startswith("refuse"):
+            learner.refused(now, (began, level, ""), min(wait, 30.0))
+    now = max(now, learner.paused_until) + 1.0
+    begins = now
+    for _ in range(300):
+        now = max(now, learner.ready)
+        learner.take(now)
+        learner.passed(now + 0.01, (now, 1, ""))
 
-    assert window.reopen(11.0) is None
+    assert now - begins < 3_000.0

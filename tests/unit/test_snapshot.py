@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.limiter.rate import AdaptiveRate
 from sigmamind_async.limiter.snapshot import VERSION, RateSnapshot
+from sigmamind_async.workers.shared_rate import SharedRate
 
-TEXT = AdaptiveRate().snapshot().to_text()
+TEXT = SharedRate().snapshot().to_text()
 
 
 def changed(**values: Any) -> str:
@@ -27,7 +27,7 @@ def test_a_snapshot_survives_being_stored() -> None:
     values: dict[str, Any] = {name: 0.01 * count for count, name in enumerate(fields, start=1)}
     snapshot = RateSnapshot(**values)
 
-    rate = AdaptiveRate()
+    rate = SharedRate()
     rate.adopt(5.0, 40.0, RateSnapshot.from_text(snapshot.to_text()))
 
     assert rate.snapshot() == snapshot
@@ -56,7 +56,7 @@ def test_a_snapshot_survives_being_stored() -> None:
 )
 def test_what_cannot_be_used_is_ignored(text: str) -> None:
     """Another version's, or a value that would divide by zero: then the rate alone is adopted."""
-    rate = AdaptiveRate()
+    rate = SharedRate()
     before = rate.snapshot()
 
     snapshot = RateSnapshot.from_text(text)

@@ -15,7 +15,7 @@ import pytest
 
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
-from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
+from sigmamind_async.limiter.pacing import Admitted
 from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.workers.shared_gate import (
     GRACE,
@@ -25,6 +25,7 @@ from sigmamind_async.workers.shared_gate import (
     SharedAdmission,
     SharedGate,
 )
+from sigmamind_async.workers.shared_rate import SharedRate
 from tests.harness.limits import Bucket, Limit, Window, retry_after
 from tests.harness.simulator import Job, Server
 from tests.unit.workers.meeting import Meeting, Rate
@@ -294,7 +295,7 @@ async def test_three_jobs_run_near_what_the_platform_admits(
 
 
 def snapshot_of(gate: Gate) -> RateSnapshot:
-    return cast("AdaptiveRate", gate.admission.rates.common).snapshot()
+    return cast("SharedRate", gate.admission.rates.common).snapshot()
 
 
 async def refused(gate: Gate, retry_after: float | None = None) -> float:

@@ -1,0 +1,148 @@
+"""Limits that are no bucket: what finds them, and what speaks against them."""
+
+from __future__ import annotations
+
+import pytest
+
+from sigmamind_async.limiter.detectors import ConcurrencyLimit, RandomRefusals, WindowLimit
+
+# ---------------------------------------------------------------- requests under way
+
+
+def refused_at(limit: ConcurrencyLimit, level: int, *, times: int, passing: int) -> list[bool]:
+    found = list[bool]()
+    for _ in range(times):
+        for _ in range(10):
+            limit.passed(passing)
+        found.append(limit.refused(level))
+    return found
+
+
+def test_refusals_at_one_number_under_way_find_a_concurrency_limit() -> None:
+    found = refused_at(ConcurrencyLimit(), 6, times=6, passing=5)
+
+    assert found == [False, False, False, False, True, True]
+
+
+def test_requests_that_pass_at_that_number_speak_against_a_concurrency_limit() -> None:
+    """Then refusals depend on the rate, and the number is an accident."""
+    assert not any(refused_at(ConcurrencyLimit(), 6, times=20, passing=9))
+
+
+def test_a_refusal_of_a_single_request_is_no_concurrency_limit() -> None:
+    assert not any(refused_at(ConcurrencyLimit(), 1, times=20, passing=0))
+
+
+# ---------------------------------------------------------------- windows
+
+
+def silent_window(size: int, length: float, *, cycles: int) -> tuple[WindowLimit, bool]:
+    """Use up some windows at once, and try in between whether they have opened."""
+    window, found = WindowLimit(opened=0.0), False
+    for cycle in range(cycles):
+        opened = cycle * length
+        sent = [opened + index / 100 for index in range(size)]
+        found = window.close(opened + size / 100, size, wait=0.0, sent=sent)
+        window.refuse(opened + 0.9 * length)
+        window.open(opened + length)
+    return window, found
+
+
+@pytest.mark.parametrize(("size", "length"), [(3, 1.0), (150, 60.0), (20, 7.0)])
+def test_two_silent_windows_that_admit_as_many_are_windows(size: int, length: float) -> None:
+    window, found = silent_window(size, length, cycles=2)
+
+    assert found
+    assert window.size == size
+    assert window.length == pytest.approx(length, rel=0.05)
+
+
+def test_one_window_is_none() -> None:
+    assert not silent_window(150, 60.0, cycles=1)[1]
+
+
+def test_what_a_bucket_can_have_gained_is_no_window() -> None:
+    """The control: 20 pass in each of two seconds, of which it was silent for a twentieth."""
+    window = WindowLimit(opened=0.0)
+    found = list[bool]()
+    for at in (0.0, 1.05, 2.1):
+        sent = [at + index / 20 for index in range(20)]
+        found.append(window.close(at + 1.0, 20, wait=0.0, sent=sent))
+        window.refuse(at + 1.04)
+        window.open(at + 1.05)
+
+    assert found == [False, False, False]
+
+
+def test_a_known_window_is_never_used_twice() -> None:
+    """In no stretch of its length do more go than it admits, but for one that tests it."""
+    window, _ = silent_window(20, 10.0, cycles=2)
+    now, sent = 20.0, list[float]()
+    while now < 200.0:
+        sent.append(now)
+        now = max(now, window.take(now))
+        window.passed(sent[-1] - 1.0)
+
+    most = max(sum(at <= other < at + 10.0 for other in sent) for at in sent)
+    assert most <= 21
+    assert len(sent) >= 20 * 17
+
+
+def test_one_more_that_passes_disproves_a_window() -> None:
+    window, _ = silent_window(20, 10.0, cycles=2)
+    now = 20.0
+    for _ in range(500):
+        sent, now = now, max(now, window.take(now))
+        if not window.passed(sent):
+            return
+
+    pytest.fail("it was never tested")
+
+
+def test_refusals_of_its_own_requests_disprove_a_window() -> None:
+    window, _ = silent_window(20, 10.0, cycles=2)
+    still = list[bool]()
+    for at in (30.0, 40.0, 50.0, 60.0):
+        window.take(at)
+        still.append(window.refused(at, at, late=False))
+
+    assert still == [True, True, True, False]
+
+
+# ---------------------------------------------------------------- refusals by lot
+
+
+def test_three_refusals_of_a_hundred_below_a_rate_that_has_passed_say_nothing() -> None:
+    lot = RandomRefusals()
+    tolerated = list[bool]()
+    for _ in range(50):
+        for _ in range(33):
+            lot.passed()
+        tolerated.append(lot.tolerates(below=True))
+
+    assert all(tolerated)
+
+
+def test_refusals_above_every_rate_that_has_passed_are_never_by_lot() -> None:
+    lot = RandomRefusals()
+    for _ in range(1_000):
+        lot.passed()
+
+    assert not any(lot.tolerates(below=False) for _ in range(50))
+
+
+def test_one_refusal_in_five_is_more_than_a_lot_explains() -> None:
+    lot = RandomRefusals()
+    tolerated = 0
+    for _ in range(100):
+        for _ in range(4):
+            lot.passed()
+        tolerated += lot.tolerates(below=True)
+
+    assert tolerated < 25
+
+
+def test_the_first_two_refusals_of_all_change_nothing() -> None:
+    lot = RandomRefusals()
+
+    assert [lot.forgives() for _ in range(4)] == [True, True, False, False]
