@@ -218,7 +218,8 @@ async def functions(plant: Plant | None, *, calls: int = 300) -> Reading:
 
 async def _count(block: Block, calls: int) -> int:
     await block(calls)
-    return await functions_called(block, calls)
+    # The least of three: on a busy machine calls wait for one another, and that is counted too.
+    return min([await functions_called(block, calls) for _ in range(3)])
 
 
 def _modules() -> Reading:

@@ -38,8 +38,8 @@ def test_an_apply_of_two_rows() -> None:
 
     assert len({step.file for step in outer}) <= 34
     assert len(outer) <= 366
-    assert len({step.file for step in steps}) <= 91
-    assert len(steps) <= 724
+    assert len({step.file for step in steps}) <= 94
+    assert len(steps) <= 726
 
 
 def test_the_spine_of_an_apply() -> None:

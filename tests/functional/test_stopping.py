@@ -311,9 +311,9 @@ async def test_a_key_that_one_row_cannot_have_fails_that_row_alone() -> None:
 @pytest.mark.parametrize("values", ["+14155550100", b"+14155550100", None, 5])
 async def test_what_is_no_list_raises(values: Any) -> None:
     async with answering(404) as server, connected(SigmaMind, server.url) as client:
-        with pytest.raises(TypeError):
+        with pytest.raises(InvalidRequestError, match="must be an iterable of rows"):
             await client.phone_numbers.update_many(values, friendly_name="x")
-        with pytest.raises(TypeError):
+        with pytest.raises(InvalidRequestError, match="must be an iterable of rows"):
             await client.phone_numbers.create_many(values)
 
     assert server.received == []

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -371,6 +371,22 @@ def _doubt_from_the_claim_on(row: Row, event: Event, now: float, policy: Policy)
     return attrs.evolve(row, lease_until=row.sent_at), event, policy
 
 
+class Unlucky(World):
+    """A world in which answers are lost and purchases are late, which is what mutants forget.
+
+    They are found in it several times as soon.
+    """
+
+    @rule(
+        one=st.integers(0, 1),
+        fate=st.sampled_from(["lost", "late", "latest", "crash late"]),
+        fresh=st.booleans(),
+        slow=st.booleans(),
+    )
+    def send(self, one: int, fate: str, fresh: bool, slow: bool) -> None:
+        super().send(one, fate, fresh, slow)
+
+
 MUTANTS: dict[str, tuple[str, Any]] = {
     "no settle time": ("advance", _advance(_no_settle_time)),
     "a lost answer is a refusal": ("advance", _advance(_error_is_a_refusal)),
@@ -384,6 +400,5 @@ def test_the_model_finds_a_mutant(name: str, monkeypatch: pytest.MonkeyPatch) ->
     where, what = MUTANTS[name]
     monkeypatch.setattr(transitions, where, what)
     quick = settings(PATIENT, phases=[Phase.generate], max_examples=20_000)
-    seeded = seed(5)(type("SeededWorld", (World,), {}))  # one that finds all of them soon
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(seeded, settings=quick)
+        run_state_machine_as_test(Unlucky, settings=quick)
