@@ -79,6 +79,14 @@ def unmeasured() -> Iterator[None]:
 
 
 @pytest.fixture
+def only_new_garbage() -> Iterator[None]:
+    """Let a test that collects garbage look at its own objects alone, and not at every test's."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
 def covered_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure coverage in the test's processes, too, where it is measured at all.
 

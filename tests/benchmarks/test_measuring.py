@@ -23,7 +23,8 @@ from benchmarks.measure import (
     turns,
 )
 
-pytestmark = pytest.mark.usefixtures("unmeasured")
+# Each sample begins with a collection.
+pytestmark = pytest.mark.usefixtures("unmeasured", "only_new_garbage")
 
 
 def first(figures: list[Figure]) -> Figure:
