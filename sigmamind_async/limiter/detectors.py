@@ -1,4 +1,4 @@
-"""Limits that are no token bucket, each with a detector of its own.
+"""Detectors of the limits that are not token buckets.
 
 `ConcurrencyLimit`: so many requests under way at once. `WindowLimit`: so many in any stretch of a
 length, which covers windows that begin for all callers at once. `RandomRefusals`: a share of all
@@ -19,8 +19,7 @@ import attrs
 ROUND_LENGTHS: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds of the windows that people choose. What is longer is not looked for."""
 LONGEST_GAP: Final = 4.0
-"""Longest time in seconds between two tries where nothing passes: then what fails by itself still
-gets several within its patience."""
+"""Most seconds between two tries while nothing passes. A caller with a deadline gets several."""
 TRIES_FOR: Final = 12.0
 """Each try costs a request, and being late the share of a window. For n requests in each, the sum
 is least if each try is later than the one before by a factor of 1 + sqrt(12 / n)."""
@@ -35,7 +34,7 @@ _PASSED_BELOW: Final = 32
 """Requests that must have passed below that number, and at most an eighth as many at it."""
 _MARGIN: Final = 1.01
 """Times the length of a window that passes before a request of it is replaced by another."""
-_LATE: Final = 0.005
+_OVERTAKING: Final = 0.005
 """Seconds by which requests may overtake one another on their way."""
 _MOST_STRIKES: Final = 3
 """Refusals of a window's own requests after which it is believed no more."""
@@ -216,7 +215,7 @@ class WindowLimit:
     def next_try(self, now: float, jitter: float) -> float:
         """Return when one request should try whether anything passes again."""
         ratio = math.sqrt(TRIES_FOR / max(4, self.count, self.total))
-        elapsed = max(now - min(self._closed, now), 2 * _LATE)
+        elapsed = max(now - min(self._closed, now), 2 * _OVERTAKING)
         gap = (0.75 + 0.5 * jitter) * max(min(1.0, ratio) * elapsed, min(elapsed, _DOUBLED))
         after = now + min(LONGEST_GAP, gap)
         ends = (self.opened + 1.002 * each + 0.002 for each in ROUND_LENGTHS)
@@ -248,7 +247,7 @@ class WindowLimit:
         is_due = self._sent >= self._due and self._tested == -math.inf
         if is_due and test < oldest + 0.7 * self.length:
             return max(test, self._held_until)
-        return max(oldest + _MARGIN * self.length + _LATE, self._held_until)
+        return max(oldest + _MARGIN * self.length + _OVERTAKING, self._held_until)
 
     def passed(self, began: float) -> bool:
         """Record a request that passed; return whether it still is a window."""
@@ -270,7 +269,7 @@ class WindowLimit:
             self._tested = -math.inf
         elif not late:
             self._strikes += 1
-            self._held_until = now + max(0.02 * self.length, 2 * _LATE) * 1.5**self._strikes
+            self._held_until = now + max(0.02 * self.length, 2 * _OVERTAKING) * 1.5**self._strikes
         return self._strikes <= _MOST_STRIKES
 
 

@@ -1,4 +1,4 @@
-"""What a gate asks a learner of rates, what it is told, and the record that it counts in."""
+"""The interface between a gate and what learns its rate, and the record of what was sent."""
 
 from __future__ import annotations
 

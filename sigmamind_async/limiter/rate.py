@@ -1,10 +1,9 @@
 """How fast and how many at once: what a platform admits, learned from what it refuses.
 
 Platforms do not publish these limits, and they differ in kind. `AdaptiveRate` takes each for a
-`TokenBucket`, whose rate and burst it learns, and keeps a bucket of its own beside it: a request
-goes when that holds a token. It is filled at the current rate, and emptied at each refusal, so that
-a pause is made up for by itself. What the platform has saved up in a pause goes at once, as far as
-the low end of the estimate vouches for it.
+`TokenBucket`, whose rate and burst it learns, and paces requests by a bucket of its own: a request
+goes when that holds a token. It fills at the current rate and is emptied at each refusal. After a
+pause, as many requests go at once as the platform has saved up by the low end of the estimate.
 
 Where nothing passes for longer than a bucket would need for a token, slower is no better: then
 single requests try, ever later, and once they pass twice as many go each time, until as many have
