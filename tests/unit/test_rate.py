@@ -12,16 +12,7 @@ from hypothesis import strategies as st
 from sigmamind_async.limiter.bucket import FASTEST
 from sigmamind_async.limiter.pacing import FIRST
 from sigmamind_async.limiter.rate import AdaptiveRate
-
-
-def answered(learner: AdaptiveRate, count: int, *, rate: float, begins: float = 0.0) -> float:
-    """Let *count* requests pass, spaced at *rate*, each answered at once; return when it ended."""
-    at = begins
-    for index in range(count):
-        at = begins + index / rate
-        learner.take(at)
-        learner.passed(at, (at, 1, ""))
-    return at
+from tests.harness.pacing import answered
 
 
 def test_without_a_refusal_there_is_no_rate() -> None:

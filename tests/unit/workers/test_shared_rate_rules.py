@@ -6,16 +6,7 @@ import pytest
 
 from sigmamind_async.limiter.pacing import FIRST
 from sigmamind_async.workers.shared_rate import SLOWEST, TOLERATED, FixedWindow, SharedRate
-
-
-def answered(pace: SharedRate, count: int, *, rate: float, begins: float = 0.0) -> float:
-    """Let *count* requests pass, spaced at *rate*, each answered at once; return when it ended."""
-    at = begins
-    for index in range(count):
-        at = begins + index / rate
-        pace.take(at)
-        pace.passed(at, (at, 1, ""))
-    return at
+from tests.harness.pacing import answered
 
 
 def test_without_a_refusal_there_is_no_rate() -> None:
