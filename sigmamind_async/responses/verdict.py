@@ -392,4 +392,7 @@ class _ErrorMaker:
         return "" if message == NO_REASON or untitled else f": {message}"
 
     def _redact(self, text: str | None, withheld: str = WITHHELD) -> str:
-        return redact(text or "", self.secrets, withheld)
+        # Bytes of a header that are no text arrive as halves of surrogate pairs, which no terminal,
+        # file or JSON takes.
+        encodable = (text or "").encode(errors="replace").decode()
+        return redact(encodable, self.secrets, withheld)

@@ -7,6 +7,7 @@ the API's, and proves nothing: "unknown". Neither is ever "no".
 from __future__ import annotations
 
 import asyncio
+import gzip
 import sys
 import zlib
 
@@ -167,6 +168,26 @@ async def test_no_cookie_is_kept() -> None:
         for _ in range(3):
             await client.phone_numbers.get(NUMBER)
     assert not any("cookie" in request.headers for request in server.received)
+
+
+async def test_a_header_of_other_bytes_leaves_an_error_that_can_be_written() -> None:
+    """Aiohttp hands them over as halves of surrogate pairs, which UTF-8 has no form for."""
+    reply = response(302, b"").replace(b"\r\n\r\n", b"\r\nLocation: /caf\xe9\r\n\r\n")
+    async with FaultServer(always(saying(reply))) as server, client_of(server.url) as client:
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert "it redirects to /caf?, which is not followed" in str(error)
+    assert str(error).encode()
+
+
+async def test_a_compressed_answer_is_read_in_a_session_that_leaves_them_compressed() -> None:
+    reply = answer(201, gzip.compress(record()), Content_Encoding="gzip")
+    async with (
+        FaultServer(always(reply)) as server,
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        client_of(server.url, session=session) as client,
+    ):
+        bought = await client.phone_numbers.create(country_code="US")
+    assert bought.sip_phone_number == NUMBER
 
 
 # --- without end -----------------------------------------------------------------------------
