@@ -15,7 +15,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.compiled import CompiledInit, compile_init
-from sigmamind_async.convert.portable import Portable, build
+from sigmamind_async.convert.portable import Portable, build, require_mapping
 from sigmamind_async.values import UNSET, Unset
 
 T_co = TypeVar("T_co", covariant=True)
@@ -150,6 +150,7 @@ class Record(Portable):
 
         Raises `InvalidRequestError` for a name that it does not have.
         """
+        require_mapping("fields", fields)
         kind, given = cls.select_class(fields), dict(fields)
         key = given.pop("id", None) if "plain_id" in wire_names(kind) else None
         if key is not None:
