@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import sys
 import zlib
 
@@ -175,8 +176,17 @@ async def test_a_header_of_other_bytes_leaves_an_error_that_can_be_written() -> 
     reply = response(302, b"").replace(b"\r\n\r\n", b"\r\nLocation: /caf\xe9\r\n\r\n")
     async with FaultServer(always(saying(reply))) as server, client_of(server.url) as client:
         error = await error_of(client.phone_numbers.get(NUMBER))
-    assert "it redirects to /caf?, which is not followed" in str(error)
+    assert "it redirects to /caf\ufffd, which is not followed" in str(error)
     assert str(error).encode()
+
+
+@pytest.mark.parametrize("status", [400, 500, 201])
+async def test_a_message_writes_neither_to_the_terminal_nor_lines_of_the_log(status: int) -> None:
+    message = "no\x1b]0;owned\x07 \u202ecredit\r\nERROR forged\u2028line\x9b31m"
+    body = json.dumps({"message": message, "friendlyName": "\x1b[2J"}).encode()
+    async with FaultServer(always(answer(status, body))) as server, client_of(server.url) as client:
+        error = await error_of(client.phone_numbers.create(country_code="US"))
+    assert "no\ufffd]0;owned\ufffd \ufffdcredit ERROR forged line\ufffd31m" in str(error)
 
 
 async def test_a_compressed_answer_is_read_in_a_session_that_leaves_them_compressed() -> None:
