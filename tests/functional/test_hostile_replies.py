@@ -171,6 +171,25 @@ async def test_no_cookie_is_kept() -> None:
     assert not any("cookie" in request.headers for request in server.received)
 
 
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        (b"Content-Encoding: br", "it is compressed in a way that was not asked for"),
+        (b"X-Long: " + b"v" * 20_000, "its headers are longer than allowed"),
+        (b"no colon here", "its status line, headers or chunks are not HTTP"),
+    ],
+    ids=["brotli", "long", "no colon"],
+)
+async def test_what_is_wrong_with_a_head_is_said(head: bytes, why: str) -> None:
+    reply = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n" + head + b"\r\n\r\n{}"
+    async with (
+        FaultServer(always(breaking_off(reply))) as server,
+        client_of(server.url, retry=ONCE) as client,
+    ):
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert f"cannot be read ({why})" in str(error)
+
+
 async def test_a_header_of_other_bytes_leaves_an_error_that_can_be_written() -> None:
     """Aiohttp hands them over as halves of surrogate pairs, which UTF-8 has no form for."""
     reply = response(302, b"").replace(b"\r\n\r\n", b"\r\nLocation: /caf\xe9\r\n\r\n")
