@@ -347,7 +347,7 @@ class Execution(Generic[T]):
         else:
             self._answer = record
         try:
-            transition = await self._in_time(self._context.apply(row, event), sent=True)
+            transition = await self._in_time(self._record_end(row, event), sent=True)
             if transition is not None:
                 return transition.row
             return await self._in_time(self._confirmed_late(row, match), sent=True)
@@ -356,6 +356,19 @@ class Execution(Generic[T]):
             lost = _unrecorded(row, f"it was carried out{brought}", error)
         lost.committed = "yes"
         raise lost
+
+    async def _record_end(self, row: Row, event: AttemptEnded) -> Transition | None:
+        """Record how the attempt of *row* ended; return `None` if that changes nothing any more.
+
+        A process that stands still for longer than its lease is taken for lost. What it learns then
+        is still evidence, unless another attempt has begun.
+        """
+        transition = await self._context.apply(row, event)
+        if transition is None:
+            stored = await self._context.read(row.op_id)
+            if stored.owner == row.owner:
+                transition = await self._context.apply(stored, event)
+        return transition
 
     async def _confirmed_late(self, row: Row, match: Match | None) -> Row:
         """Record an answer that came after another process took the attempt for abandoned."""
@@ -377,7 +390,7 @@ class Execution(Generic[T]):
         verdict = _proven_by(row.kind, call, error)
         event = AttemptEnded(verdict, error.message, status=status or 0)
         try:
-            transition = await self._in_time(self._context.apply(row, event), sent=True)
+            transition = await self._in_time(self._record_end(row, event), sent=True)
         except JournalError as problem:
             unrecorded = problem
         else:
@@ -445,7 +458,7 @@ class Execution(Generic[T]):
                     # A claim that is late may never be stored: then its version is another's, whose
                     # request may be under way.
                     if not claim.late or await self._holds(claim):
-                        await self._context.apply(claim.row, event)
+                        await self._record_end(claim.row, event)
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 
