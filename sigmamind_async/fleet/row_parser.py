@@ -282,7 +282,7 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     if not isinstance(value, str):
         return CellError(f"is {kind_of(value)} here; write it as text, in quotes")
     text = value.strip()
-    if _COMMENT.match(unicodedata.normalize("NFKC", text)):
+    if text[:1].isprintable() and _COMMENT.match(unicodedata.normalize("NFKC", text)):
         return CellError(
             f"{text[:64]!r} looks commented out, and rows cannot be; delete the row instead"
         )
@@ -297,7 +297,11 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     return CellError(f"must be text of 1 to {LONGEST_ID} printable characters")
 
 
-_COMMENT: Final = re.compile(r"[#;%!*]|//|/\*|--|<!--|::|@?rem\s", re.IGNORECASE)
+_COMMENT: Final = re.compile(
+    r"[^\w\s\"$&'()+./:<=@\[\]_{}-]|[-<>]\s|//|/\*|--|<!--|::|\(\*|\{-|\[[ x]?\]|\"{3}|@?rem\s",
+    re.IGNORECASE,
+)
+"""A mark that few ids begin with, or one that comments a line out, or strikes it off a list."""
 _DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
 
 
@@ -387,8 +391,9 @@ _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
 # ---------------------------------------------------------------- phone numbers
 
 _SEPARATORS: Final = r"[ \u00a0\u2007\u2009\u202f.\u2010\u2011\u2012\u2013-]"
+_FRACTION: Final = r"[0-9]{7}\.[0-9]{1,2}\Z"
 _WRITTEN_OUT: Final = re.compile(
-    rf"\+[1-9][0-9]*(?:{_SEPARATORS}{{1,3}}[0-9]+|{_SEPARATORS}{{0,3}}\([1-9][0-9]*\)[0-9]*)*",
+    rf"(?!.*{_FRACTION})\+[1-9][0-9]*(?:{_SEPARATORS}{{1,3}}[0-9]+|{_SEPARATORS}{{0,3}}\([1-9][0-9]*\)[0-9]*)*",
     re.ASCII,
 )
 _MOST_CHARACTERS: Final = 64
@@ -399,6 +404,7 @@ _NOT_GUESSED: Final = (
         r"\A\+?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}\Z",
         "was shortened by a spreadsheet and its last digits are lost; write all of it as text,",
     ),
+    (_FRACTION, "has a fraction, as spreadsheets write numbers; write it without,"),
     (r"\(\s*0", "has a 0 in brackets, which not every country dials; write it without,"),
     (
         r"\A\+.*(?:[,;x#]|ext).*[0-9]\Z",

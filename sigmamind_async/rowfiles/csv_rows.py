@@ -23,6 +23,7 @@ from sigmamind_async.rowfiles.cells import (
     Vocabulary,
     Words,
     Writable,
+    comment_problem,
 )
 
 
@@ -56,8 +57,8 @@ class Table:
         cells = _trim(cells, len(names))
         if not _trim(cells, 0):
             return None
-        if cells[0].text.lstrip().startswith("#"):
-            return FileError(COMMENTED_OUT, line, cells[0].column)
+        if why := comment_problem(cells[0].text):
+            return FileError(why, line, cells[0].column)
         if len(cells) != len(names):
             count = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
             what = (
@@ -76,9 +77,6 @@ class Table:
             else:
                 found[name] = error or (unescape(value) if self._is_ours else value)
         return FileRow(line=line, cells=found, place=lambda name: (line, columns.get(name, 0)))
-
-
-COMMENTED_OUT: Final = "starts with '#', and rows cannot be commented out; delete the row instead"
 
 
 def _trim(cells: Sequence[Cell], least: int) -> Sequence[Cell]:
@@ -117,6 +115,8 @@ _CELLS: Final = {
 }
 _OPEN_QUOTE: Final = re.compile(r'"(?:[^"]++|"")*+\Z')
 _BLANKS: Final = " ,;\t"
+_SEPARATOR_LINE: Final = re.compile('"?sep=.?"?', re.IGNORECASE)
+"""Written by spreadsheets above the header, which shows the separator as well."""
 
 
 def read_csv(
@@ -136,7 +136,7 @@ def read_csv(
                 raise row
             if row is not None:
                 yield row
-        elif text.strip(_BLANKS):
+        elif text.strip(_BLANKS) and not _SEPARATOR_LINE.fullmatch(text):
             cell, cells = _split_header(line, text, vocabulary)
             table = Table(line, cells, vocabulary)
             yield table.header
@@ -146,8 +146,8 @@ def _split_header(
     line: int, text: str, vocabulary: Vocabulary
 ) -> tuple[re.Pattern[str], Sequence[Cell]]:
     """Return the one way to split the header that gives names which are known."""
-    if text.lstrip().startswith("#"):
-        raise FileError(f"the header {COMMENTED_OUT}", line, 1)
+    if why := comment_problem(text):
+        raise FileError(f"the header {why}", line, 1)
     ways = [(cell, _split_cells(line, text, cell)) for mark, cell in _CELLS.items() if mark in text]
     split = [(cell, cells) for cell, cells in ways if not isinstance(cells, FileError)]
     counts = [
@@ -191,7 +191,7 @@ _MONTHS: Final = (
     " déc gen mag giu lug set ott fev out"
 ).replace(" ", "|")
 _REWRITTEN: Final = re.compile(
-    r"[=@+-].*"
+    r"[=@+\u2212-].*"
     r"|[\s\d.,:/()%$€£¥'eE+-]*\d[\s\d.,:/()%$€£¥'eE+-]*(?:[ap]\.?m\.?)?"
     rf"|[\d\s.,/-]*(?:{_MONTHS})\w{{0,8}}[\d\s.,/'-]*\d[\d\s.,/'-]*"
     rf"|\d[\d\s.,/-]*(?:{_MONTHS})\w{{0,8}}"

@@ -17,8 +17,9 @@ from sigmamind_async.rowfiles.cells import (
     Vocabulary,
     Words,
     Writable,
+    comment_problem,
 )
-from sigmamind_async.rowfiles.csv_rows import COMMENTED_OUT, LineWriter
+from sigmamind_async.rowfiles.csv_rows import LineWriter
 
 _EXAMPLE: Final = '{"id": "support-1", ...}'
 _NOT_AN_OBJECT: Final = (
@@ -57,8 +58,8 @@ def read_json_lines(lines: Iterator[Line], vocabulary: Vocabulary) -> Iterator[F
 
 def _read_line(line: int, text: str, vocabulary: Vocabulary) -> FileRow | FileError:
     start = _skip_space(text, 0)
-    if text.startswith("#", start):
-        return FileError(COMMENTED_OUT, line, start + 1)
+    if why := comment_problem(text):
+        return FileError(why, line, start + 1)
     if not text.startswith("{", start):
         return FileError(_NOT_AN_OBJECT, line, start + 1)
     try:

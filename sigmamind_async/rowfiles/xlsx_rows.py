@@ -83,6 +83,8 @@ def _only_sheet(book: Workbook) -> tuple[Worksheet, SheetRows]:
     if len(used) > 1:
         names = ", ".join(repr(sheet.title) for sheet, _ in used)
         raise FileError(f"has {len(used)} sheets with cells: {names}; keep one, hidden ones count")
+    if used and used[0][0].sheet_state != "visible":
+        raise FileError(f"the sheet {used[0][0].title!r} is hidden; show it or delete it")
     return used[0] if used else (book.create_sheet(), {})
 
 
@@ -116,6 +118,8 @@ def _cell(cell: SheetCell | MergedCell | None, column: int) -> Cell:
 def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
     """Return the text of *cell*, which is not empty."""
     value: Any = cell.value
+    if cell.font.strike:
+        return CellError("is struck through; delete the row, or remove the line through the text")
     if cell.data_type == "f":
         return CellError("is a formula; write its value in its place")
     if cell.data_type == "e":

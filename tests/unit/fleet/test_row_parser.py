@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -434,14 +435,40 @@ numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
 
 @pytest.mark.parametrize(
     "mark",
-    ["//", "; ", "-- ", "/* ", "<!-- ", "\uff03", " \uff03 ", "REM ", "rem\t", "@rem ", "::"],
+    [
+        *("//", "; ", "-- ", "/* ", "<!-- ", "\uff03", " \uff03 ", "REM ", "rem\t", "@rem ", "::"),
+        *(
+            "- ",
+            "> ",
+            "~~",
+            "• ",
+            "\u2013 ",
+            "\u2212",
+            "^",
+            "|",
+            "\\",
+            "(* ",
+            "{- ",
+            "[ ] ",
+            "[x] ",
+            "♯",
+        ),
+    ],
 )
 def test_a_row_that_is_commented_out_is_no_row(mark: str) -> None:
     """Each of these was bought as a row with that id. Negative control: the mark after the id."""
     row_of = "id,platform,source\n{},verbex,purchase\n".format
 
-    assert "commented out, and rows cannot be; delete the row" in problems(row_of(f"{mark}a"))[0]
+    [problem] = problems(row_of(f"{mark}a"))
+    assert re.search("commented out.*; delete the row instead", problem)
     assert problems(row_of(f"a{mark.strip()}")) == []
+
+
+@pytest.mark.parametrize(
+    "row_id", ["+1", "-1", "(a)", "_a", "@a", "=a", ".a", "$a b", "/a", "é", "日"]
+)
+def test_control_an_id_begins_with_what_it_wants(row_id: str) -> None:
+    assert problems(f"id,platform,source\n{row_id},verbex,purchase\n") == []
 
 
 # ---------------------------------------------------------------- files that are wrong
