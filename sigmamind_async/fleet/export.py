@@ -6,7 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final
+from typing import IO, Final
 
 import attrs
 
@@ -16,7 +16,7 @@ from sigmamind_async.fleet.row_parser import PLATFORMS, RowRules, field_of, id_o
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, Cell, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.vendors import RemoteNumber
-from sigmamind_async.rowfiles import CellError, Format, Words, Writable, write_rows
+from sigmamind_async.rowfiles import CellError, Format, Words, write_rows
 from sigmamind_async.values import Secret
 
 
@@ -133,7 +133,7 @@ _MOST: Final = 10**18
 
 def write(
     rows: Iterable[FleetRow],
-    stream: Writable,
+    stream: IO[bytes],
     format: Format,  # noqa: A002 - the word everybody uses
     *,
     columns: Sequence[str] = FIELDS,

@@ -223,7 +223,13 @@ def parse_row(found: FileRow, rules: RowRules) -> ParsedRow:
     also = rules.check(row) if row else ()
     about += [(problem.field, problem) for problem in also if problem.field not in errors]
     problems = tuple(
-        attrs.evolve(problem, id=row_id, file=rules.file, line=line or found.line, column=column)
+        attrs.evolve(
+            problem,
+            id="" if name in found.shared else row_id,
+            file=rules.file,
+            line=line or found.line,
+            column=column,
+        )
         for name, problem in about
         for line, column in [found.place(name)]
     )

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -24,14 +24,6 @@ Line: TypeAlias = "tuple[int, str | FileError]"
 """Number from 1, and text without its end, or why there is none."""
 Words: TypeAlias = Mapping[str, "str | int | None"]
 """What is written of a row, by column."""
-
-
-class Writable(Protocol):
-    """A file that is open for bytes."""
-
-    def write(self, content: bytes, /) -> object:
-        """Take *content*."""
-        ...
 
 
 @attrs.frozen

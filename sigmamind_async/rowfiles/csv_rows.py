@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.rowfiles.cells import (
@@ -22,7 +22,6 @@ from sigmamind_async.rowfiles.cells import (
     Line,
     Vocabulary,
     Words,
-    Writable,
     comment_problem,
 )
 
@@ -229,7 +228,7 @@ def _is_marked(text: str) -> bool:
 # ---------------------------------------------------------------- writing CSV
 
 
-def write_csv(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_csv(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write a header of *columns*, then *rows*."""
     writer = csv.writer(LineWriter(stream), lineterminator="\n")
     writer.writerow(columns)
@@ -266,7 +265,7 @@ def _cell_problem(text: str) -> str:
 class LineWriter:
     """Takes rows as lines of text and passes them on as bytes."""
 
-    def __init__(self, stream: Writable) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:

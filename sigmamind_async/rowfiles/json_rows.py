@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import IO, Final
 
 import orjson
 
@@ -16,7 +16,6 @@ from sigmamind_async.rowfiles.cells import (
     Place,
     Vocabulary,
     Words,
-    Writable,
     comment_problem,
 )
 from sigmamind_async.rowfiles.csv_rows import LineWriter
@@ -150,7 +149,7 @@ def _value_offsets(text: str, start: int) -> Iterator[tuple[str, int]]:
         last = piece
 
 
-def write_json_lines(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_json_lines(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write *rows*, an object a line."""
     del columns
     lines = LineWriter(stream)
@@ -158,7 +157,7 @@ def write_json_lines(rows: Iterable[Words], stream: Writable, columns: Sequence[
         lines.write(orjson.dumps(words, option=orjson.OPT_APPEND_NEWLINE).decode())
 
 
-def write_json(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_json(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write *rows* as an array."""
     del columns
     before = b"[\n"

@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from sigmamind_async.rowfiles.cells import (
     CellError,
@@ -19,7 +19,6 @@ from sigmamind_async.rowfiles.cells import (
     Header,
     Vocabulary,
     Words,
-    Writable,
     optional_library,
 )
 from sigmamind_async.rowfiles.csv_rows import Cell, Table, cell_text
@@ -148,7 +147,7 @@ def _digits(value: Any, shown_as: str) -> str | CellError:  # noqa: ANN401 - any
 # ---------------------------------------------------------------- writing
 
 
-def write_xlsx(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_xlsx(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write a sheet of text cells."""
     openpyxl = optional_library(*_OPENPYXL)
     table = [columns, *([cell_text(words, name) for name in columns] for words in rows)]

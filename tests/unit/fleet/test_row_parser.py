@@ -19,6 +19,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sigmamind_async.errors import ConfigurationError, normalize_word
+from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.row_parser import HINTS, SYNONYMS, VOCABULARY
 from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
 from sigmamind_async.rowfiles import Format
@@ -422,7 +423,8 @@ defaults: {platform: verbex, source: import, labl: x, area_code: x, id: y}
 numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
 """
 
-    assert problems(text, "yaml") == [
+    fleet = load(io.BytesIO(text.encode()), format="yaml", name="fleet.yaml")
+    assert [str(each) for each in fleet.problems] == [
         "fleet.yaml:2:46: unknown field 'labl'; did you mean 'label'?",
         "fleet.yaml:2:66: area_code: must be a whole number like 415",
         "fleet.yaml:3:41: c area_code: must be a whole number like 415",
