@@ -36,12 +36,11 @@ from sigmamind_async.fleet.step import (
     Action,
     Change,
     Step,
-    after_create,
     after_release,
     after_sync,
-    before_create,
     find_fixed_changes,
     merge_shown,
+    note_creation,
     remaining_changes,
 )
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
@@ -340,7 +339,7 @@ class Executor:
         request = await self._requests.creation(step)
         if step.moves_from is None:  # otherwise the note says where it is to be released
             row = self._plan.rows[step.id]
-            await self._note(step.id, before_create(row, request.fields, request.sequence))
+            await self._note(step.id, note_creation(row, request.fields, request.sequence))
         return request
 
     async def _request_release(self, progress: StepProgress) -> StepRequest:
@@ -369,7 +368,7 @@ class Executor:
         applied = progress.applied
         changes: tuple[Change, ...] = ()
         if progress.found is None:
-            applied = after_create(row, found, request.fields, request.sequence)
+            applied = note_creation(row, request.fields, request.sequence, found)
             changes = remaining_changes(row, found, applied)
         fixed = [*find_fixed_changes(row, VENDORS[found.platform], applied)]
         if row.phone_number not in {"", found.phone_number}:

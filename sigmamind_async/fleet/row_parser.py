@@ -30,7 +30,7 @@ from sigmamind_async.provisioning.tags import find_tag
 from sigmamind_async.rowfiles import CellError, FileRow, Vocabulary, text_problem
 from sigmamind_async.values import Secret
 
-PLATFORMS: Final = ("sigmamind", "verbex", "dialnexa")
+PLATFORMS: Final = tuple(VENDORS)
 
 PHONE_NUMBERS: Final = frozenset({"phone_number", "test_number"})
 _LABELS: Final = frozenset({"label", "accounting_label"})

@@ -15,7 +15,7 @@ import orjson
 from sigmamind_async.client import Client
 from sigmamind_async.errors import APIStatusError, ConfigurationError, JournalError, NotFoundError
 from sigmamind_async.fleet.spec import Cell, DesiredState, Fleet, FleetRow, Source
-from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
+from sigmamind_async.fleet.vendors import AGENTS, VENDORS, RemoteNumber
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.dialnexa.models import GetAgent
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
@@ -145,9 +145,6 @@ class FleetState:
     listed_at: float = attrs.field(default=math.inf, eq=False)
     """When the accounts began to be listed, in seconds since the epoch: *numbers* may lack what was
     bought since."""
-
-
-AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
 
 
 async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal) -> FleetState:

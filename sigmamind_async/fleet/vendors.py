@@ -160,13 +160,13 @@ def _same(*names: str) -> dict[str, str]:
 
 
 _NUMBER: Final = _same("phone_number")
-_AGENTS: Final = _same("inbound_agent_id", "outbound_agent_id")
+AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
 
 # --- SigmaMind -------------------------------------------------------------------------------
 
 _SIGMAMIND_COMMON: Final = {
     "label": "friendly_name",
-    **_AGENTS,
+    **_same(*AGENTS),
     "test_number": "outbound_phone_number",
 }
 _SIGMAMIND_TRUNK: Final = {
@@ -202,7 +202,7 @@ _SIGMAMIND: Final = VendorSchema(
 
 # --- Verbex ----------------------------------------------------------------------------------
 
-_VERBEX_COMMON: Final = {"label": "friendly_name", **_AGENTS}
+_VERBEX_COMMON: Final = {"label": "friendly_name", **_same(*AGENTS)}
 _VERBEX_TRUNK: Final = {
     "termination_uri": "sip_termination_uri",
     "trunk_username": "sip_trunk_username",

@@ -81,11 +81,13 @@ def read_rows(
         yield FileError(NO_ROWS)
 
 
-def read_lines(stream: IO[bytes], largest: int = LARGEST_OF_LINES) -> Iterator[Line]:
+def read_lines(
+    stream: IO[bytes], largest: int = LARGEST_OF_LINES, longest: int = LONGEST_LINE
+) -> Iterator[Line]:
     """Yield each line; one that cannot be read does not keep the others from being read."""
     for number, raw in enumerate(_as_utf_8(read_bytes(stream, largest)).splitlines(), 1):
-        if len(raw) > LONGEST_LINE:
-            why, column = f"is longer than {LONGEST_LINE} bytes, too long for a row", 0
+        if len(raw) > longest:
+            why, column = f"is longer than {longest} bytes, too long for a row", 0
         elif b"\0" in raw:
             why, column = "contains a zero byte; save the file as UTF-8", raw.find(b"\0") + 1
         else:
@@ -99,13 +101,12 @@ def read_lines(stream: IO[bytes], largest: int = LARGEST_OF_LINES) -> Iterator[L
 
 def read_text(stream: IO[bytes], largest: int = LARGEST) -> str:
     """Return the text, in which LF ends each line."""
-    content = _as_utf_8(read_bytes(stream, largest))
-    try:
-        return content.decode().replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        byte = error.start - content.rfind(b"\n", 0, error.start)
-        line = content.count(b"\n", 0, error.start) + 1
-        raise FileError(f"byte {byte} is not UTF-8; save the file as UTF-8", line) from None
+    lines: list[str] = []
+    for _, line in read_lines(stream, largest, longest=largest):
+        if isinstance(line, FileError):
+            raise line
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def read_bytes(stream: IO[bytes], largest: int = LARGEST) -> bytes:

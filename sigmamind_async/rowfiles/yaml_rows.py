@@ -72,7 +72,7 @@ class Node:
 def read_yaml(text: str, vocabulary: Vocabulary) -> Iterator[FileRow | FileError]:
     """Yield the rows; those before an error are read."""
     documents: list[Node] = []
-    unread = _compose(text, documents)
+    unread = _compose(f"{text}\n", documents)
     try:
         rows, defaults = _find_parts(documents)
     except FileError as error:

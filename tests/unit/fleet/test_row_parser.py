@@ -580,7 +580,8 @@ def test_control_a_right_header_lets_the_same_row_through() -> None:
         ("&x []", "fleet.yaml:1:1: has an anchor; leave it out, aliases are not read"),
         ("[]\n---\n[]", "fleet.yaml:3:1: a second document begins; keep one"),
         (b"- x: \xe9", "fleet.yaml:1: byte 6 is not UTF-8; save the file as UTF-8"),
-        ("\n x\x00", "fleet.yaml:2:3: is not YAML: the character '\\x00'"),
+        ("\n x\x00", "fleet.yaml:2:3: contains a zero byte; save the file as UTF-8"),
+        ("\n x\x01", "fleet.yaml:2:3: is not YAML: the character '\\x01'"),
     ],
 )
 def test_a_yaml_file_that_is_wrong(text: str | bytes, problem: str) -> None:

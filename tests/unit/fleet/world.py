@@ -20,10 +20,10 @@ from sigmamind_async.fleet.step import (
     Action,
     Change,
     Step,
-    after_create,
     after_release,
     after_sync,
     merge_shown,
+    note_creation,
     remaining_changes,
 )
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
@@ -192,7 +192,7 @@ class World:
         if created is None:
             return None
         found, written = created
-        applied = after_create(one, found, written, step.sequence)
+        applied = note_creation(one, written, step.sequence, found)
         changes = remaining_changes(one, found, applied)
         if step.moves_from is None:
             self._write_note(one.id, applied)
