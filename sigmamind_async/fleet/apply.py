@@ -11,7 +11,7 @@ from notes, operations and listings how far it got.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -190,40 +190,38 @@ def _group_by_platform(provisioners: Iterable[StepProvisioner]) -> dict[str, Ste
 # --- the steps of a run ----------------------------------------------------------------------
 
 
+_Waiting: TypeAlias = defaultdict[str, deque[StepProgress]]
+
+
 @attrs.define(eq=False)
 class Executor:
-    """One run of a plan that was made against *state*; see `apply`.
-
-    Raises `ConfigurationError` if a platform has no provisioner.
-    """
+    """One run of a plan that was made against *state*; see `apply`."""
 
     _plan: Plan
     _state: FleetState
     _journal: Journal
     _requests: RequestBuilder
     _dispatcher: Dispatcher
-    _follow_ups: dict[str, deque[StepProgress]] = attrs.field(init=False)
+    _follow_ups: _Waiting = attrs.field(factory=lambda: defaultdict(deque), init=False)
     """Created numbers with something left to write, by platform."""
-    _moved: dict[str, deque[StepProgress]] = attrs.field(init=False)
+    _moved: _Waiting = attrs.field(factory=lambda: defaultdict(deque), init=False)
     """Imported numbers to be released where they were, by that platform."""
 
-    def __attrs_post_init__(self) -> None:
-        platforms = self._dispatcher.provisioners.keys()
+    async def carry_out(self) -> None:
+        """Carry out every step; an exception is raised once all steps have been reported.
+
+        Raises `ConfigurationError` if a platform has no provisioner: a step could not be carried
+        out, or only half of it.
+        """
         steps = self._plan.steps
         needed = {found.platform for step in steps for found in (step, step.moves_from) if found}
-        if missing := sorted(needed.difference(platforms)):
-            # A step could not be carried out, or only half of it.
+        if missing := sorted(needed.difference(self._dispatcher.provisioners)):
             raise ConfigurationError(f"provisioners: there is none for {', '.join(missing)}")
-        self._follow_ups = {name: deque() for name in platforms}
-        self._moved = {name: deque() for name in platforms}
-
-    async def carry_out(self) -> None:
-        """Carry out every step; an exception is raised once all steps have been reported."""
-        self._dispatcher.begin(self._plan.steps)
+        self._dispatcher.begin(steps)
         try:
             await self._or_stop(self._note_unchanged())
             await self._on_each_platform(self._create_and_update)
-            if any(step.moves_from or step.action is Action.RELEASE for step in self._plan.steps):
+            if any(step.moves_from or step.action is Action.RELEASE for step in steps):
                 await self._on_each_platform(self._release)
         finally:
             self._report_skipped()
@@ -232,7 +230,7 @@ class Executor:
 
     async def _on_each_platform(self, work: Callable[[str], Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for platform in self._follow_ups:
+            for platform in self._dispatcher.provisioners:
                 tasks.create_task(self._or_stop(work(platform)))
 
     async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:

@@ -353,7 +353,7 @@ def _text(name: str, value: str) -> str | CellError:
     text = value if name in _LABELS else value.strip()
     if problem := text_problem(text):
         return CellError(problem)
-    if text.isspace():
+    if value.isspace():
         return CellError("contains only blanks; leave it out, or write null to clear it")
     if name not in _LABELS and text.lower() in _NOTHINGS:
         what = f"{text!r} is text here"
