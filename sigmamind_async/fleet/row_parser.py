@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from sys import intern
 from types import NoneType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -145,7 +145,7 @@ def _source_problems(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
     form: RequestForm | None = vendor.update
     key = {vendor.key: _ANY_KEY}
     if row.source is not Source.EXISTING:
-        form = vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
+        form = vendor.form(row.source, row.fields)
         key = {}
     if form is None:
         needs = _needs(vendor.forms(row.source))
@@ -175,8 +175,6 @@ def _needs(forms: Collection[RequestForm]) -> str:
 # ---------------------------------------------------------------- rows
 
 Check: TypeAlias = Callable[[FleetRow], list[Problem]]
-
-Word = TypeVar("Word")
 
 
 @attrs.frozen(kw_only=True)
@@ -259,19 +257,24 @@ def _draft(values: Mapping[str, object], found: FileRow) -> FleetRow | None:
 # ---------------------------------------------------------------- the row's own columns
 
 
-_PLATFORMS: Final[Mapping[str, str]] = {name: name for name in PLATFORMS}
-_SOURCES: Final[Mapping[str, Source]] = {source.value: source for source in Source}
-_STATES: Final[Mapping[str, DesiredState]] = {state.value: state for state in DesiredState}
+_OWN_WORDS: Final[Mapping[str, Mapping[str, object]]] = {
+    "platform": {name: name for name in PLATFORMS},
+    "source": {source.value: source for source in Source},
+    "state": {state.value: state for state in DesiredState},
+}
 
 
 def _own_values(own: Mapping[str, object], rules: RowRules) -> dict[str, object]:
-    state = _one_of("state", own, _STATES) if "state" in own else DesiredState.PRESENT
-    platform = None if "platform" in own else rules.default_platform
-    has_source = "source" in own or state is DesiredState.PRESENT
+    own = {"state": DesiredState.PRESENT.value, **own}
+    if rules.default_platform is not None:
+        own.setdefault("platform", rules.default_platform)
+    state = _one_of("state", own)
+    if state is not DesiredState.PRESENT:
+        own.setdefault("source", Source.EXISTING.value)
     return {
         "id": id_of(own),
-        "platform": platform or _one_of("platform", own, _PLATFORMS),
-        "source": _one_of("source", own, _SOURCES) if has_source else Source.EXISTING,
+        "platform": _one_of("platform", own),
+        "source": _one_of("source", own),
         "state": state,
     }
 
@@ -311,8 +314,8 @@ _COMMENT: Final = re.compile(
 _DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
 
 
-def _one_of(name: str, own: Mapping[str, object], words: Mapping[str, Word]) -> Word | CellError:
-    value = own.get(name)
+def _one_of(name: str, own: Mapping[str, object]) -> object:
+    value, words = own.get(name), _OWN_WORDS[name]
     text = value.strip() if isinstance(value, str) else ""
     if text in words:
         return words[text]

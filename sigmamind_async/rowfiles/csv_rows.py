@@ -43,8 +43,9 @@ class Table:
         cells = _trim(cells, 0)
         words = [cell.text.strip() for cell in cells]
         names = [vocabulary.find(word) or word for word in words]
-        errors = [*_header_errors(line, cells, vocabulary)]
+        # A column that appears twice has a name only where it appears first.
         names = ["" if name in names[:at] else name for at, name in enumerate(names)]
+        errors = [*_header_errors(line, cells, vocabulary)]
         self.header: Header = Header(line=line, names=names, errors=errors)
         self._verbatim = vocabulary.verbatim
         ours = [name for name in vocabulary.names if name in words[len(vocabulary.leading) :]]

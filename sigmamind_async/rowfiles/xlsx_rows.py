@@ -123,25 +123,25 @@ def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
         return CellError("is a formula; write its value in its place")
     if cell.data_type == "e":
         return CellError(f"{value!r} is an error of a spreadsheet; write the value itself")
-    if isinstance(value, datetime | date | time | timedelta):
-        return CellError("is a date here; format the column as text and type it again")
-    if isinstance(value, bool):
-        return CellError("is true or false here; format the column as text and type it again")
     if isinstance(value, str):
         return value
-    return _digits(value, cell.number_format)
+    what = _number_problem(value, cell.number_format)
+    again = "format the column as text and type it again"
+    return CellError(f"{what}; {again}") if what else str(int(value))
 
 
-def _digits(value: Any, shown_as: str) -> str | CellError:  # noqa: ANN401 - any number
-    if not abs(value) < _MOST_DIGITS or value != int(value):
-        what = "has a fraction" if abs(value) < _MOST_DIGITS else "is a number that lost digits"
-        return CellError(f"{what}; format the column as text and type it again")
+def _number_problem(value: Any, shown_as: str) -> str:  # noqa: ANN401 - what is no text
+    if isinstance(value, datetime | date | time | timedelta):
+        return "is a date here"
+    if isinstance(value, bool):
+        return "is true or false here"
+    if not abs(value) < _MOST_DIGITS:
+        return "is a number that lost digits"
+    if value != int(value):
+        return "has a fraction"
     if shown_as not in _AS_SHOWN:
-        return CellError(
-            f"is the number {int(value)}, shown in the format {shown_as!r};"
-            " format the column as text and type it again"
-        )
-    return str(int(value))
+        return f"is the number {int(value)}, shown in the format {shown_as!r}"
+    return ""
 
 
 # ---------------------------------------------------------------- writing
