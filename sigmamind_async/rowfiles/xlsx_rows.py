@@ -117,7 +117,8 @@ def _cell(cell: SheetCell | MergedCell | None, column: int) -> Cell:
 def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
     """Return the text of *cell*, which is not empty."""
     value: Any = cell.value
-    if cell.font.strike:
+    font: Any = cell.font  # without types
+    if font.strike:
         return CellError("is struck through; delete the row, or remove the line through the text")
     if cell.data_type == "f":
         return CellError("is a formula; write its value in its place")
