@@ -15,7 +15,7 @@ from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.options import RequestOptions, SettlementOptions
 from sigmamind_async.cli.output.events import NumberRecord
 from sigmamind_async.convert import RequestValue
-from sigmamind_async.events import Observer
+from sigmamind_async.events import Observers
 from sigmamind_async.fleet.vendors import VENDORS, VendorSchema
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.paging import Page
@@ -136,7 +136,7 @@ def client_of(
     request: RequestOptions,
     *,
     gate: Gate | None = None,
-    observer: Observer | None = None,
+    observer: Observers = None,
 ) -> AnyClient:
     """Return a client of *platform* whose key and base URL come from the environment alone.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -46,14 +46,13 @@ from sigmamind_async.cli.other_journals import (
     is_chosen,
     is_gone,
 )
-from sigmamind_async.cli.output.console import Output, log_width
+from sigmamind_async.cli.output.console import Output, Traffic, log_width
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import aligned, count_line, count_of, line, prose, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.model import Header
-from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
-from sigmamind_async.events import Observer
+from sigmamind_async.events import Observers
 from sigmamind_async.fleet import Action, FleetState, Plan, PlanOptions
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.state import platforms_of, read_last_applied
@@ -62,7 +61,8 @@ from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.values import SecretReference
 
-if TYPE_CHECKING:  # it needs an extra
+if TYPE_CHECKING:  # they need an extra, or are for a report
+    from sigmamind_async.cli.report.page import PageFile
     from sigmamind_async.workers import WorkerProvisioner
 
 WIDE = 1_000
@@ -96,7 +96,7 @@ async def open_clients(
     journal: Journal,
     request: RequestOptions,
     stack: AsyncExitStack,
-    observer: Observer | None = None,
+    observer: Observers = None,
 ) -> dict[str, AnyClient]:
     """Return a client, open until *stack* is closed, for each platform that has to be asked."""
     platforms = sorted(platforms_of(given.fleet, await read_last_applied(journal)))
@@ -176,7 +176,7 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     if options.workers:  # they resolve the references
         given = attrs.evolve(given, references=SecretReference)
     output = _open_output(options.output, given)
-    with page_file(options.report) as page, new_loop() as loop:
+    with _open_report(options.report) as page, new_loop() as loop:
         job = Application(given=given, options=options, output=output, page=page)
         job.check_problems(given.fleet)
         if given.plan is None and not given.fleet.rows:  # no row is sound, or there is none
@@ -193,6 +193,19 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     if options.report is not None:
         output.log(f"report: {options.report}")
     return code
+
+
+def _open_report(path: Path | None) -> AbstractContextManager[PageFile | None]:
+    """Open the report at *path*, if one is wanted; raise `CommandError` if it cannot be written."""
+    if path is None:
+        return nullcontext()
+    try:
+        from sigmamind_async.cli.report.page import page_file
+    except ImportError:
+        raise CommandError(
+            '--report needs jinja2, which comes with the extra: pip install "sigmamind-async[cli]"'
+        ) from None
+    return page_file(path)
 
 
 def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
@@ -222,7 +235,9 @@ class Application:
     given: FleetInput
     options: ApplyOptions
     output: Output
-    page: PageFile
+    page: PageFile | None
+    """The report, if one is wanted."""
+    traffic: Traffic = attrs.field(factory=Traffic)
     stack: AsyncExitStack = attrs.field(factory=AsyncExitStack)
     """Closes clients and journal."""
     # --- once it is prepared
@@ -251,7 +266,8 @@ class Application:
         self.journal = journal = (
             MemoryJournal() if gone else await self.stack.enter_async_context(given.place.opened())
         )
-        self.clients = await open_clients(given, journal, options.request, self.stack, self.page)
+        observers = self.traffic if self.page is None else (self.traffic, self.page.timeline)
+        self.clients = await open_clients(given, journal, options.request, self.stack, observers)
         if options.settlement.accept_key:
             for provisioner in self._provisioners({}):
                 await provisioner.accept_key()
@@ -348,7 +364,7 @@ class Application:
             plan=plan,
             output=self.output,
             page=self.page,
-            traffic=self.page.traffic,
+            traffic=self.traffic,
             next_steps=NextSteps(
                 place=given.place,
                 resume=options.resume,
@@ -363,8 +379,8 @@ class Application:
         summary = await runner.carry_out(
             self._provisioners(limits), state=self.state, secrets=given.references
         )
-        self.page.write(
-            Header(
+        if self.page is not None:
+            header = Header(
                 file=given.name,
                 journal=given.place.name,
                 accounts=tuple((name, address_of(each)) for name, each in self.clients.items()),
@@ -374,7 +390,7 @@ class Application:
                 bought=await self._count_bought(),
                 max_purchases=self.limit if sum(self.to_buy.values()) else None,
             )
-        )
+            self.page.write(header)
         return runner.conclude(summary)
 
     async def _check_again(self, agreed: Plan) -> Plan:
