@@ -43,7 +43,6 @@ class Platform:
     """One platform, as the commands see it."""
 
     client: type[SigmaMind | Verbex | DialNexa]
-    get: type[RequestValue[Any]]
     page: type[RequestValue[Page[Any]]]
     """Lists numbers."""
     is_active: Callable[[Any], bool | None] = lambda _: None
@@ -92,14 +91,12 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
     for platform in (
         Platform(
             client=SigmaMind,
-            get=sigmamind.GetPhoneNumber,
             page=sigmamind.ListPhoneNumbers,
             is_active=lambda record: record.active,
         ),
-        Platform(client=Verbex, get=verbex.GetPhoneNumber, page=verbex.ListPhoneNumbers),
+        Platform(client=Verbex, page=verbex.ListPhoneNumbers),
         Platform(
             client=DialNexa,
-            get=dialnexa.GetPhoneNumber,
             page=dialnexa.ListPhoneNumbers,
             is_active=lambda record: (
                 None if record.status is None else record.status == dialnexa.ACTIVE

@@ -26,7 +26,6 @@ from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.journal_location import (
     Database,
-    FileJournal,
     missing,
     open_to_read,
 )
@@ -43,7 +42,6 @@ from sigmamind_async.cli.options import (
 from sigmamind_async.cli.other_journals import (
     announce_purchases,
     check_other_journals,
-    is_chosen,
     is_gone,
 )
 from sigmamind_async.cli.output.console import Output, Traffic, log_width
@@ -145,7 +143,7 @@ def show_plan(
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
     screen, place = _open_output(options.output, given), given.place
-    if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
+    if place.chosen is not None and not place.exists():
         screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")
 
     async def make() -> Plan:
@@ -261,7 +259,7 @@ class Application:
     async def prepare(self) -> None:
         """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
         given, options = self.given, self.options
-        gone = is_gone(given.place) and not is_chosen(given.place)
+        gone = given.place.chosen is None and is_gone(given.place)
         # Nothing takes its place before the user has said so.
         self.journal = journal = (
             MemoryJournal() if gone else await self.stack.enter_async_context(given.place.opened())

@@ -79,6 +79,12 @@ def serve(
         )
         for name in names
     ]
+
+    class AnnouncedWorker(Worker):
+        def stop(self) -> None:
+            output.log("stopping: settling requests under way")
+            super().stop()
+
     often = cron_every(round(options.upkeep))
     worker = AnnouncedWorker(
         accounts,
@@ -90,7 +96,6 @@ def serve(
         gate=shared_gate,
         on_settled=report,
     )
-    worker.announce = output.log
     output.widths = Widths(id=16, action=len("purchase"), platform=max(map(len, names)))
     started = WorkerStarted(
         accounts=tuple(names), database=database.name, concurrency=options.concurrency
@@ -117,17 +122,6 @@ def serve(
             elapsed_ms=round((counts.clock() - counts.started) * 1000),
         )
     )
-
-
-class AnnouncedWorker(Worker):
-    """A worker that says when it is stopped."""
-
-    announce: Callable[[str], None] = print
-
-    def stop(self) -> None:
-        """Take no more jobs."""
-        self.announce("stopping: settling requests under way")
-        super().stop()
 
 
 def result_of_operation(row: Row) -> RowResult:
