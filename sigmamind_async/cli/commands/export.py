@@ -46,7 +46,7 @@ def export(
     postgres: Annotated[
         str | None, Parameter(group=_JOURNAL, help="Database with that journal, as for apply.")
     ] = None,
-    request: RequestOptions = RequestOptions(),  # noqa: B008 - cyclopts flattens it
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows."""

@@ -48,10 +48,10 @@ def plan(
     detailed_exitcode: Annotated[
         bool, Parameter(help="Exit with 0 if nothing would change and with 4 if something would.")
     ] = False,
-    files: FileOptions = FileOptions(),  # noqa: B008 - cyclopts flattens it
-    changes: ChangeOptions = ChangeOptions(),  # noqa: B008
-    journal: JournalOptions = JournalOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    files: FileOptions = FileOptions(),
+    changes: ChangeOptions = ChangeOptions(),
+    journal: JournalOptions = JournalOptions(),
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Show what `apply` would do."""
@@ -80,13 +80,13 @@ def apply(
     workers: Annotated[
         bool, Parameter(help="Hand the steps to the workers of the database, and follow them.")
     ] = False,
-    files: FileOptions = FileOptions(),  # noqa: B008 - cyclopts flattens it
-    changes: ChangeOptions = ChangeOptions(),  # noqa: B008
-    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
-    journal: JournalOptions = JournalOptions(),  # noqa: B008
-    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    files: FileOptions = FileOptions(),
+    changes: ChangeOptions = ChangeOptions(),
+    spending: SpendingOptions = SpendingOptions(),
+    journal: JournalOptions = JournalOptions(),
+    settlement: SettlementOptions = SettlementOptions(),
+    request: RequestOptions = RequestOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Carry out what *file* says."""
     from sigmamind_async.cli.fleet_input import read_fleet
@@ -126,7 +126,7 @@ def _check_for_workers(journal: JournalOptions, files: FileOptions, given: list[
 
 def worker(
     *,
-    options: WorkerOptions = WorkerOptions(),  # noqa: B008
+    options: WorkerOptions = WorkerOptions(),
     postgres: Annotated[
         str | None,
         Parameter(
@@ -136,10 +136,10 @@ def worker(
         ),
     ] = None,
     journal: Annotated[Path | None, Parameter(show=False)] = None,
-    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
-    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    spending: SpendingOptions = SpendingOptions(),
+    settlement: SettlementOptions = SettlementOptions(),
+    request: RequestOptions = RequestOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
     if journal is not None:

@@ -99,7 +99,7 @@ def list_(
     agent: Annotated[
         str | None, Parameter(help="Only numbers that this agent answers or calls from.")
     ] = None,
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """List numbers."""
@@ -113,7 +113,7 @@ def get(
     /,
     *,
     platform: OnePlatform = "sigmamind",
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Show one number."""
@@ -137,10 +137,10 @@ def buy(
     ] = None,
     offer: OfferOptions = OfferOptions(),
     number: NumberOptions = NumberOptions(),
-    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
-    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    spending: SpendingOptions = SpendingOptions(),
+    settlement: SettlementOptions = SettlementOptions(),
+    request: RequestOptions = RequestOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Buy numbers."""
     from sigmamind_async.cli.jobs.apply import ApplyOptions
@@ -168,7 +168,7 @@ def import_(
     journal: Annotated[
         Path, Parameter(help="Journal of what was imported.", group="Journal")
     ] = Path("imports.journal.db"),
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Import one number."""
@@ -189,7 +189,7 @@ def update(
     clear_outbound_agent: Annotated[bool, Parameter(help="Detach the outbound agent.")] = False,
     fields: NumberOptions = NumberOptions(),
     trunk: TrunkOptions = TrunkOptions(),
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Change one number."""
@@ -215,8 +215,8 @@ def reassign(
         Path | None,
         Parameter(help="Journal of the fleet that the numbers are in, to keep it up to date."),
     ] = None,
-    request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Point the numbers of one agent to another."""
     from sigmamind_async.cli.jobs.reassignment import Reassignment, reassign_numbers
@@ -235,7 +235,7 @@ def release(
     *,
     platform: OnePlatform = "sigmamind",
     yes: Yes = False,
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Release one number."""
@@ -247,7 +247,7 @@ def release(
 
 def agents_list(
     *,
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """List agents, and how many numbers each has."""
@@ -263,7 +263,7 @@ def agents_get(
     platform: Annotated[
         Literal["sigmamind", "dialnexa"], Parameter(help="Platform of the account.")
     ] = "sigmamind",
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Show one agent."""
@@ -281,8 +281,8 @@ def verify(
         WholeNumber | None,
         Parameter(validator=Number(gte=0), help="Most calls to place; with it, nothing is asked."),
     ] = None,
-    calls: CallOptions = CallOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    calls: CallOptions = CallOptions(),
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Place a test call from each number."""

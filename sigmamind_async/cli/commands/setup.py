@@ -69,7 +69,7 @@ def doctor(
             " it is set."
         ),
     ] = None,
-    request: RequestOptions = RequestOptions(deadline=10.0),  # noqa: B008 - frozen
+    request: RequestOptions = RequestOptions(deadline=10.0),
     json: Json = False,
 ) -> int:
     """Check keys, addresses, accounts, clock, packages, journals and database."""
