@@ -14,13 +14,12 @@ from cyclopts.validators import Number
 
 from sigmamind_async.cli.options import (
     CallOptions,
+    JobOptions,
     Json,
     OnePlatform,
     OutputOptions,
     PlatformName,
     RequestOptions,
-    SettlementOptions,
-    SpendingOptions,
     WholeNumber,
 )
 
@@ -137,18 +136,14 @@ def buy(
     ] = None,
     offer: OfferOptions = OfferOptions(),
     number: NumberOptions = NumberOptions(),
-    spending: SpendingOptions = SpendingOptions(),
-    settlement: SettlementOptions = SettlementOptions(),
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    job: JobOptions = JobOptions(),
 ) -> int:
     """Buy numbers."""
     from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import Order, buy_numbers
 
     given = Order.of(platform, count, attrs.asdict(offer) | attrs.asdict(number))
-    options = ApplyOptions(spending=spending, settlement=settlement, request=request, output=output)
-    return buy_numbers(given, order, options)
+    return buy_numbers(given, order, ApplyOptions(job=job))
 
 
 def import_(
@@ -176,7 +171,7 @@ def import_(
     from sigmamind_async.cli.jobs.orders import import_number
 
     given = attrs.asdict(fields) | attrs.asdict(trunk) | {"auth_mode": auth_mode}
-    options = ApplyOptions(request=request, output=OutputOptions(json=json))
+    options = ApplyOptions(job=JobOptions(request=request, output=OutputOptions(json=json)))
     return import_number(number, platform, given, journal, options)
 
 

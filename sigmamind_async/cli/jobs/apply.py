@@ -33,10 +33,9 @@ from sigmamind_async.cli.loop import new_loop, run
 from sigmamind_async.cli.options import (
     POSTGRES_OPTION,
     ChangeOptions,
+    JobOptions,
     OutputOptions,
     RequestOptions,
-    SettlementOptions,
-    SpendingOptions,
     given_options,
 )
 from sigmamind_async.cli.other_journals import (
@@ -75,11 +74,8 @@ _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption
 class ApplyOptions:
     """What a fleet is planned or applied with."""
 
-    spending: SpendingOptions = attrs.field(factory=SpendingOptions)
-    settlement: SettlementOptions = attrs.field(factory=SettlementOptions)
+    job: JobOptions
     changes: ChangeOptions = attrs.field(factory=ChangeOptions)
-    request: RequestOptions = attrs.field(factory=RequestOptions)
-    output: OutputOptions = attrs.field(factory=OutputOptions)
     skip_bad: bool = False
     report: Path | None = None
     """File of the HTML report."""
@@ -142,14 +138,14 @@ def show_plan(
     """Show the plan of *given*, which is *file*, and save it where that was asked for."""
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    screen, place = _open_output(options.output, given), given.place
+    screen, place = _open_output(options.job.output, given), given.place
     if place.chosen is not None and not place.exists():
         screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")
 
     async def make() -> Plan:
         async with AsyncExitStack() as stack:
             journal = await open_to_read(place, stack)
-            clients = await open_clients(given, journal, options.request, stack)
+            clients = await open_clients(given, journal, options.job.request, stack)
             return (await make_plan(given, clients, journal, options.changes))[1]
 
     todo = run(make())
@@ -173,7 +169,7 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     _check_saved(given, options)
     if options.workers:  # they resolve the references
         given = attrs.evolve(given, references=SecretReference)
-    output = _open_output(options.output, given)
+    output = _open_output(options.job.output, given)
     with _open_report(options.report) as page, new_loop() as loop:
         job = Application(given=given, options=options, output=output, page=page)
         job.check_problems(given.fleet)
@@ -265,8 +261,10 @@ class Application:
             MemoryJournal() if gone else await self.stack.enter_async_context(given.place.opened())
         )
         observers = self.traffic if self.page is None else (self.traffic, self.page.timeline)
-        self.clients = await open_clients(given, journal, options.request, self.stack, observers)
-        if options.settlement.accept_key:
+        self.clients = await open_clients(
+            given, journal, options.job.request, self.stack, observers
+        )
+        if options.job.settlement.accept_key:
             for provisioner in self._provisioners({}):
                 await provisioner.accept_key()
         await self._reconcile()
@@ -277,7 +275,7 @@ class Application:
         self.bought = {name: each.purchase_count for name, each in counts.items()}
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
         # Where nothing is asked, that is looked at once, when it is announced what is bought.
-        if sum(self.to_buy.values()) and (gone or not options.spending.yes):
+        if sum(self.to_buy.values()) and (gone or not options.job.spending.yes):
             await check_other_journals(given, self.plan, self.state, journal)
         if gone:
             name = given.place.name
@@ -301,7 +299,7 @@ class Application:
 
     def approve(self) -> None:
         """Show what is done, and ask; raise `CommandError` where that is not agreed to."""
-        plan, name, spending = self.plan, self.given.name, self.options.spending
+        plan, name, spending = self.plan, self.given.name, self.options.job.spending
         can_ask = not self.output.json and name != STDIN_NAME and is_interactive()
         approval = Approval(max_purchases=spending.max_purchases, yes=spending.yes, ask=can_ask)
         if plan.problems:
@@ -313,7 +311,7 @@ class Application:
         self._show_plan(whole=needs_consent and not self.output.quiet)
         approval.check_purchases(to_buy)
         approval.check_releases(name, releases)
-        if self.options.settlement.release_duplicates:
+        if self.options.job.settlement.release_duplicates:
             approval.check_release("duplicates")
 
     def _show_plan(self, *, whole: bool) -> None:
@@ -366,10 +364,10 @@ class Application:
             next_steps=NextSteps(
                 place=given.place,
                 resume=options.resume,
-                settle_time=options.settlement.settle_time,
+                settle_time=options.job.settlement.settle_time,
             ),
             gates=[client.gate for client in self.clients.values()],
-            patience=options.request.deadline,
+            patience=options.job.request.deadline,
             workers=options.workers,
             invalid=len({(problem.id, problem.line) for problem in problems}),
         )
@@ -414,7 +412,7 @@ class Application:
         if self.options.workers:
             return self._worker_provisioners()
         return [
-            new_provisioner(client, self.journal, self.options.settlement, limits.get(name))
+            new_provisioner(client, self.journal, self.options.job.settlement, limits.get(name))
             for name, client in self.clients.items()
         ]
 
