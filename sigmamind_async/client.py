@@ -253,6 +253,12 @@ class Resource:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, method in list(vars(cls).items()):
+            if inspect.isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, hint_at_arguments(method))
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
@@ -405,6 +411,7 @@ class Client:
         """
         return await self._runner.engine.exchange(self._runner.operation(value))
 
+    @hint_at_arguments
     async def request(
         self,
         method: Method,
@@ -436,6 +443,7 @@ class Client:
             request_operation(name, method, path, json=json, query=query)
         )
 
+    @hint_at_arguments
     def run_many(
         self,
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
