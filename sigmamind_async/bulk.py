@@ -607,6 +607,8 @@ class _InputState(Generic[V]):
             return _END
         try:
             value = next(self._values, _END)
+        except asyncio.CancelledError:  # what the rows wait for was cancelled, and not the job
+            value, self.error = _END, _cut_off()
         except Exception as error:  # noqa: BLE001 - raised again for the consumer
             value, self.error = _END, error
         if value is _END:
@@ -622,6 +624,10 @@ class _InputState(Generic[V]):
                 return _END
             try:
                 value = await anext(self._async_values, _END)
+            except asyncio.CancelledError:
+                if cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
+                    raise
+                value, self.error = _END, _cut_off()
             except Exception as error:  # noqa: BLE001 - raised again for the consumer
                 value, self.error = _END, error
             if value is _END:
@@ -629,6 +635,11 @@ class _InputState(Generic[V]):
             else:
                 self.taken += 1
             return value
+
+
+def _cut_off() -> InvalidRequestError:
+    rule = "reading them was cancelled by what they come from; there may be more"
+    return InvalidRequestError(field="values", rule=rule)
 
 
 @attrs.frozen(kw_only=True, repr=False)

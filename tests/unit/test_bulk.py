@@ -197,6 +197,27 @@ async def test_an_exception_of_the_iterator_comes_after_the_rows_before_it(make:
     assert no_task_is_left()
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_rows_whose_source_is_cancelled_are_no_shorter_input(is_async: bool) -> None:
+    """Unlike the job itself, which was not: the consumer would take what was read for all."""
+
+    def rows() -> Iterator[str]:
+        yield "ok"
+        raise asyncio.CancelledError
+
+    async def awaited() -> AsyncIterator[str]:
+        yield "ok"
+        query = asyncio.get_running_loop().create_future()
+        query.cancel()
+        await query
+
+    outcomes = aiter(job(awaited() if is_async else rows()))
+    assert (await anext(outcomes)).result == "ok"
+    with pytest.raises(InvalidRequestError, match="values: reading them was cancelled"):
+        await anext(outcomes)
+    assert no_task_is_left()
+
+
 # ---------------------------------------------------------------- bad rows
 
 
