@@ -221,6 +221,15 @@ async def test_rows_whose_source_is_cancelled_are_no_shorter_input(is_async: boo
 # ---------------------------------------------------------------- bad rows
 
 
+async def test_a_row_that_waits_for_something_cancelled_fails_and_the_job_goes_on() -> None:
+    """With one worker, too: its rows would be left without an outcome."""
+    rows = [1, asyncio.CancelledError(), asyncio.CancelledError(), 4]
+    found = (await collect(job(rows, width=1))).outcomes
+
+    assert [each.status for each in found] == ["done", "failed", "failed", "done"]
+    assert str(found[1].error) == "what the call waited for was cancelled"
+
+
 @pytest.mark.parametrize(
     ("error", "may_have_acted", "status"),
     [
