@@ -130,9 +130,11 @@ _SHEET_ERROR: Final = re.compile(
 )
 """In capitals, in the languages of spreadsheets."""
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{|\$[(\[]|\{\{|\[\[|\{[%#$]|\[%|<%"
-    r"|\{\s*(?:[A-Za-z_][\w.\[\]]*|\d*)\s*(?:![rsa])?(?::[^{}]*)?\}"
+    # What one begins with in a template, a name in braces, other marks around a name,
+    r"[$#]\{|\$\(|\$\[\w|\{\{|\[\[|\{[%#]|\{\$[A-Za-z_]|\[%\s|<%"
+    r"|\{\s*(?:[A-Za-z_][\w.\[\]]*|\d*)\s*(?:![rsa])?(?::[^{}\s]*)?\}"
     r"|%(?:\([A-Za-z_]\w*\)|<\w+>)s|%[A-Z][A-Z0-9_]+%|«[^«»]+»"
+    # and what is one only if it is all of the text.
     r"|\A(?:\$[A-Za-z_][\w:]*|<{1,2}[^<>]+>{1,2}|(__|@@?|\$\$?|##?|%)[A-Za-z]\w*\1|%[sd])\Z"
 )
 _PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%[«]+[^})>%\]»]*[})>%\]»]+s?")
