@@ -162,16 +162,17 @@ def comment_problem(text: str) -> str:
 
 def text_problem(text: str) -> str:
     """Return what damage *text* shows; empty where it shows none."""
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+    is_ascii = text.isascii()
+    if not is_ascii and any("\ud800" <= letter <= "\udfff" for letter in text):
         return "contains half of a character; write the character itself"
     if "\ufffd" in text:
         return "contains U+FFFD, in place of a character that was lost; write the character itself"
     if unseen := _find_unseen(text):
         return unseen
     bare = text.strip()
-    if found := _ENCODED.search(bare):
+    if (not is_ascii or "&" in bare) and (found := _ENCODED.search(bare)):
         return f"{found[0]!r} stands for another character; write the character itself"
-    bare = bare if bare.isascii() else unicodedata.normalize("NFKC", bare)
+    bare = bare if is_ascii else unicodedata.normalize("NFKC", bare)
     if _SHORTENED.fullmatch(bare):
         return (
             f"{bare!r} is a number in short form, as spreadsheets write it; its digits may be lost:"
