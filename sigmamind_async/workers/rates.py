@@ -21,6 +21,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache, partial
 from importlib.metadata import version
+from operator import attrgetter
 from random import random
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
@@ -33,6 +34,7 @@ from sigmamind_async.limiter.rate import AdaptiveRate
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import Connection
 from sigmamind_async.provisioning.journal.postgres.schema import NOW
+from sigmamind_async.responses.headers import Policy
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -66,12 +68,12 @@ RETURNING set_config('synchronous_commit', 'off', true)
 
 
 class Event(NamedTuple):
-    """What became of a request. Ordered by time."""
+    """What became of a request."""
 
     at: float
     """When it went, if it went without being held back, or was answered."""
     outcome: str
-    """``sent``, ``passed`` or ``refused``."""
+    """``sent``, ``passed``, ``refused``, or ``stated`` with a policy."""
     began: float
     """When it went, or was to go."""
     level: int = 0
@@ -80,6 +82,8 @@ class Event(NamedTuple):
     """The version that its gate knew then."""
     wait: float = 0.0
     """Seconds that a refusal reported; 0 if none."""
+    policy: Policy | None = None
+    """The limit that the platform states, with *level* requests left."""
 
 
 @attrs.frozen(kw_only=True)
@@ -190,7 +194,7 @@ class SharedModel:
         due = bisect_right(self.slots, now)
         went = [Event(at, "sent", at, version=self.version) for at in self.slots[:due]]
         del self.slots[:due]
-        for event in sorted([*went, *report.events]):
+        for event in sorted([*went, *report.events], key=attrgetter("at")):
             self._apply(now, event, report.longest)
 
     def _apply(self, now: float, event: Event, longest: float) -> None:
@@ -202,14 +206,16 @@ class SharedModel:
         cut = rate.cut
         if is_old:
             rate.cut = math.inf
-        if event.outcome == "passed":
+        if event.policy is not None:
+            rate.follow(event.at, event.policy, event.level)
+        elif event.outcome == "passed":
             rate.passed(event.at, request)
         else:
             wait = min(event.wait, longest)
             pause = rate.refused(event.at, request, wait, random())  # noqa: S311 - a jitter
             if pause:
                 rate.pause(event.at + pause)
-        if is_old:
+        if is_old and rate.cut == math.inf:
             rate.cut = cut
         elif rate.cut != cut:
             self._begin_version(now)
@@ -302,6 +308,8 @@ def _model_converter() -> Converter:
     from cattrs import Converter
 
     converter = Converter(detailed_validation=False)
+    converter.register_structure_hook(Policy, lambda value, _: Policy(*value))
+    converter.register_unstructure_hook(Policy, list)
     converter.register_unstructure_hook(float, lambda value: round(value, 6))
     return converter
 

@@ -40,7 +40,7 @@ from sigmamind_async.limiter.pacing import Admitted, Pacing
 from sigmamind_async.limiter.rate import AdaptiveRate
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
-from sigmamind_async.responses.headers import REFUSAL_STATUSES
+from sigmamind_async.responses.headers import REFUSAL_STATUSES, Policy
 from sigmamind_async.workers.rates import (
     POLL,
     Event,
@@ -80,6 +80,7 @@ class LeasedRate(Pacing):
     is_urgent: bool = False
     """True if the other gates should hear of a refusal now."""
     _passed: int = 0
+    _policy: Policy | None = None
     _tickets: dict[float, deque[tuple[float, int]]] = attrs.field(
         factory=dict[float, deque[tuple[float, int]]]
     )
@@ -126,6 +127,13 @@ class LeasedRate(Pacing):
         if not granted:
             self._tickets.pop(ticket[0], None)
         self.events.append(Event(now - self.offset, outcome, began, ticket[1], version, wait))
+
+    def follow(self, now: float, policy: Policy, left: float) -> None:
+        """Report a *policy* that the platform states, once."""
+        if policy != self._policy:
+            self._policy, at = policy, now - self.offset
+            event = Event(at, "stated", at, int(left), self.version, policy=policy)
+            self.events.append(event)
 
     def pause(self, until: float) -> None:
         """Hold requests back until *until*."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigmamind_async.responses.headers import Policy
 from sigmamind_async.workers.rates import Event, RateReport, SharedModel
 
 NOTHING = RateReport(gate="a")
@@ -62,6 +63,16 @@ def test_what_is_stored_is_what_is_read() -> None:
     assert first == second
     assert read.version == 1
     assert read.rate.paused_until == pytest.approx(3.02)
+
+
+def test_what_a_platform_states_holds_for_all() -> None:
+    policy = Policy("one", 7.0, 20.0)
+    stated = Event(1.0, "stated", 1.0, level=5, policy=policy)
+    _, read = after(SharedModel(), 1.0, RateReport(gate="a", events=[stated]))
+
+    assert (read.version, read.rate.rate, read.rate.bucket.burst) == (1, 7.0, 20.0)
+    _, again = after(read, 1.1, RateReport(gate="b", events=[stated._replace(version=1)]))
+    assert again.version == 1
 
 
 def test_what_is_planned_has_not_been_learned_yet() -> None:
