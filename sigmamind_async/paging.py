@@ -675,7 +675,7 @@ async def _pages_by_token(
     page = await fetch(None, size) if opening is None else opening
     await _check_lone_page(fetch, page, size)
     yield page
-    tally = _Tally.of(page)
+    tally, laps = _Tally.of(page), _Laps[T](lambda _: None, page)
     used: set[str] = set()
     while page.token:
         if page.token in used:
@@ -684,6 +684,7 @@ async def _pages_by_token(
         before, page = page, await fetch(page.token, size)
         if page.items and page.items == before.items:
             raise ResponseDecodeError("a page of the listing repeats the page before it")
+        laps.add(page)
         tally.add(page)
         yield page
     tally.check_end(page)

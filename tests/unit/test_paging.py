@@ -229,6 +229,15 @@ async def test_pages_that_come_round_and_round_are_an_error(laps: int) -> None:
             pass
 
 
+async def test_tokens_without_end_that_lead_round_and_round_are_an_error() -> None:
+    async def fetch(token: str | None, size: int) -> Page[str]:
+        number = int(token or 0) + 1
+        return Page(items=[f"r{number % 2}"], token=str(number))
+
+    with pytest.raises(ResponseDecodeError, match="leads back to pages that were read before"):
+        await read(all_items_by_token(fetch, str, size=1))
+
+
 async def test_a_total_that_is_less_than_its_page_holds_ends_nothing() -> None:
     account = Account(letters(5), says=lambda account, page: {"total": 0 if page.items else None})
 
