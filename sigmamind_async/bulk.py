@@ -438,9 +438,13 @@ class BulkRun(SingleUse, Generic[V, T]):
                 result = await row.run()
             except BaseException as error:
                 self._running.pop(worker, None)
-                self._finish(self._failure(index, value, row, error, clock() - began))
-                if not isinstance(error, Exception):
-                    raise  # cancelled
+                # A row may wait for something that is cancelled, such as another task.
+                goes_on = isinstance(error, asyncio.CancelledError) and not worker.cancelling()
+                skipped = isinstance(error, asyncio.CancelledError) and not goes_on
+                outcome = self._failure(index, value, row, error, clock() - began, skipped=skipped)
+                self._finish(outcome)
+                if not goes_on and not isinstance(error, Exception):
+                    raise
             else:
                 del self._running[worker]
                 self._streak.length = 0
@@ -490,17 +494,25 @@ class BulkRun(SingleUse, Generic[V, T]):
         row: PreparedCall[T] | None,
         error: BaseException,
         elapsed: float,
+        *,
+        skipped: bool,
     ) -> Outcome[V, T]:
-        """Return the outcome of a row that raised *error*; *row* is `None` if preparing it did."""
+        """Return the outcome of a row that raised *error*; *row* is `None` if preparing it did.
+
+        One that was cancelled by the job is *skipped*, unless it may have acted.
+        """
         cancelled = not isinstance(error, Exception)
         if cancelled and row is not None and self._unreachable and not self._closing:
             error = row.ending() or error  # it was cancelled because of the outage
+        elif isinstance(error, asyncio.CancelledError) and not skipped:
+            error = SigmaMindError("what the call waited for was cancelled")
+            error.committed = "unknown" if row is not None and row.may_have_acted else "no"
         status: Status = "failed"
         if isinstance(error, SigmaMindError):
             status = "failed" if error.committed == "no" else "unconfirmed"
         elif row is not None and row.may_have_acted:
             status = "unconfirmed"
-        elif isinstance(error, asyncio.CancelledError):
+        elif skipped:
             status = "skipped"
         return Outcome(
             index=index,
@@ -607,6 +619,8 @@ class _InputState(Generic[V]):
             return _END
         try:
             value = next(self._values, _END)
+        except asyncio.CancelledError:  # what the rows wait for was cancelled, and not the job
+            value, self.error = _END, _cut_off()
         except Exception as error:  # noqa: BLE001 - raised again for the consumer
             value, self.error = _END, error
         if value is _END:
@@ -622,6 +636,10 @@ class _InputState(Generic[V]):
                 return _END
             try:
                 value = await anext(self._async_values, _END)
+            except asyncio.CancelledError:
+                if cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
+                    raise
+                value, self.error = _END, _cut_off()
             except Exception as error:  # noqa: BLE001 - raised again for the consumer
                 value, self.error = _END, error
             if value is _END:
@@ -629,6 +647,11 @@ class _InputState(Generic[V]):
             else:
                 self.taken += 1
             return value
+
+
+def _cut_off() -> InvalidRequestError:
+    rule = "reading them was cancelled by what they come from; there may be more"
+    return InvalidRequestError(field="values", rule=rule)
 
 
 @attrs.frozen(kw_only=True, repr=False)

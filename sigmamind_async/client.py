@@ -19,7 +19,18 @@ from collections.abc import (
     Mapping,
 )
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    Final,
+    NoReturn,
+    ParamSpec,
+    Self,
+    TypeVar,
+    cast,
+)
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
@@ -577,6 +588,13 @@ class Client:
 
         def __getattr__(self, name: str) -> object:
             raise missing_attribute(self, name)
+
+    def __copy__(self) -> Self:
+        return self.with_options()
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"a {name} cannot be pickled or deeply copied; make one in each process")
 
     def __repr__(self) -> str:
         runner = vars(self).get("_runner")  # there is none where the constructor has failed

@@ -57,6 +57,10 @@ T_co = TypeVar("T_co", covariant=True)
 PAGE_RECORDS: Final = 100_000
 """Most records of one page: a hundred times the largest page that can be asked for, because a
 platform that does not page answers with the whole account."""
+_MOST_READINGS: Final = 20
+"""Times that a listing is read again whose order changes while it is read."""
+_MOST_REPEATED: Final = 100
+"""Pages in a row that were read before, beyond as many as there are."""
 _UNCOUNTED_BYTES: Final = 1 << 20
 """A body up to here holds too little to do harm; counting would take its share of the reading."""
 
@@ -477,6 +481,28 @@ class _Tally:
             )
 
 
+class _Laps(Generic[T]):
+    """Notices that a platform answers with pages that were read before, round and round."""
+
+    def __init__(self, key: Callable[[T], str | None], page: Page[T]) -> None:
+        self._key = key
+        self._known: set[tuple[str, str]] = set()
+        """The first and the last record of each page."""
+        self._repeated = 0
+        self.add(page)
+
+    def add(self, page: Page[T]) -> None:
+        """Raise `ResponseDecodeError` if all pages there are have come once more."""
+        if not page.items:
+            return
+        first, last = (self._key(item) or repr(item) for item in (page.items[0], page.items[-1]))
+        self._repeated = self._repeated + 1 if (first, last) in self._known else 0
+        self._known.add((first, last))
+        # A page of few records comes again, too, while others are added before them.
+        if self._repeated > len(self._known) + _MOST_REPEATED:
+            raise ResponseDecodeError("the listing leads back to pages that were read before")
+
+
 class _NumberedReading(Generic[T]):
     """One reading of all numbered pages, during which nothing is yielded."""
 
@@ -494,11 +520,12 @@ class _NumberedReading(Generic[T]):
     async def pages(self) -> AsyncGenerator[Page[T], None]:
         """Yield one page after the other."""
         index, page = 0, await self._fetch(0)
-        tally = _Tally.of(page)
+        tally, laps = _Tally.of(page), _Laps(self._key, page)
         yield page
         while self._goes_on(page, tally):
             index, before = index + 1, page
             page = await self._fetch(index)
+            laps.add(page)
             if self._are_alike(page, before):
                 break  # it does not page, and answers with the same each time
             tally.add(page)
@@ -508,17 +535,26 @@ class _NumberedReading(Generic[T]):
     async def read(self, opening: Page[T]) -> _Found[T]:
         """Return all records; *opening* is the first page, read just now."""
         total = await self._read_once(opening)
-        known = 0
+        found = latest = self._found
         # As many records as there should be, but some of them twice: they arrived in another order
-        # each time, or they are there twice, which a reading that finds nothing new shows.
-        while known < len(self._found) < total:
-            known = len(self._found)
+        # each time, or they are there twice, which a reading that finds the very same shows.
+        for _ in range(_MOST_READINGS):
+            if len(found) >= total:
+                return found
+            before, self._found = latest, {}
             total = await self._read_once(await self._fetch(0))
-        return self._found
+            latest = self._found
+            found = found | latest
+            if latest.keys() == before.keys():
+                return found
+        raise ResponseDecodeError(
+            f"the listing comes in another order each time (different records read: {len(found)}),"
+            f" but the platform reports a total of {total}"
+        )
 
     async def _read_once(self, page: Page[T]) -> int:
         """Read every page, *page* being the first; return the total that was stated."""
-        index, tally = 0, _Tally.of(page)
+        index, tally, laps = 0, _Tally.of(page), _Laps(self._key, page)
         items, _ = self._take(index, page)
         ahead: Page[T] | None = None
         is_steady = True
@@ -530,6 +566,7 @@ class _NumberedReading(Generic[T]):
                 page, ahead = await self._fetch_two(index)
             else:
                 page = await self._fetch(index)
+            laps.add(page)
             is_steady = not _may_have_shifted(before, page)
             if self._are_alike(page, before) and await self._is_repeated(index, page):
                 break
@@ -566,7 +603,8 @@ class _NumberedReading(Generic[T]):
             return held > 0
         if page.more is None and page.pages is None:
             # On some platforms the "total" is that of the page, which may be full by chance.
-            return page.total is None or page.total == held == self._size
+            # One that is less than what the page holds says nothing.
+            return page.total is None or page.total < held or page.total == held == self._size
         # A platform that cuts pages down may count those it was asked for: they end too early,
         # with a page that is as long as the others.
         return page.total is None and tally.pages > 1 and held == tally.longest
@@ -637,7 +675,7 @@ async def _pages_by_token(
     page = await fetch(None, size) if opening is None else opening
     await _check_lone_page(fetch, page, size)
     yield page
-    tally = _Tally.of(page)
+    tally, laps = _Tally.of(page), _Laps[T](lambda _: None, page)
     used: set[str] = set()
     while page.token:
         if page.token in used:
@@ -646,6 +684,7 @@ async def _pages_by_token(
         before, page = page, await fetch(page.token, size)
         if page.items and page.items == before.items:
             raise ResponseDecodeError("a page of the listing repeats the page before it")
+        laps.add(page)
         tally.add(page)
         yield page
     tally.check_end(page)

@@ -56,8 +56,14 @@ class PerLoop(Generic[T]):
         self._values: dict[asyncio.AbstractEventLoop, T] = {}
 
     def get(self) -> T:
-        """Return the running loop's value."""
-        loop = asyncio.get_running_loop()
+        """Return the running loop's value; raise `RuntimeError` where no loop runs."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "no asyncio event loop is running; under trio, or without async, use the client of"
+                " the same name from sigmamind_async.sync, in a thread of its own where needed"
+            ) from None
         value = self._values.get(loop)
         if value is None or self._forks != _forks:
             value = self._create(loop)

@@ -7,8 +7,8 @@ sets is refused, so that a purchase cannot lose its tag nor an update go to anot
 from __future__ import annotations
 
 import contextlib
-import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeAlias, cast, get_args
@@ -153,7 +153,8 @@ def encode_query(query: Mapping[str, Any]) -> str:
     """Return *query* percent-encoded; raise `InvalidRequestError` for what it cannot hold."""
     fields: dict[str, str] = {}
     for name, value in query.items():
-        is_number = isinstance(value, int | float) and math.isfinite(value)
+        # Neither NaN nor an int that is larger than every float.
+        is_number = isinstance(value, int | float) and abs(value) <= sys.float_info.max
         if not isinstance(value, str) and not is_number:
             rule = f"{name}: must be text or a finite number"
             raise InvalidRequestError(field="query", rule=rule)

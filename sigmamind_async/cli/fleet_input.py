@@ -109,7 +109,8 @@ def read_once(file: str) -> bytes:
         with Path(file).open("rb") as stream:
             return _unchanged(file, stream)
     except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}") from None
+        what = f"{file}: {error.strerror}" if file else "FILE is empty; name a file"
+        raise CommandError(what) from None
 
 
 def _unchanged(file: str, stream: IO[bytes]) -> bytes:

@@ -59,7 +59,8 @@ class FileJournal:
             # Of rows from stdin nothing is left but the journal.
             return cls(str(chosen), chosen) if file == STDIN else cls(file, chosen, chosen)
         if Path(file).is_dir():
-            raise CommandError(f"{file}: is a folder; name a file")
+            what = f"{file}: is a folder" if file else "FILE is empty"  # as of an unset variable
+            raise CommandError(f"{what}; name a file")
         # /dev/stdin may be a regular file; a journal beside it would be in /dev.
         is_device = Path(file).absolute().parts[1:2] in {("dev",), ("proc",)}
         if file == STDIN or is_device or (Path(file).exists() and not Path(file).is_file()):

@@ -15,7 +15,9 @@ from typing import Final
 LABEL_CHARACTERS: Final = 128
 """Most characters of a label with its tag."""
 
-_TAG = re.compile(r" ?\[sm:([A-Z2-7]{13})\.([1-9][0-9]{0,8})\]\Z", re.ASCII)
+# A platform may change the case of labels, or put blanks around them: a number whose tag is not
+# found may be bought again.
+_TAG = re.compile(r" ?\[sm:([A-Z2-7]{13})\.([1-9][0-9]{0,8})\]\s*\Z", re.ASCII | re.IGNORECASE)
 _CUT = "\u2026"
 
 
@@ -45,7 +47,7 @@ def add_tag(label: str, token: str, attempt: int) -> str:
 def find_tag(label: str | None) -> tuple[str, int] | None:
     """Return token and attempt of the tag at the end of *label*, if there is one."""
     found = _TAG.search(label or "")
-    return (found[1], int(found[2])) if found else None
+    return (found[1].upper(), int(found[2])) if found else None
 
 
 def remove_tag(label: str) -> str:

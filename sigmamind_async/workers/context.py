@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias, cast
 
 import attrs
 
@@ -289,7 +289,10 @@ class WorkerContext:
 
     def _open_accounts(self, accounts: Iterable[Account]) -> dict[str, AccountWorker]:
         opened: dict[str, AccountWorker] = {}
+        if isinstance(accounts, Account):
+            raise ConfigurationError("accounts: must be several, such as [Account(SigmaMind)]")
         for account in accounts:
+            _check_account(account)
             worker = self._open_account(account)
             name = worker.provisioner.account
             check_account_name(name)
@@ -317,6 +320,14 @@ class WorkerContext:
             account=account.label,
         )
         return AccountWorker(provisioner, adapter_of(client), self._secrets)
+
+
+def _check_account(given: object) -> None:
+    if not isinstance(given, Account) or not callable(cast("object", given.client)):
+        raise ConfigurationError(
+            "accounts: each must be an Account that makes its client, such as Account(SigmaMind) or"
+            " Account(partial(SigmaMind, deadline=30))"
+        )
 
 
 def next_attempt_at(

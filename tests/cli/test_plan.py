@@ -193,3 +193,13 @@ def test_a_file_without_a_row_is_an_error(
         done = inside(command, path)
         assert done.code == 1
         assert f"{path}: has no rows; a file lists at least one number" in done.out
+
+
+@pytest.mark.parametrize("rest", [(), ("--journal", "orders.db")])
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_an_empty_name_is_no_folder(inside: Inside, command: str, rest: tuple[str, ...]) -> None:
+    """As of ``"$FILE"`` where that is not set."""
+    done = inside(command, "", *rest)
+
+    assert done.code == 2
+    assert done.err.startswith("sigmamind: FILE is empty; name a file\n")

@@ -197,7 +197,37 @@ async def test_an_exception_of_the_iterator_comes_after_the_rows_before_it(make:
     assert no_task_is_left()
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_rows_whose_source_is_cancelled_are_no_shorter_input(is_async: bool) -> None:
+    """Unlike the job itself, which was not: the consumer would take what was read for all."""
+
+    def rows() -> Iterator[str]:
+        yield "ok"
+        raise asyncio.CancelledError
+
+    async def awaited() -> AsyncIterator[str]:
+        yield "ok"
+        query = asyncio.get_running_loop().create_future()
+        query.cancel()
+        await query
+
+    outcomes = aiter(job(awaited() if is_async else rows()))
+    assert (await anext(outcomes)).result == "ok"
+    with pytest.raises(InvalidRequestError, match="values: reading them was cancelled"):
+        await anext(outcomes)
+    assert no_task_is_left()
+
+
 # ---------------------------------------------------------------- bad rows
+
+
+async def test_a_row_that_waits_for_something_cancelled_fails_and_the_job_goes_on() -> None:
+    """With one worker, too: its rows would be left without an outcome."""
+    rows = [1, asyncio.CancelledError(), asyncio.CancelledError(), 4]
+    found = (await collect(job(rows, width=1))).outcomes
+
+    assert [each.status for each in found] == ["done", "failed", "failed", "done"]
+    assert str(found[1].error) == "what the call waited for was cancelled"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
+import pickle
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -291,6 +293,15 @@ def test_options_of_a_copy_are_checked() -> None:
         client()[0].with_options(deadline=0.0)
     with pytest.raises(ConfigurationError, match="attempt_timeout"):
         client()[0].with_options(attempt_timeout=-1.0)
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.deepcopy])
+def test_a_client_stays_in_its_process(take: Callable[[object], object]) -> None:
+    """As a process pool would find out, from whatever in it has no such form."""
+    made, _ = client()
+    with pytest.raises(TypeError, match=r"^a SigmaMind cannot be pickled or deeply copied; make"):
+        take(made)
+    assert copy.copy(made).gate is made.gate
 
 
 async def test_leaving_the_client_closes_its_connections() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from itertools import chain, cycle
 from typing import Annotated, Any
 
 import attrs
@@ -199,6 +200,48 @@ async def test_an_order_that_is_another_each_time_is_read_until_all_have_been_se
 
     asked: list[int] = [9, 9]
     assert sorted(await read(all_items(fetch, str, size=2))) == ["a", "b", "c", "d"]
+
+
+async def test_a_reading_that_finds_less_than_the_one_before_ends_nothing() -> None:
+    """The second finds nothing new: "d" is there all the same."""
+    answers = iter(["ab", "ab", "ca", "ab", "ba", "cd", "ab"])
+    listing = all_items(lambda _: same(Page(items=[*next(answers)], total=4)), str, size=2)
+
+    assert sorted(await read(listing)) == ["a", "b", "c", "d"]
+
+
+async def test_an_order_in_which_a_record_never_shows_is_an_error() -> None:
+    answers = chain(["ab"], cycle(["ab", "ba", "bc", "cb"]))
+    listing = all_items(lambda _: same(Page(items=[*next(answers)], total=4)), str, size=2)
+    with pytest.raises(ResponseDecodeError, match=r"different records read: 3.* a total of 4"):
+        await read(listing)
+
+
+@pytest.mark.parametrize("laps", [2, 3])
+async def test_pages_that_come_round_and_round_are_an_error(laps: int) -> None:
+    async def fetch(number: int) -> Page[str]:
+        return Page(items=[f"r{number % laps}"], more=True)
+
+    with pytest.raises(ResponseDecodeError, match="leads back to pages that were read before"):
+        await read(all_items(fetch, str, size=1))
+    with pytest.raises(ResponseDecodeError, match="leads back to pages that were read before"):
+        async for _ in all_items(fetch, str, size=1).pages():
+            pass
+
+
+async def test_tokens_without_end_that_lead_round_and_round_are_an_error() -> None:
+    async def fetch(token: str | None, size: int) -> Page[str]:
+        number = int(token or 0) + 1
+        return Page(items=[f"r{number % 2}"], token=str(number))
+
+    with pytest.raises(ResponseDecodeError, match="leads back to pages that were read before"):
+        await read(all_items_by_token(fetch, str, size=1))
+
+
+async def test_a_total_that_is_less_than_its_page_holds_ends_nothing() -> None:
+    account = Account(letters(5), says=lambda account, page: {"total": 0 if page.items else None})
+
+    assert await read(account.listing()) == letters(5)
 
 
 async def test_a_record_that_is_there_twice_ends_no_listing() -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from sigmamind_async import SigmaMind
 from sigmamind_async.per_loop import KeyedLock, PerLoop
 
 T = TypeVar("T")
@@ -121,7 +122,7 @@ def test_loops_in_threads_have_their_own_values() -> None:
 
 
 def test_asking_without_a_loop_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="no running event loop"):
+    with pytest.raises(RuntimeError, match="no asyncio event loop is running"):
         PerLoop(object).get()
 
 
@@ -167,3 +168,9 @@ async def test_a_cancelled_waiter_blocks_no_other() -> None:
             await waiting
     async with asyncio.timeout(1), locks.hold("a"):
         pass
+
+
+def test_without_a_loop_of_asyncio_the_error_names_what_works() -> None:
+    """As under trio, which runs coroutines itself."""
+    with pytest.raises(RuntimeError, match=r"under trio.* use the client .*sigmamind_async\.sync"):
+        SigmaMind("sk").phone_numbers.get("+14155550100").send(None)

@@ -140,6 +140,15 @@ async def test_what_the_call_sets_is_not_replaced(added: Mapping[str, Any]) -> N
     assert not transport.sent
 
 
+@pytest.mark.parametrize("value", [None, b"x", [1], float("nan"), float("inf"), 10**400])
+async def test_what_no_query_can_hold_is_refused(value: Any) -> None:
+    made, transport = client()
+    with pytest.raises(InvalidRequestError, match="query: n: must be text or a finite number"):
+        await made.request("GET", "/v1/usage", query={"n": value})
+
+    assert not transport.sent
+
+
 async def test_a_purchase_keeps_its_tag() -> None:
     """Without it, a lost answer could not be found, and the number would be bought again."""
     made, transport = client()

@@ -1,5 +1,7 @@
 """Tags in labels: unmistakable, within the platform's limit, and one for each attempt."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,13 +58,22 @@ def test_a_label_of_somebody_else_carries_no_tag_of_ours(label: str) -> None:
         "[sm:ABC.1]",
         f"[sm:{TOKEN}.0]",
         f"[sm:{TOKEN}.01]",
-        f"[sm:{TOKEN.lower()}.1]",
         f"[sm:{TOKEN}.1] Support",
-        f"[sm:{TOKEN}.1]\n",
     ],
 )
 def test_what_only_looks_like_a_tag_is_none(label: str | None) -> None:
     assert find_tag(label) is None
+
+
+@pytest.mark.parametrize("change", [str.lower, str.upper, "  {} ".format, "{}\n".format])
+def test_a_platform_may_change_the_case_and_the_blanks_of_a_label(
+    change: Callable[[str], str],
+) -> None:
+    """A number whose tag is not found may be bought again."""
+    label = change(add_tag("Support", TOKEN, 2))
+
+    assert find_tag(label) == (TOKEN, 2)
+    assert remove_tag(label).strip().lower() == "support"
 
 
 def test_a_token_belongs_to_one_operation_of_one_account_of_one_journal() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -42,6 +42,11 @@ def test_whoever_lacks_a_package_is_told_what_to_install(package: str) -> None:
             {"accounts": [Account(partial(SigmaMind, "key"), label="a" * 101)]},
             "account: must be at most 100 printable characters",
         ),
+        ({"accounts": ACCOUNT}, "accounts: must be several, such as [Account(SigmaMind)]"),
+        ({"accounts": [SigmaMind]}, "accounts: each must be an Account that makes its client"),
+        ({"accounts": [Account(cast("Any", SigmaMind("k")))]}, "accounts: each must be an Account"),
+        ({"dsn": None}, "dsn: must be text, not of type NoneType"),
+        ({"schema": None}, "schema: must be a str, not of type NoneType"),
         ({"dsn": "u:secret@h/db"}, "dsn: is not a PostgreSQL connection string"),
         ({"schema": "Orders"}, "schema: must be 1 to 63 lower-case"),
         ({"concurrency": 0}, "concurrency: must be a whole number from 1"),

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.values import Secret
+from sigmamind_async.values import Secret, check_type
 
 log: Final = logging.getLogger(__name__)
 
@@ -100,6 +100,10 @@ def parse_dsn(dsn: Secret, schema: str) -> Target:
 
     Raises `ConfigurationError`, which quotes nothing of *dsn*, if that cannot be used.
     """
+    given: object = dsn
+    if not isinstance(given, Secret):
+        raise ConfigurationError(f"dsn: must be text, not of type {type(given).__name__}")
+    check_type("schema", schema, str)
     if _SCHEMA.fullmatch(schema) is None:
         raise ConfigurationError(
             "schema: must be 1 to 63 lower-case letters, digits and underscores, begin with no"
