@@ -37,9 +37,9 @@ def test_an_apply_of_two_rows() -> None:
     outer = {step for step in steps if step.file.startswith(("cli/", "fleet/", "rowfiles/"))}
 
     assert len({step.file for step in outer}) <= 34
-    assert len(outer) <= 366
+    assert len(outer) <= 358
     assert len({step.file for step in steps}) <= 94
-    assert len(steps) <= 726
+    assert len(steps) <= 718
 
 
 def test_the_spine_of_an_apply() -> None:
