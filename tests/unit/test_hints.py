@@ -21,6 +21,14 @@ from sigmamind_async.platforms.sigmamind.models import CreatePhoneNumber, PhoneN
 from sigmamind_async.platforms.verbex.models import PhoneNumber as VerbexPhoneNumber
 
 RECORD = PhoneNumber(sip_phone_number="+14155550123")
+CLIENTS: list[Any] = [SigmaMind("key"), DialNexa("key:secret"), Verbex("key")]
+METHODS = [
+    (type(client), getattr(part, name))
+    for client in CLIENTS
+    for part in [part for part in vars(client).values() if isinstance(part, Resource)]
+    for name in dir(part)
+    if not name.startswith("_")
+]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +98,19 @@ def test_a_method_of_a_client(client: object, path: str, ours: str) -> None:
     assert str(caught.value).endswith(f"{path.rpartition('.')[2]!r}. Use {ours}")
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_name_that_is_known_leads_to_ours(client: Any) -> None:
+    """Each class lists the names itself, since the table is not read before a mistake."""
+    parts = [part for part in vars(client).values() if isinstance(part, Resource)]
+    for thing in [client, *parts]:
+        assert not {*dir(thing)} & {"retrieve", "aclose"}
+        for name in hints.ATTRIBUTES:
+            hint = hints.attribute_hint(thing, name)
+            if hint and not hasattr(thing, name):
+                with pytest.raises(AttributeError, match=re.escape(hint)):
+                    getattr(thing, name)
+
+
 def test_an_async_client_is_not_opened_by_a_plain_with() -> None:
     client: Any = SigmaMind("key")
 
@@ -129,16 +150,6 @@ def test_a_setting_of_a_client(name: str, ours: str) -> None:
     for function in functions:
         with pytest.raises(TypeError, match=f"argument '{name}'.*Use {re.escape(ours)}"):
             function(**{name: 1})
-
-
-CLIENTS: list[Any] = [SigmaMind("key"), DialNexa("key:secret"), Verbex("key")]
-METHODS = [
-    (type(client), getattr(part, name))
-    for client in CLIENTS
-    for part in [part for part in vars(client).values() if isinstance(part, Resource)]
-    for name in dir(part)
-    if not name.startswith("_")
-]
 
 
 @pytest.mark.parametrize(
