@@ -21,6 +21,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 import attrs
 
 from sigmamind_async.compiled import quick
+from sigmamind_async.convert.fields import Record
 from sigmamind_async.convert.portable import json_text, plain
 from sigmamind_async.errors import (
     APIConnectionError,
@@ -569,8 +570,8 @@ def _one_line(error: SigmaMindError) -> str:
 
 
 def check_rows(values: object) -> None:
-    """Raise `InvalidRequestError` unless *values* can be the rows of a job: a text cannot."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable | AsyncIterable):
+    """Raise `InvalidRequestError` unless *values* can be rows of a job: a text or record cannot."""
+    if isinstance(values, str | bytes | Record) or not isinstance(values, Iterable | AsyncIterable):
         rule = f"must be an iterable of rows, not {type(values).__name__}"
         raise InvalidRequestError(field="values", rule=rule)
 

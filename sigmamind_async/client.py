@@ -52,9 +52,9 @@ from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Engine, Limits, RawResponse
 from sigmamind_async.errors import (
     ConfigurationError,
+    HintedNames,
     InvalidRequestError,
     hint_at_arguments,
-    missing_attribute,
     suggest,
 )
 from sigmamind_async.events import Observers, as_observer
@@ -258,7 +258,19 @@ class RawRunner(Runner):
         return await self.engine.exchange(self.operation(value))
 
 
-class Resource:
+# What other SDKs call attributes of a client, and methods of a resource.
+_CLIENT_NAMES: Final = (
+    "aclose api_key copy delete disconnect incoming_phone_numbers numbers patch phone_number post"
+    " put timeout with_streaming_response"
+)
+_RESOURCE_NAMES: Final = (
+    "acquire all available available_phone_numbers buy create delete edit fetch find import"
+    " import_number import_phone_number iter modify order patch post provision purchase put read"
+    " release remove retrieve stream"
+)
+
+
+class Resource(HintedNames, names=_RESOURCE_NAMES.split()):
     """Base of a client's resources, such as ``client.phone_numbers``."""
 
     def __init__(self, runner: Runner) -> None:
@@ -269,11 +281,6 @@ class Resource:
         for name, method in list(vars(cls).items()):
             if inspect.isfunction(method) and not name.startswith("_"):
                 setattr(cls, name, hint_at_arguments(method))
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            raise missing_attribute(self, name)
 
 
 class RawResource:
@@ -290,7 +297,7 @@ def raw(
     return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, RawResponse[T]]]", method)
 
 
-class Client:
+class Client(HintedNames, names=_CLIENT_NAMES.split()):
     """Base of the platforms' clients."""
 
     platform: ClassVar[Platform]
@@ -585,9 +592,6 @@ class Client:
             raise TypeError(f"use 'async with', or {name} of sigmamind_async.sync without asyncio")
 
         def __exit__(self, *_: object) -> None: ...
-
-        def __getattr__(self, name: str) -> object:
-            raise missing_attribute(self, name)
 
     def __copy__(self) -> Self:
         return self.with_options()

@@ -135,6 +135,13 @@ class Record(Portable):
     nulls: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
     """Keys of fields that came without a value, as they came: null, or an empty text."""
 
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the items of `to_dict`, as a pydantic model does, so that ``dict(record)`` works.
+
+        FastAPI returns what a handler without a return type gives it in this way.
+        """
+        return iter(self.to_dict().items())
+
     @classmethod
     def select_class(cls, raw: Mapping[str, object]) -> type[Record]:  # noqa: ARG003 - for subclasses
         """Return the class that reads *raw*, where several kinds of record come in one place."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.errors import ElsewhereName, InvalidRequestError, SigmaMindError, suggest
+from sigmamind_async.errors import HintedNames, InvalidRequestError, SigmaMindError, suggest
 from sigmamind_async.values import REDACTED, UNSET, Secret, SecretReference, conceal
 
 V = TypeVar("V")
@@ -27,15 +27,32 @@ _KEYS: Final = ("underscore_id", "plain_id")
 """Two spellings of one key, which the property ``id`` unites."""
 
 
-class Portable:
+_ELSEWHERE: Final = (
+    "agent_id",
+    "as_dict",
+    "dict",
+    "friendly_name",
+    "id",
+    "json",
+    "label",
+    "model_dump",
+    "model_dump_json",
+    "model_extra",
+    "name",
+    "nickname",
+    "number",
+    "phone_number",
+    "phone_number_id",
+    "sid",
+    "sip_phone_number",
+)
+"""What other SDKs call an attribute of a record."""
+
+
+class Portable(HintedNames, names=_ELSEWHERE):
     """Base of records and request values: attrs classes whose fields have a name in JSON."""
 
     __slots__ = ()
-
-    def __dir__(self) -> list[str]:
-        # Not by reading them: the error for one that is missing looks here for what was meant.
-        own = {name for cls in type(self).__mro__ if cls is not Portable for name in vars(cls)}
-        return [name for name in super().__dir__() if name not in _ELSEWHERE or name in own]
 
     @classmethod
     def _wire_names(cls) -> Mapping[str, str]:
@@ -81,32 +98,6 @@ class Portable:
     @classmethod
     def __get_pydantic_core_schema__(cls, _: object, handler: Callable[[Any], Any]) -> Any:
         return _pydantic_schema(cls, handler)
-
-
-_ELSEWHERE: Final = frozenset(
-    [
-        "agent_id",
-        "as_dict",
-        "dict",
-        "friendly_name",
-        "id",
-        "json",
-        "label",
-        "model_dump",
-        "model_dump_json",
-        "model_extra",
-        "name",
-        "nickname",
-        "number",
-        "phone_number",
-        "phone_number_id",
-        "sid",
-        "sip_phone_number",
-    ]
-)
-"""What other SDKs call an attribute of a record; a class that has one itself overrides it."""
-for _name in _ELSEWHERE:
-    setattr(Portable, _name, ElsewhereName(_name))
 
 
 def plain(held: object, *, wire: bool = False) -> Any:

@@ -315,7 +315,7 @@ def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
     parameters = inspect.signature(method).parameters
     rows = next((name for name in ("values", "operations") if name in parameters), "")
 
-    @functools.wraps(method)
+    @functools.wraps(method, updated=())  # the mark of a coroutine function is in its __dict__
     def call(self: Blocking, *args: Any, **options: Any) -> object:
         inbox: Inbox = queue.SimpleQueue()
         if rows and args:

@@ -8,7 +8,7 @@ import pytest
 
 from sigmamind_async import SigmaMind
 from sigmamind_async.convert import structure
-from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.errors import InvalidRequestError, SigmaMindError
 from sigmamind_async.platforms import verbex
 from sigmamind_async.platforms.sigmamind.models import (
     CreatePhoneNumber,
@@ -138,6 +138,26 @@ def test_a_handler_of_fastapi_takes_a_request_and_returns_a_record() -> None:
     ]
     assert "PhoneNumber" in described.text
     assert len(box.ledger.purchases) == 1
+
+
+def test_a_handler_of_fastapi_that_declares_no_type_returns_a_record() -> None:
+    """It is read like a model of pydantic; a value that was sent is no record, and is not."""
+    fastapi = pytest.importorskip("fastapi")
+    testclient = pytest.importorskip("fastapi.testclient")
+    application, number = fastapi.FastAPI(), structure(SIP, verbex.PhoneNumber)
+    application.get("/number", response_model=None)(lambda: number)
+    with testclient.TestClient(application) as browser:
+        answer = browser.get("/number")
+
+    assert answer.json() == number.to_dict() == dict(number)
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(CreatePhoneNumber(country_code="US"))  # type: ignore[call-overload]
+
+
+async def test_a_record_is_no_list_of_rows() -> None:
+    number: Any = structure(SIP, verbex.PhoneNumber)
+    with pytest.raises(InvalidRequestError, match="values: must be an iterable of rows"):
+        await SigmaMind("key").phone_numbers.update_many(number, friendly_name="Desk")
 
 
 def test_an_error_is_json_too() -> None:

@@ -21,6 +21,14 @@ from sigmamind_async.platforms.sigmamind.models import CreatePhoneNumber, PhoneN
 from sigmamind_async.platforms.verbex.models import PhoneNumber as VerbexPhoneNumber
 
 RECORD = PhoneNumber(sip_phone_number="+14155550123")
+CLIENTS: list[Any] = [SigmaMind("key"), DialNexa("key:secret"), Verbex("key")]
+METHODS = [
+    (type(client), getattr(part, name))
+    for client in CLIENTS
+    for part in [part for part in vars(client).values() if isinstance(part, Resource)]
+    for name in dir(part)
+    if not name.startswith("_")
+]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +98,19 @@ def test_a_method_of_a_client(client: object, path: str, ours: str) -> None:
     assert str(caught.value).endswith(f"{path.rpartition('.')[2]!r}. Use {ours}")
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_name_that_is_known_leads_to_ours(client: Any) -> None:
+    """Each class lists the names itself, since the table is not read before a mistake."""
+    parts = [part for part in vars(client).values() if isinstance(part, Resource)]
+    for thing in [client, *parts]:
+        assert not {*dir(thing)} & {"retrieve", "aclose"}
+        for name in hints.ATTRIBUTES:
+            hint = hints.attribute_hint(thing, name)
+            if hint and not hasattr(thing, name):
+                with pytest.raises(AttributeError, match=re.escape(hint)):
+                    getattr(thing, name)
+
+
 def test_an_async_client_is_not_opened_by_a_plain_with() -> None:
     client: Any = SigmaMind("key")
 
@@ -131,21 +152,10 @@ def test_a_setting_of_a_client(name: str, ours: str) -> None:
             function(**{name: 1})
 
 
-CLIENTS: list[Any] = [SigmaMind("key"), DialNexa("key:secret"), Verbex("key")]
-METHODS = [
-    (type(client), getattr(part, name))
-    for client in CLIENTS
-    for part in [part for part in vars(client).values() if isinstance(part, Resource)]
-    for name in dir(part)
-    if not name.startswith("_")
-]
-
-
 @pytest.mark.parametrize(
     ("path", "name", "ours"),
     [
         ("phone_numbers.update", "timeout", "client.with_options(deadline=...), in seconds"),
-        ("phone_numbers.update", "friendlyName", "friendly_name="),
         ("phone_numbers.update", "name", "friendly_name="),
         ("phone_numbers.get", "max_retries", "client.with_options(retry=RetryPolicy("),
         ("phone_numbers.get", "sid", "phone_number="),
@@ -167,6 +177,13 @@ def test_an_argument_of_a_call(path: str, name: str, ours: str) -> None:
             operator.attrgetter(path)(client)(**{name: 1})
 
         assert str(caught.value).partition(f"argument '{name}'")[2].startswith(f". Use {ours}")
+
+
+def test_an_argument_in_another_spelling() -> None:
+    """Python 3.13 finds it itself."""
+    client: Any = SigmaMind("key")
+    with pytest.raises(TypeError, match=r"(Use friendly_name=|Did you mean 'friendly_name'\?)$"):
+        client.phone_numbers.update("+14155550123", friendlyName="Desk")
 
 
 @pytest.mark.parametrize(("client", "method"), METHODS)

@@ -315,7 +315,10 @@ def test_what_the_check_finds_is_placed_and_added() -> None:
         ),
         (
             '"type":' + "[" * 30_000 + '"a:b"' + "]" * 30_000,
-            "is nested too deeply",
+            # From Python 3.14 on, that is read; a row is no longer than this.
+            "is nested too deeply"
+            if sys.version_info < (3, 14)
+            else "a type: is a list here; write it as text, in quotes",
         ),
         ('"area_code":true', "a area_code: must be a whole number like 415"),
         ('"label":"x","label":"y"', "a label: is set twice; keep one"),

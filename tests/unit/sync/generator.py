@@ -53,12 +53,17 @@ MADE_BY = {
 
 def methods_of(cls: type) -> dict[str, str]:
     """Return the public methods of *cls*, and what makes each of them blocking."""
-    members = {name: value for each in reversed(cls.__mro__) for name, value in vars(each).items()}
+    members = {
+        name: value
+        for each in reversed(cls.__mro__)
+        for name, value in vars(each).items()
+        if inspect.isfunction(value)
+    }
     return {
         name: kind
         for name, value in members.items()
         if not (name.startswith("_") or name in INTERNAL)
-        if inspect.isfunction(value) and (kind := _made_by(value))
+        if (kind := _made_by(value))
     }
 
 
