@@ -158,7 +158,8 @@ class AdaptiveRate(Pacing):
             tokens = min(tokens, most)
         if tokens < 1.0 + _LATE * rate:
             self._record.add(now, 1.0 / (seconds or 1e-6))
-            self._grow(now, rate, seconds)
+            waited = (1.0 - self._tokens) / rate + _LATE
+            self._grow(now, rate, min(seconds, waited))
         else:
             self._record.add(now, math.inf)
             self._saved += 1
