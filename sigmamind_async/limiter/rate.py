@@ -158,6 +158,8 @@ class AdaptiveRate(Pacing):
             tokens = min(tokens, most)
         if tokens < 1.0 + _LATE * rate:
             self._record.add(now, 1.0 / (seconds or 1e-6))
+            if self.lag:  # it may have waited to be asked for, which says nothing of the rate
+                seconds = min(seconds, (1.0 - self._tokens) / rate + _LATE)
             self._grow(now, rate, seconds)
         else:
             self._record.add(now, math.inf)

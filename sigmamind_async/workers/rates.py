@@ -169,6 +169,7 @@ class SharedModel:
         values["slots"] = [*self.slots, *granted]
         if granted:
             values["gates"][report.gate] = values["gates"].pop(report.gate)
+        is_denied = report.wanted > 0 and not granted
         reply = RateReply(
             version=self.version,
             rate=rate.rate,
@@ -177,9 +178,7 @@ class SharedModel:
             share=1 / len(self.gates),
             granted=granted,
             next_at=next_at,
-            ask_at=next_at - ahead
-            if granted or not report.wanted
-            else max(next_at - ahead, now + BATCH_SECONDS),
+            ask_at=max(next_at - ahead, now + BATCH_SECONDS if is_denied else now),
         )
         return json.dumps([_release(), values]), reply
 
@@ -204,7 +203,7 @@ class SharedModel:
             rate.insert(event.began) if is_old else rate.take(event.began)
             return
         cut = rate.cut
-        if is_old:
+        if is_old:  # to the model, all is late that was sent before its latest cut
             rate.cut = math.inf
         if event.policy is not None:
             rate.follow(event.at, event.policy, event.level)

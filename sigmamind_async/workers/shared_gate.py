@@ -248,7 +248,9 @@ class SharedAdmission(Admission):
     def go_alone(self, now: float, report: RateReport) -> None:
         """Go on without the row, at this process's share of the rate; *report* has not arrived."""
         self.replied_at, leased = now, self.leased
-        leased.events = [each for each in report.events if each.outcome == "refused"]
+        # A pause has to be heard of all the same; the rest is not worth it.
+        events = [*report.events, *leased.events]
+        leased.events = [each for each in events if each.outcome == "refused"]
         if self.alone:
             return
         rate = None if leased.rate is None else max(SLOWEST, leased.rate * self.share)

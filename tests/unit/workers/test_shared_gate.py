@@ -16,6 +16,7 @@ import pytest
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
 from sigmamind_async.limiter.pacing import Admitted
+from sigmamind_async.workers import rates
 from sigmamind_async.workers.rates import HORIZON, POLL, RateReport, SharedModel
 from sigmamind_async.workers.shared_gate import (
     REPLY_TIMEOUT,
@@ -28,6 +29,12 @@ from tests.harness.simulator import Job, Server
 from tests.unit.workers.meeting import Meeting, Row
 
 DEADLINE = math.inf
+
+
+@pytest.fixture(autouse=True)
+def repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every run of a test be the same."""
+    monkeypatch.setattr(rates, "random", random.Random(5).random)
 
 
 def now() -> float:
