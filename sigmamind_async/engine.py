@@ -64,7 +64,7 @@ from sigmamind_async.request_options import (
     combine_headers,
 )
 from sigmamind_async.responses.error_body import request_id
-from sigmamind_async.responses.headers import BUCKET, remaining
+from sigmamind_async.responses.headers import BUCKET, policy, remaining
 from sigmamind_async.responses.verdict import (
     AttemptResult,
     classify_attempt,
@@ -485,6 +485,8 @@ class Engine:
         call.headers = answer.headers if isinstance(answer, Response) else None
         if call.headers and BUCKET in call.headers:
             self.gate.name_bucket(permit, call.headers[BUCKET])
+        if call.headers and (stated := policy(call.headers)):
+            self.gate.follow(permit, stated)
         result = self._classify(answer, flag, may_be_echo=call.may_be_own_echo)
         self._report(call, result, permit)
         # Last, because after any exception before it `_abandon` gives the permit back.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 import re
 import reprlib
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from sigmamind_async import errors
 from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.responses.error_body import is_control
 
 if TYPE_CHECKING:
     from sigmamind_async.cli.output.events import Summary
@@ -248,10 +248,5 @@ LONGEST_SHOWN: Final = 300
 def sanitize(text: str, longest: int | None = LONGEST_SHOWN) -> str:
     """Return *text* fit for a terminal: on one line, without control or direction characters."""
     if not (text.isascii() and text.isprintable()):
-        text = "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
+        text = "".join("\N{REPLACEMENT CHARACTER}" if is_control(c) else c for c in text)
     return text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
-
-
-def _is_control(character: str) -> bool:
-    # Cc: escape sequences; Cf: marks that reverse the text; Zl, Zp: line ends; Cs: half characters.
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}

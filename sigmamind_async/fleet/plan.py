@@ -27,7 +27,7 @@ from sigmamind_async.fleet.blockers import (
     repeated_purchase,
 )
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
-from sigmamind_async.fleet.state import AGENTS, FleetState, LastApplied, creation_id, normalize_cell
+from sigmamind_async.fleet.state import FleetState, LastApplied, creation_id, normalize_cell
 from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.fleet.step import (
     CREATES,
@@ -37,7 +37,7 @@ from sigmamind_async.fleet.step import (
     find_changes,
     find_fixed_changes,
 )
-from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
+from sigmamind_async.fleet.vendors import AGENTS, VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.row import State
 
 OnDrift: TypeAlias = Literal["keep", "overwrite", "fail"]

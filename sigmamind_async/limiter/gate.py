@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection
@@ -31,7 +32,7 @@ from sigmamind_async.limiter.pacing import Admitted, Pacing
 from sigmamind_async.limiter.rate import AdaptiveRate
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
+from sigmamind_async.responses.headers import REFUSAL_STATUSES, Policy, Remaining
 from sigmamind_async.values import check_seconds
 
 MAX_PAUSE = 300.0
@@ -176,6 +177,9 @@ class Admission:
         if limit.capped and limit.tried_at == request[0]:
             limit.capped, limit.tried_at, self.pause_repeated = False, None, False
         if window is not None:
+            if window.policy is not None:
+                left = window.remaining + 1.0 - request[1]
+                self.rates.follow(now, request, window.policy, left)
             pause = min(self.window.update(now, request, window), self.max_pause)
             self.paused_until = max(self.paused_until, now + pause)
 
@@ -547,6 +551,10 @@ class Gate:
         """Report the name of the *bucket* that the platform has counted *request* in."""
         self.admission.rates.name_bucket(request[2], bucket)
 
+    def follow(self, request: Admitted, policy: Policy) -> None:
+        """Report the *policy* with which the platform has refused *request*."""
+        self.admission.rates.follow(self._clock(), request, policy, 0.0)
+
     def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
         """Report *request*, without a usable response; *overloaded* if it may be shed load."""
         self.admission.failed(self._clock(), request, overloaded=overloaded)
@@ -680,7 +688,8 @@ def _known_limit(max_rate: float, burst: float) -> KnownLimit:
 
 
 def _is_finite(number: object) -> bool:
-    return type(number) in {int, float} and math.isfinite(cast("float", number))
+    # An int may be larger than every float.
+    return type(number) in {int, float} and abs(cast("float", number)) <= sys.float_info.max
 
 
 def _are_statuses(statuses: object) -> bool:

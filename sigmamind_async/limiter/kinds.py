@@ -26,6 +26,7 @@ import attrs
 
 from sigmamind_async.limiter.pacing import Admitted, Pacing
 from sigmamind_async.limiter.rate import AdaptiveRate
+from sigmamind_async.responses.headers import Policy
 
 CERTAIN = math.log(50.0)
 """Weight at which a kind is separated from the others."""
@@ -70,6 +71,11 @@ class RateByKind:
             self.separate[kind] = self.separate[same]
         elif not is_first:
             self.separate[kind] = AdaptiveRate()
+
+    def follow(self, now: float, request: Admitted, policy: Policy, left: float) -> None:
+        """Keep to the *policy* that the platform states for requests like this one."""
+        self.name_bucket(request[2], policy.name)
+        self.of(request[2]).follow(now, policy, left)
 
     def refused(self, now: float, request: Admitted, pause: float, jitter: float = 0.5) -> float:
         """Record a refusal; see `Pacing.refused`."""

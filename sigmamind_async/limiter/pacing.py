@@ -8,6 +8,8 @@ from typing import Final
 
 import attrs
 
+from sigmamind_async.responses.headers import Policy
+
 FIRST: Final = 10.0
 """Requests under way at the start; those that pass make room for more."""
 
@@ -135,6 +137,9 @@ class Pacing(ABC):
     def pause(self, until: float) -> None:
         """Hold requests back until *until*."""
         self.paused_until = max(self.paused_until, until)
+
+    def follow(self, now: float, policy: Policy, left: float) -> None:  # noqa: B027 - may not
+        """Keep to a *policy* that the platform states, with so many requests *left* at once."""
 
     def measure_latency(self, took: float) -> None:
         """Smooth the latency as TCP does (RFC 6298)."""

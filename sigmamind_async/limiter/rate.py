@@ -25,6 +25,7 @@ import attrs
 from sigmamind_async.limiter.bucket import FASTEST, SLOWEST, TokenBucket
 from sigmamind_async.limiter.detectors import ConcurrencyLimit, RandomRefusals, WindowLimit
 from sigmamind_async.limiter.pacing import Admitted, Pacing, SendRecord
+from sigmamind_async.responses.headers import Policy
 
 GROWTH: Final = 0.7
 """Logarithm by which the rate may grow in one latency: what is under way when a refusal arrives."""
@@ -120,6 +121,8 @@ class AdaptiveRate(Pacing):
     _is_silent: bool = True
     """True if the latest reported no wait."""
     _jitter: float = 0.5
+    _policy: Policy | None = None
+    """What the platform states."""
 
     @property
     def progress(self) -> int:
@@ -168,6 +171,8 @@ class AdaptiveRate(Pacing):
         """Follow the curve: up to the center at once, past it only while requests pass."""
         is_confirmed = now - self._passed_at < 2.0 * (self.latency + 1.0 / rate)
         most = math.inf if is_confirmed else self.bucket.center
+        if self._policy is not None:
+            most = min(most, self._policy.rate)
         if self._in_a_row < 2 and rate < most:
             self.rate = min(self._grown(rate, seconds), most)
             self._used += seconds
@@ -437,6 +442,16 @@ class AdaptiveRate(Pacing):
         new.bucket.bracket(0.8 * rate, 1.25 * rate)
         new.restart(now)
         return new
+
+    def follow(self, now: float, policy: Policy, left: float) -> None:
+        """Keep to a *policy* that the platform states, with so many requests *left* at once."""
+        if policy == self._policy:
+            return
+        self._policy, self._is_silent = policy, False
+        self.bucket = TokenBucket(center=policy.rate, burst=policy.burst)
+        self.restart(now)
+        self.rate, self._tokens = policy.rate, min(left, policy.burst - 2)
+        self._schedule(now)
 
     def restart(self, now: float) -> None:
         """Begin at the low end of what is known, as after a refusal at that time."""

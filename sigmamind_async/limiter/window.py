@@ -70,7 +70,8 @@ class RateLimitWindow:
         self._ends = min(self._ends, ends)
         if reported.remaining < self._remaining:
             self._remaining, self._reported_at, self._uncounted = reported.remaining, now, 0
-        self.spacing = reported.reset / max(1, reported.remaining + 1 - under_way)
+        if reported.policy is None:  # else the rate is set by that
+            self.spacing = reported.reset / max(1, reported.remaining + 1 - under_way)
         return 0.0 if reported.remaining else reported.reset
 
     def _contradicts(self, reported: Remaining, began: float, *, moved: bool, is_new: bool) -> bool:

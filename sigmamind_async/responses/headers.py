@@ -7,6 +7,7 @@ No two platforms agree on the spelling. Seen in the field, and understood here:
     X-RateLimit-Reset      seconds to go, or a moment: Unix time in seconds or milliseconds, a date
     RateLimit-Reset        the same, of the IETF drafts up to 06; so with ``X-Rate-Limit-Reset``
     RateLimit              ``limit=100, remaining=0, reset=30`` (draft 07), ``"default";r=0;t=30``
+    RateLimit-Policy       ``"default";q=100;w=60``, ``100;w=60`` (draft 07): quota and window
     X-RateLimit-Bucket     the name of the limit, beside ``X-RateLimit-Reset-After`` in seconds
 
 and durations such as ``6m0s`` or ``20ms`` in place of seconds. What cannot be read is ignored, and
@@ -48,8 +49,21 @@ _RESETS: Final = (
     "x-ratelimit-reset-requests",
 )
 _REMAINING: Final = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
+_QUOTED: Final = '(?:[^{}"]|"[^"]*")+'
+"""What a separator ends, unless it is quoted."""
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DURATION_PART: Final = r"(\d+(?:\.\d+)?)(ms|us|ns|d|h|m|s)"
+
+
+class Policy(NamedTuple):
+    """The limit of a platform as it states it; of several, what keeps to all of them."""
+
+    name: str
+    """Its text: requests under the same policy are counted together."""
+    rate: float
+    """Requests a second."""
+    burst: float
+    """Requests at once."""
 
 
 class Remaining(NamedTuple):
@@ -58,6 +72,8 @@ class Remaining(NamedTuple):
     remaining: int
     reset: float
     """Seconds until the next window."""
+    policy: Policy | None = None
+    """The limit that the window is of, if it is stated."""
 
 
 def retry_after(
@@ -107,7 +123,27 @@ def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Re
             )
     windows = (_believable(*each) for each in _windows(headers["ratelimit"], wall_clock()))
     # Of several windows the one that admits least has to be kept to.
-    return min(filter(None, windows), key=lambda each: each.remaining / each.reset, default=None)
+    least = min(filter(None, windows), key=lambda each: each.remaining / each.reset, default=None)
+    return least and least._replace(policy=policy(headers))
+
+
+def policy(headers: Mapping[str, str]) -> Policy | None:
+    """Return the limit that ``RateLimit-Policy`` states; `None` without a usable one."""
+    field = headers.get("ratelimit-policy")
+    if field is None:
+        return None
+    limits = list[tuple[float, float]]()
+    for item in re.findall(_QUOTED.format(","), field.lower()):
+        parts = [part.partition("=") for part in re.findall(_QUOTED.format(";"), item)]
+        fields = {name.strip(): text.strip(' "') for name, _, text in parts}
+        quota = _finite_number(fields.get("q") or item.partition(";")[0]) or 0.0
+        seconds = _finite_number(fields.get("w", "")) or 0.0
+        of_requests = fields.get("qu", "requests") == "requests"
+        if of_requests and quota >= 1 and 1 <= seconds <= MAX_WINDOW:
+            limits.append((quota / seconds, quota))
+    if not limits:
+        return None
+    return Policy(field, min(rate for rate, _ in limits), min(burst for _, burst in limits))
 
 
 def _believable(limit: float | None, count: float | None, reset: float | None) -> Remaining | None:

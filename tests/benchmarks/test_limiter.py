@@ -31,7 +31,6 @@ MISSED = {
     "sliding 200 per 20 s RA constant 10, 1500 rows",
     "window of 10 s from 100 to 50 at 40 s RA",
     "0.1/s b1 RA, 20 rows",
-    "RateLimit-Policy 100 per 60 s, 500 rows",
     "fixed 50 per 5 s RA constant 5, 1000 rows",
     "fixed 3 per 1 s, silent, 150 rows",
     "sliding 5 per 1 s, silent, 300 rows",

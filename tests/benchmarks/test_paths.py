@@ -37,9 +37,9 @@ def test_an_apply_of_two_rows() -> None:
     outer = {step for step in steps if step.file.startswith(("cli/", "fleet/", "rowfiles/"))}
 
     assert len({step.file for step in outer}) <= 33
-    assert len(outer) <= 353
+    assert len(outer) <= 344
     assert len({step.file for step in steps}) <= 93
-    assert len(steps) <= 713
+    assert len(steps) <= 711
 
 
 def test_the_spine_of_an_apply() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 
@@ -129,6 +130,21 @@ async def test_a_reported_window_is_kept_to_however_its_headers_are_spelled(pref
         assert client.gate.state.rate is None
         await client.phone_numbers.get(NUMBER)
         assert client.gate.state.rate == pytest.approx(5.0, rel=0.05)
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_a_stated_policy_is_the_rate_and_the_burst_from_the_first_answer_on(
+    status: int,
+) -> None:
+    told = {"RateLimit-Policy": '"default";q=100;w=50', "RateLimit": '"default";r=50;t=30'}
+    async with (
+        FaultServer(always(answer(status, record(), **told))) as server,
+        client_of(server.url, deadline=5.0) as client,
+    ):
+        with contextlib.suppress(CircuitOpenError, RateLimitError):
+            await client.phone_numbers.get(NUMBER)
+        assert client.gate.state.rate == pytest.approx(2.0)
+        assert client.gate.state.burst == 100.0
 
 
 async def test_the_circuit_opens_before_a_dead_platform() -> None:

@@ -19,7 +19,7 @@ import attrs
 
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.limiter.pacing import Admitted
-from sigmamind_async.responses.headers import BUCKET, Remaining, remaining, retry_after
+from sigmamind_async.responses.headers import BUCKET, Remaining, policy, remaining, retry_after
 from sigmamind_async.retry import StandardWait
 from tests.harness.limits import EPOCH, Answer, Limit
 from tests.harness.servers import Case
@@ -133,6 +133,8 @@ class Job:
             wait = retry_after(answer.headers, EPOCH + now())
             if BUCKET in answer.headers:
                 self.gate.name_bucket(ticket, answer.headers[BUCKET])
+            if answer.status != 200 and (stated := policy(answer.headers)):
+                self.gate.follow(ticket, stated)
             said = remaining(answer.headers, lambda: EPOCH + now())
             if answer.status != 200 and wait is not None:
                 self.told_until = max(self.told_until, now() + wait)

@@ -11,6 +11,7 @@ from sigmamind_async.limiter import kinds
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import AdaptiveRate
+from sigmamind_async.responses.headers import Policy
 from tests.harness.servers import BASE
 from tests.harness.simulator import run
 
@@ -156,6 +157,32 @@ def test_a_wait_in_a_named_bucket_holds_for_all_kinds_in_it() -> None:
 
     assert admission.pause_ends("PATCH") == admission.pause_ends("POST") == pytest.approx(40.0)
     assert admission.try_take(11.0, 1, "GET")
+
+
+def test_a_stated_policy_is_kept_to_at_once_and_never_exceeded() -> None:
+    rates, policy = RateByKind(), Policy('"default";q=100;w=50', 2.0, 100.0)
+    now, limit = 10.0, rates.of("POST")
+    limit.take(now)
+    rates.follow(now, (now, 1, "POST"), policy, 99.0)
+    went = list[float]()
+    while now < 1_010.0:
+        went.append(now)
+        limit.take(now)
+        limit.passed(now, (now, 1, "POST"))
+        now = max(now, limit.ready)
+
+    assert went.count(10.0) >= 96
+    assert 2_000 <= len(went) <= 2_100
+
+
+def test_requests_under_other_policies_have_rates_of_their_own() -> None:
+    rates = RateByKind()
+    read, write = Policy("100;w=50", 2.0, 100.0), Policy("9;w=60", 0.15, 9.0)
+    for kind, policy in [("GET", read), ("POST", write), ("PATCH", write)]:
+        rates.follow(10.0, (9.0, 1, kind), policy, 5.0)
+
+    assert (rates.of("GET").rate, rates.of("POST").rate) == (2.0, 0.15)
+    assert rates.of("POST") is rates.of("PATCH")
 
 
 def test_names_that_change_with_every_response_change_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from sigmamind_async.responses import headers as response_headers
 from sigmamind_async.responses.headers import (
     MAX_WAIT,
     MIN_EPOCH,
+    Policy,
     Remaining,
+    policy,
     remaining,
     retry_after,
 )
@@ -290,6 +293,37 @@ def test_a_days_quota_is_not_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(reset="86400") == Remaining(90, 86_400.0)
 
 
+# ---------------------------------------------------------------- policies
+
+
+@pytest.mark.parametrize(
+    ("field", "rate", "burst"),
+    [
+        ('"default";q=100;w=50', 2.0, 100.0),
+        ("100;w=50", 2.0, 100.0),
+        ('"a, b; c";q=100;w=50;pk=:cHVyY2hhc2Vz:', 2.0, 100.0),
+        ('"burst";q=10;w=1, "minute";q=300;w=60', 5.0, 10.0),
+        ('"minute";q=300;w=60, "day";q=1000;w=86400', 5.0, 300.0),
+        ('"bytes";q=9;qu="content-bytes";w=1, "minute";q=300;qu="requests";w=60', 5.0, 300.0),
+    ],
+)
+def test_a_stated_policy_is_a_rate_and_a_burst(field: str, rate: float, burst: float) -> None:
+    assert policy({"ratelimit-policy": field}) == Policy(field, rate, burst)
+
+
+@pytest.mark.parametrize("field", ["", "many", '"a";q=0;w=60', '"a";q=9', "9;w=0", "9;w=nan"])
+def test_a_policy_without_a_limit_is_ignored(field: str) -> None:
+    assert policy({"ratelimit-policy": field}) is None
+
+
+def test_what_remains_is_reported_with_its_policy() -> None:
+    headers = {"ratelimit": '"a";r=90;t=30', "ratelimit-policy": '"a";q=100;w=50'}
+
+    assert remaining(headers, lambda: EPOCH) == Remaining(
+        90, 30.0, Policy('"a";q=100;w=50', 2.0, 100.0)
+    )
+
+
 # ---------------------------------------------------------------- garbage
 
 ODD = st.one_of(
@@ -317,20 +351,24 @@ NAMES = [
     *("retry-after", "retry-after-ms", "x-ratelimit-reset", "ratelimit-reset", "ratelimit"),
     *("x-ratelimit-remaining", "x-ratelimit-limit", "ratelimit-remaining", "ratelimit-limit"),
     *("x-rate-limit-remaining", "x-rate-limit-reset", "x-ratelimit-reset-after"),
+    "ratelimit-policy",
 ]
-FIELDS = st.one_of(ODD, st.text(alphabet='"limtresag;=,: 0123456789.-+eEnhµdZT', max_size=60))
+FIELDS = st.one_of(ODD, st.text(alphabet='"limtresagqw;=,: 0123456789.-+eEnhµdZT', max_size=60))
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), FIELDS), st.floats(0, 4e9), st.booleans())
 @example({"ratelimit": '"' * 8_000}, 0.0, True)
 @example({"ratelimit": ";r=0,t=1" * 1_000}, 0.0, True)
 @example({"retry-after": "1" * 5_000 + "s"}, 0.0, True)
+@example({"ratelimit-policy": ";,=;q=;w=,q=9;w=1e-320" + '"' * 8_001}, 0.0, True)
 @example({"x-ratelimit-reset": "1h" * 4_000 + "x"}, 0.0, True)
 @example({"x-ratelimit-reset": "9" * 300 + "d"}, 0.0, True)
 def test_no_header_raises_or_says_more_than_a_finite_wait(
     given: dict[str, str], now: float, refused: bool
 ) -> None:
     wait, left = retry_after(given, now, refused=refused), remaining(given, lambda: now)
+    stated = policy(given)
 
     assert wait is None or 0 <= wait <= MAX_WAIT
     assert left is None or (left.remaining >= 0 and 0 < left.reset <= 300)
+    assert stated is None or (0 < stated.rate < math.inf and 1 <= stated.burst < math.inf)

@@ -269,11 +269,17 @@ END
 $exchange$;
 """
 
+ENDED_CHANNEL: Final = "sigmamind_ended"
+"""Where the ends of jobs are notified, each by its queueing lock, if there is a listener."""
+ENDED_LOCK: Final = "hashtextextended('sigmamind_async ended', 0)"
+"""The advisory lock that all listeners share."""
+
 # For a worker of the queue: finishes some jobs and fetches the next, with its operation. It does
 # not wait for the disk: a job that a crash makes the server forget to have finished is run again,
 # and finds in the journal that nothing is left to do. The settings end with the transaction, so
 # behind a pooler no other client gets them. The tables and functions of the queue are
-# procrastinate's, in whatever schema the connection finds them.
+# procrastinate's, in whatever schema the connection finds them. For the notification see
+# `workers.watch`; that two of these calls at once take each other for a listener does no harm.
 _NEXT_JOB: Final = """
 CREATE FUNCTION {schema}.next_job(
     finished bigint[], statuses text[], deletes boolean[], queues varchar[], worker bigint,
@@ -281,15 +287,18 @@ CREATE FUNCTION {schema}.next_job(
 ) LANGUAGE plpgsql AS $next_job$
 DECLARE
     found record;
+    has_listener boolean;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     IF finished <> '{}' THEN
+        has_listener := NOT pg_try_advisory_xact_lock({lock});
         -- Locked first: finishing a job that is gone would be an error.
         PERFORM procrastinate_finish_job_v1(
-            held.id, done.status::procrastinate_job_status, done.is_deleted)
+                held.id, done.status::procrastinate_job_status, done.is_deleted),
+            CASE WHEN has_listener THEN pg_notify('{channel}', left(held.queueing_lock, 1000)) END
         FROM unnest(finished, statuses, deletes) AS done (id, status, is_deleted)
         JOIN LATERAL (
-            SELECT j.id FROM procrastinate_jobs AS j
+            SELECT j.id, j.queueing_lock FROM procrastinate_jobs AS j
             WHERE j.id = done.id AND j.status IN ('todo', 'doing') FOR UPDATE
         ) AS held ON true;
     END IF;
@@ -308,7 +317,7 @@ BEGIN
         WHERE o.account = found.args ->> 'account' AND o.op_id = found.args ->> 'op_id';
 END
 $next_job$;
-"""
+""".replace("{lock}", ENDED_LOCK).replace("{channel}", ENDED_CHANNEL)
 
 # A dump, a base backup or a promoted standby brings back the rows of its time together with this
 # text, but in another table, cluster or timeline than the text names.
