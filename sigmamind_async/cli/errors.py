@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from sigmamind_async import errors
 from sigmamind_async.errors import SigmaMindError
-from sigmamind_async.responses.error_body import is_control
 
 if TYPE_CHECKING:
     from sigmamind_async.cli.output.events import Summary
@@ -248,5 +247,8 @@ LONGEST_SHOWN: Final = 300
 def sanitize(text: str, longest: int | None = LONGEST_SHOWN) -> str:
     """Return *text* fit for a terminal: on one line, without control or direction characters."""
     if not (text.isascii() and text.isprintable()):
+        # Imports the core, which --version and --help do without.
+        from sigmamind_async.responses.error_body import is_control
+
         text = "".join("\N{REPLACEMENT CHARACTER}" if is_control(c) else c for c in text)
     return text if longest is None or len(text) <= longest else text[: longest - 3] + "..."

@@ -181,9 +181,10 @@ def _group_by_platform(provisioners: Iterable[StepProvisioner]) -> dict[str, Ste
     journals = {id(each.journal) for each in several}
     if len(by_platform) != len(several) or len(journals) != 1:
         raise ConfigurationError("provisioners: give one for each platform, all on one journal")
-    labels = [each.account for name, each in by_platform.items() if each.account != name]
-    if labels:
-        raise ConfigurationError(f"provisioners: a fleet has no labels for accounts: {labels[0]}")
+    for name, each in by_platform.items():
+        if each.account != name:
+            what = f"a fleet has no labels for accounts: {each.account}"
+            raise ConfigurationError(f"provisioners: {what}")
     return by_platform
 
 
@@ -473,9 +474,9 @@ async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
                 resolve(reference)
             except SecretReferenceError as error:
                 problems.append(row.problem(change.field, str(error)))
-    ids = {problem.id for problem in problems}
-    if not ids:
+    if not problems:
         return plan
+    ids = {problem.id for problem in problems}
     return attrs.evolve(
         plan,
         steps=tuple(step for step in plan.steps if step.id not in ids),

@@ -130,9 +130,11 @@ _SHEET_ERROR: Final = re.compile(
 )
 """In capitals, in the languages of spreadsheets."""
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{|\$[(\[]|\{\{|\[\[|\{[%#$]|\[%|<%"
-    r"|\{\s*(?:[A-Za-z_][\w.\[\]]*|\d*)\s*(?:![rsa])?(?::[^{}]*)?\}"
+    # What one begins with in a template, a name in braces, other marks around a name,
+    r"[$#]\{|\$\(|\$\[\w|\{\{|\[\[|\{[%#]|\{\$[A-Za-z_]|\[%\s|<%"
+    r"|\{\s*(?:[A-Za-z_][\w.\[\]]*|\d*)\s*(?:![rsa])?(?::[^{}\s]*)?\}"
     r"|%(?:\([A-Za-z_]\w*\)|<\w+>)s|%[A-Z][A-Z0-9_]+%|«[^«»]+»"
+    # and what is one only if it is all of the text.
     r"|\A(?:\$[A-Za-z_][\w:]*|<{1,2}[^<>]+>{1,2}|(__|@@?|\$\$?|##?|%)[A-Za-z]\w*\1|%[sd])\Z"
 )
 _PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%[«]+[^})>%\]»]*[})>%\]»]+s?")
@@ -160,16 +162,17 @@ def comment_problem(text: str) -> str:
 
 def text_problem(text: str) -> str:
     """Return what damage *text* shows; empty where it shows none."""
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+    is_ascii = text.isascii()
+    if not is_ascii and any("\ud800" <= letter <= "\udfff" for letter in text):
         return "contains half of a character; write the character itself"
     if "\ufffd" in text:
         return "contains U+FFFD, in place of a character that was lost; write the character itself"
     if unseen := _find_unseen(text):
         return unseen
     bare = text.strip()
-    if found := _ENCODED.search(bare):
+    if (not is_ascii or "&" in bare) and (found := _ENCODED.search(bare)):
         return f"{found[0]!r} stands for another character; write the character itself"
-    bare = bare if bare.isascii() else unicodedata.normalize("NFKC", bare)
+    bare = bare if is_ascii else unicodedata.normalize("NFKC", bare)
     if _SHORTENED.fullmatch(bare):
         return (
             f"{bare!r} is a number in short form, as spreadsheets write it; its digits may be lost:"

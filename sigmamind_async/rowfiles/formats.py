@@ -33,6 +33,7 @@ Format: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
 
 SUFFIXES: Final[Mapping[str, Format]] = {
     ".csv": "csv",
+    ".tsv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",

@@ -117,6 +117,7 @@ FILES: list[tuple[str, str | bytes]] = [
     ("noend.csv", (HEADER + ROW).rstrip()),
     ("semicolon.csv", (HEADER + ROW).replace(",", ";")),
     ("tab.csv", (HEADER + ROW).replace(",", "\t")),
+    ("tab.tsv", (HEADER + ROW).replace(",", "\t")),
     ("semilabel.csv", (HEADER + ROW).replace(",", ";").replace("Support", '"a;b, c"')),
     ("pipe.csv", (HEADER + ROW).replace(",", "|")),
     ("mixsep.csv", HEADER.replace(",label", ";label") + ROW),
@@ -418,6 +419,9 @@ EXPECTED: dict[str, list[str]] = {
         "row 2 a existing: phone_number=+14155550102, label=Support",
     ],
     "semicolon.csv": [
+        "row 2 a existing: phone_number=+14155550102, label=Support",
+    ],
+    "tab.tsv": [
         "row 2 a existing: phone_number=+14155550102, label=Support",
     ],
     "tab.csv": [

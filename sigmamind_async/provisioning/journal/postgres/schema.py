@@ -183,90 +183,15 @@ $put$;
 """
 
 # The shared rate of the workers (see `workers.rates`). The table is here because a schema has one
-# version, and a user who may write to the journal may not have the right to create tables. This is
-# the generic cell rate algorithm, with the time `ready` in place of a bucket; all times are by the
-# clock of the database.
+# version, and a user who may write to the journal may not have the right to create tables.
 _RATES: Final = """
 CREATE TABLE {schema}.rates (
     account text COLLATE "C" PRIMARY KEY,
-    version bigint NOT NULL DEFAULT 0,
+    revision bigint NOT NULL DEFAULT 1,
     rate double precision,
-    learned text NOT NULL DEFAULT '',
-    ready double precision NOT NULL DEFAULT 0,
     paused_until double precision NOT NULL DEFAULT 0,
-    since double precision NOT NULL DEFAULT 0,
-    passed bigint NOT NULL DEFAULT 0,
-    taken bigint NOT NULL DEFAULT 0,
-    seen double precision NOT NULL DEFAULT 0
+    model text NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);
-"""
-
-# A gate reports what it learned and takes requests in one call. The row is locked while this runs;
-# it does not wait for the disk.
-_EXCHANGE: Final = """
-CREATE FUNCTION {schema}.exchange(
-    name text, known bigint, new_rate double precision, new_learned text, growth double precision,
-    new_passed bigint, pause double precision, wanted integer, horizon double precision,
-    late double precision, batch_seconds double precision, idle double precision,
-    OUT state {schema}.rates, OUT granted integer, OUT first double precision
-) LANGUAGE plpgsql AS $exchange$
-DECLARE
-    now double precision;
-    start double precision;
-BEGIN
-    PERFORM set_config('lock_timeout', '4s', true);
-    PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT * INTO state FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
-    IF NOT FOUND THEN
-        INSERT INTO {schema}.rates (account) VALUES (name) ON CONFLICT DO NOTHING;
-        SELECT * INTO state FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
-    END IF;
-    -- After waiting for the row: the time must not be before that of the call that had it.
-    now := extract(epoch FROM clock_timestamp())::double precision;
-
-    IF state.seen < now - idle THEN
-        state.since := now;
-        state.passed := 0;
-        state.taken := 0;
-    END IF;
-    state.seen := now;
-    IF pause > 0 THEN
-        state.paused_until := greatest(state.paused_until, now + pause);
-    END IF;
-    IF new_rate IS NOT NULL AND state.version = known THEN
-        state.version := known + 1;
-        state.rate := new_rate;
-        state.learned := new_learned;
-        state.since := greatest(now, state.paused_until);
-        state.passed := 0;
-        state.taken := 0;
-        state.ready := now + 1 / new_rate;
-    ELSIF state.version = known THEN
-        state.rate := state.rate * growth;
-        state.passed := state.passed + new_passed;
-    END IF;
-
-    -- A time that no gate can have taken: the clock has been set back.
-    IF state.ready > greatest(now, state.paused_until) + horizon
-        + 2 * greatest(batch_seconds, 1 / state.rate)
-    THEN
-        state.ready := now;
-    END IF;
-    first := state.ready;
-    granted := 0;
-    start := greatest(state.ready, state.paused_until, now - late);
-    IF state.rate IS NOT NULL AND wanted > 0 AND start <= now + horizon THEN
-        granted := least(wanted, greatest(1, floor(batch_seconds * state.rate)::integer));
-        state.ready := start + granted / state.rate;
-        state.taken := state.taken + granted;
-    END IF;
-    first := greatest(first, state.paused_until);
-    UPDATE {schema}.rates AS r SET version = state.version, rate = state.rate,
-        learned = state.learned, ready = state.ready, paused_until = state.paused_until,
-        since = state.since, passed = state.passed, taken = state.taken, seen = state.seen
-        WHERE r.account = name;
-END
-$exchange$;
 """
 
 ENDED_CHANNEL: Final = "sigmamind_ended"
@@ -357,7 +282,7 @@ def _generate(text: str) -> str:
     return text
 
 
-MIGRATIONS: Final = (_generate(_TABLES + _PUT), _RATES + _EXCHANGE + _NEXT_JOB + _INCARNATION)
+MIGRATIONS: Final = (_generate(_TABLES + _PUT), _RATES + _NEXT_JOB + _INCARNATION)
 
 NOW: Final = "extract(epoch FROM clock_timestamp())::double precision"
 PUT: Final = (
