@@ -25,6 +25,7 @@ from sigmamind_async.fleet.export import export, write
 from sigmamind_async.fleet.load import fleet_of, load
 from sigmamind_async.fleet.plan import Plan, PlanOptions, plan
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan
+from sigmamind_async.fleet.reassignment import plan_reassignment
 from sigmamind_async.fleet.requests import find_purchases, purchase_identities
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied, list_numbers, refresh
@@ -65,6 +66,7 @@ __all__ = [
     "load",
     "load_plan",
     "plan",
+    "plan_reassignment",
     "purchase_identities",
     "recheck",
     "refresh",

@@ -202,6 +202,30 @@ def test_an_apply_into_head_stops_and_settles(cli: Cli, until: Wait) -> None:
     assert len(cli.box.ledger.purchases) < ROWS
 
 
+def test_a_terminal_goes_away_once(cli: Cli, inside: Inside, until: Wait) -> None:
+    """Its output fails first and its signal comes after that: what was sent is waited for.
+
+    Fails where the signal counts as a second interrupt, which leaves all that unconfirmed.
+    """
+    cli.box.latency = (1.0, 1.0)
+    path = cli.fleet(ROWS)
+    reading, writing = os.pipe()
+    process = cli.start("apply", path, *BUY[:-1], stdout=writing)
+    os.close(writing)
+    until(lambda: len(cli.box.ledger.purchases) >= 1)
+    os.close(reading)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if b"standard output takes no more" in line:
+            break
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=120)
+    cli.box.latency = (0.0, 0.0)
+
+    assert process.returncode == 130
+    assert inside("status", path).code == 0, "nothing is sending or unconfirmed"
+
+
 def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
     """Rows that were begun are settled, and those unconfirmed still told, on stderr."""
     cli.box.latency = (0.1, 0.1)

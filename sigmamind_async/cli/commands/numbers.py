@@ -214,13 +214,18 @@ def reassign(
     output: OutputOptions = OutputOptions(),
 ) -> int:
     """Point the numbers of one agent to another."""
-    from sigmamind_async.cli.jobs.reassignment import Reassignment, reassign_numbers
+    from sigmamind_async.cli.jobs.reassignment import reassign_numbers
 
-    reassignment = Reassignment(
-        platform=platform, from_agent=from_agent, to_agent=to_agent, side=side
-    )
     return reassign_numbers(
-        reassignment, journal, dry_run=dry_run, yes=yes, request=request, options=output
+        platform,
+        journal,
+        from_agent=from_agent,
+        to_agent=to_agent,
+        side=side,
+        dry_run=dry_run,
+        yes=yes,
+        request=request,
+        options=output,
     )
 
 

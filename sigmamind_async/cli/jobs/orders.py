@@ -31,6 +31,7 @@ from sigmamind_async.cli.output.events import OrderPlaced
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import FIELDS, Cell, Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import creation_id
+from sigmamind_async.provisioning.journal.sqlite.snapshot import read_accounts
 from sigmamind_async.secret_references import SecretResolver
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -134,7 +135,7 @@ def _named_order(order: Order, name: str) -> Path:
             f"--order: {name!r} cannot name an order: a letter, then letters, digits, - and _"
         )
     file = Path(f"order-{name}.jsonl")
-    run(_count_purchases(order, file))
+    _count_purchases(order, file)  # which raises where its journal is gone
     if not file.exists():
         _check_elsewhere(order, file)
         with new_file(file) as stream:
@@ -150,7 +151,7 @@ def _named_order(order: Order, name: str) -> Path:
 def _check_elsewhere(order: Order, file: Path) -> None:
     """Raise `CommandError` where the same order has begun in another folder, as *file* there."""
     for each in _same_orders(order):
-        if each.name == file.name and run(_count_purchases(order, each)) is not None:
+        if each.name == file.name and _count_purchases(order, each) is not None:
             raise CommandError(
                 f"{each} is this order, and has begun: run this command in {each.parent} to"
                 " continue with it, or give --order another name to buy as many"
@@ -164,7 +165,7 @@ def _new_order(order: Order) -> Path:
     Raises `CommandError` if the same order is there already, and has begun.
     """
     for file in _same_orders(order):
-        bought = run(_count_purchases(order, file))
+        bought = _count_purchases(order, file)
         if bought is None:
             continue
         numbers = "number is" if order.count == 1 else "numbers are"
@@ -200,7 +201,7 @@ def _read_lines(file: Path) -> list[object] | None:
         return None
 
 
-async def _count_purchases(order: Order, file: Path) -> int | None:
+def _count_purchases(order: Order, file: Path) -> int | None:
     """Return how many numbers the order has bought, or may have; `None` if nothing was sent.
 
     Raises `CommandError` where only its journal could tell, and is gone.
@@ -213,8 +214,7 @@ async def _count_purchases(order: Order, file: Path) -> int | None:
         )
     if not place.exists():
         return None
-    async with place.opened(read_only=True) as journal:
-        counts = await journal.counts(order.platform)
+    counts, _ = read_accounts(place.path, [order.platform], ())[order.platform]
     return counts.purchase_count if any(counts.rows.values()) else None
 
 

@@ -92,6 +92,7 @@ class JobRunner:
     _job: Job = attrs.field(init=False)
     _task: asyncio.Task[None] = attrs.field(init=False)
     _view: JobView = attrs.field(init=False)
+    _interrupted: bool = False
     _cancelled: bool = False
     _quiet_since: float | None = None
 
@@ -129,7 +130,9 @@ class JobRunner:
 
     def _interrupt(self) -> None:
         """Stop at the first call, cancel at the second."""
-        if self.stopped is None:
+        # A terminal that goes away takes standard output with it, and sends SIGHUP: that is once.
+        if self.stopped is None or (self.stopped == "output_closed" and not self._interrupted):
+            self._interrupted = True
             self.stop("interrupted")
         else:
             self.cancel()
