@@ -23,7 +23,11 @@ two are equal after
     plateau = (price / center + lost) / (1 - exp(-doubt))
 
 seconds, so that is when the rate reaches the center, from below, on the curve of TCP CUBIC in its
-logarithm: center exp(doubt x^3), where x is -1 at first and 0 after the plateau.
+logarithm: center exp(swing x^3), where x is -1 at first and 0 after the plateau. The swing is the
+doubt, or more where the burst makes up for it.
+
+Other clients may use the same bucket. Then what is measured is this client's share of it, and it
+changes with theirs: a measurement that is too far off to be noise leaves as much doubt.
 
 Pure: every method is passed the time, in seconds.
 """
@@ -53,8 +57,19 @@ _NOISE: Final = 0.01
 """Least noise of a measurement, from timers and the order in which requests arrive."""
 _COARSE: Final = 0.1
 """Noise from which on a measurement only bounds the rate: it is of a few requests."""
+_LEAST_PRICE: Final = 0.1
+"""Seconds that a refusal costs at least. Of clients that share a limit, each is refused in
+proportion to its requests; if all come back to the center in the same time, the fastest is refused
+first, and their shares draw even. Were it the same number of requests, shares would stay."""
+_FAIR_UP_TO: Final = 20.0
+"""Requests a second above which that is less, so that a fast limit is found fast."""
+_MOST_SWING: Final = 0.2
+"""Largest cut below the center where the burst takes it up, so that it costs nothing: what flows in
+during half a plateau at half of it. A larger one draws shares even in fewer refusals."""
 _STEEP: Final = 64.0
 """Past the center the curve is four times as fast (4^3): the refusal will come anyway."""
+_STEEP_SWING: Final = 8.0
+"""The same, twice as fast, of a swing that is more than the doubt."""
 _CHANGED: Final = 2.0
 """Deviations, doubt and noise together, from which on the limit must have changed."""
 _SPREAD: Final = 16.0
@@ -72,6 +87,8 @@ class TokenBucket:
     center: float = 0.0
     """The estimated rate, in requests a second; 0 before the first refusal."""
     doubt: float = LEAST_DOUBT
+    swing: float = LEAST_DOUBT
+    """Logarithm of the factor below the center at which the rate begins after a refusal."""
     burst: float = 1.0
     spare: float = math.inf
     """How much of the burst may be used at once."""
@@ -92,7 +109,8 @@ class TokenBucket:
     def curve(self, seconds: float) -> float:
         """Return the rate after so many seconds in which requests waited for it."""
         x = seconds / self.plateau - 1.0
-        return self.center * math.exp(min(20.0, self.doubt * x**3 * (_STEEP if x > 0 else 1.0)))
+        steep = max(_STEEP * self.doubt, _STEEP_SWING * self.swing) if x > 0 else self.swing
+        return self.center * math.exp(min(20.0, steep * x**3))
 
     def settle(self, pause: float, *, eager: bool = False) -> None:
         """Set how long the rate stays below the center after a refusal with that *pause*.
@@ -102,7 +120,13 @@ class TokenBucket:
         lost = max(0.0, pause - self.burst / self.center)
         if eager:
             lost, self.doubt = 0.0, max(_EAGER_DOUBT, self.doubt)
-        self.plateau = (self.price / self.center + lost) / -math.expm1(-self.doubt)
+        price = _LEAST_PRICE * min(1.0, math.sqrt(_FAIR_UP_TO / self.center))
+        price = max(0.8 * self.price / self.center, price)
+        self.plateau = (price + lost) / -math.expm1(-self.doubt)
+        self.swing = self.doubt
+        if not lost and pause < LONG:
+            most = 2.0 * (self.burst - 1.0) / (self.plateau * self.center)
+            self.swing = max(self.doubt, min(_MOST_SWING, most))
 
     def bracket(self, low: float, high: float) -> None:
         """Know nothing but that the rate lies between these."""
@@ -151,7 +175,7 @@ class TokenBucket:
         elif self._is_refuted(stretches, count, seconds, asked):
             self.bracket(max(count - 1, 0.5) / seconds, asked)
         else:
-            self._combine(low, high, count)
+            self._combine(low, high, count, wait)
         self._update_burst(wait)
 
     def _solve(
@@ -180,7 +204,7 @@ class TokenBucket:
         self._below = 0
         return True
 
-    def _combine(self, low: float, high: float, count: int) -> None:
+    def _combine(self, low: float, high: float, count: int, wait: float) -> None:
         noise, uncounted = max(_NOISE, 0.5 * math.log(high / low)), 0.5 / (count + 1)
         if noise > _COARSE:
             least, most = self.low, self.center * math.exp(self.doubt)
@@ -192,7 +216,7 @@ class TokenBucket:
         off = math.log(math.sqrt(low * high) / self.center)
         gain = self.doubt**2 / (self.doubt**2 + noise**2)
         if abs(off) > _CHANGED * (self.doubt + noise):
-            gain = 1.0
+            gain, noise = 1.0, max(noise, (0.5 if wait else 0.25) * abs(off))
         self.center = min(FASTEST, max(SLOWEST, self.center * math.exp(gain * off)))
         self.doubt = max(LEAST_DOUBT, 0.5 * uncounted, min(_MOST_DOUBT, math.sqrt(gain) * noise))
 
