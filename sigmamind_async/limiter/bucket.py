@@ -57,6 +57,8 @@ _NOISE: Final = 0.01
 """Least noise of a measurement, from timers and the order in which requests arrive."""
 _COARSE: Final = 0.1
 """Noise from which on a measurement only bounds the rate: it is of a few requests."""
+_PRICE: Final = 0.8
+"""Requests that a refused one costs: it is sent again, but tells something."""
 _LEAST_PRICE: Final = 0.1
 """Seconds that a refusal costs at least. Of clients that share a limit, each is refused in
 proportion to its requests; if all come back to the center in the same time, the fastest is refused
@@ -70,6 +72,14 @@ _STEEP: Final = 64.0
 """Past the center the curve is four times as fast (4^3): the refusal will come anyway."""
 _STEEP_SWING: Final = 8.0
 """The same, twice as fast, of a swing that is more than the doubt."""
+_UNSURE: Final = 0.25
+_UNSURE_TOLD: Final = 0.5
+"""Share of what it is off that is left as doubt then. Where waits are reported, refusals are fewer,
+and the rate must be found again with each of them."""
+_SLOWER: Final = 0.6
+"""Share of the former rate below which less was saved up because the rate has changed."""
+_COUNTED: Final = 8
+"""Requests from which on a count says more than the wait."""
 _CHANGED: Final = 2.0
 """Deviations, doubt and noise together, from which on the limit must have changed."""
 _SPREAD: Final = 16.0
@@ -98,8 +108,11 @@ class TokenBucket:
     """Seconds until the rate reaches the center."""
     _before: Stretches = attrs.field(factory=lambda: [(0.0, 1)])
     """Stretches up to the first refusal."""
-    _below: int = 0
-    """Refusals in a row that came below the center."""
+    _replaced: tuple[Stretches, float, float] | None = None
+    """Stretches, `spare` and `center` before less was saved up than thought, until it is known
+    whether the burst or the rate was to blame."""
+    _wait: float = 0.0
+    """The wait that the latest refusal reported."""
 
     @property
     def low(self) -> float:
@@ -121,7 +134,7 @@ class TokenBucket:
         if eager:
             lost, self.doubt = 0.0, max(_EAGER_DOUBT, self.doubt)
         price = _LEAST_PRICE * min(1.0, math.sqrt(_FAIR_UP_TO / self.center))
-        price = max(0.8 * self.price / self.center, price)
+        price = max(_PRICE * self.price / self.center, price)
         self.plateau = (price + lost) / -math.expm1(-self.doubt)
         self.swing = self.doubt
         if not lost and pause < LONG:
@@ -146,7 +159,9 @@ class TokenBucket:
         self._update_burst(wait)
 
     def use_less_at_once(self, count: int, *, seconds: float, wait: float) -> None:
-        """Learn that less was saved up than thought, which says little of the rate."""
+        """Learn that less was saved up in a *wait* than thought, which says little of the rate."""
+        is_known = self.doubt <= _EAGER_DOUBT
+        self._replaced = (self._before, self.spare, self.center) if is_known else None
         low, high = max(1, count) / seconds, self.center * math.exp(self.doubt)
         burst = max(1.0, min(self._burst_at(low if wait >= LONG else self.center), count))
         if count < _FEW:
@@ -170,13 +185,23 @@ class TokenBucket:
         """
         count = stretches[-1][1] if stretches else 0
         low, high = self._solve(stretches, count, seconds, min(1.001 * asked, most))
-        if most < math.inf:  # the center is between that and what passed
+        if wait >= LONG and wait != self._wait and self._wait >= LONG and count < _COUNTED:
+            # Waits that differ are no constant: the next will pass when this one ends.
+            ends = seconds + wait
+            self.bracket((count + 1) / ends, (count + self.burst) / (ends - 1.0))
+        elif most < math.inf:  # the center is between that and what passed
             self.doubt = max(_EAGER_DOUBT, self.doubt)
-        elif self._is_refuted(stretches, count, seconds, asked):
-            self.bracket(max(count - 1, 0.5) / seconds, asked)
         else:
             self._combine(low, high, count, wait)
+        if self._replaced is not None:
+            before, spare, center = self._replaced
+            if self.center < _SLOWER * center:
+                self._before, self.spare = before, spare
+            self._replaced = None
+        self._wait = wait
         self._update_burst(wait)
+        if self.doubt < _COARSE:  # later, the rate may be another
+            self._before = [(0.0, math.ceil(self.burst))]
 
     def _solve(
         self, stretches: Stretches, count: int, seconds: float, most: float
@@ -195,15 +220,6 @@ class TokenBucket:
             rate = math.sqrt(low * high)
         return low, high
 
-    def _is_refuted(self, stretches: Stretches, count: int, seconds: float, asked: float) -> bool:
-        """Return whether it was refused below the center again, with less than that passing."""
-        active = stretches[-1][0] if stretches else seconds
-        self._below = self._below + 1 if asked < self.center and count < 0.8 * asked * active else 0
-        if self._below < 2:
-            return False
-        self._below = 0
-        return True
-
     def _combine(self, low: float, high: float, count: int, wait: float) -> None:
         noise, uncounted = max(_NOISE, 0.5 * math.log(high / low)), 0.5 / (count + 1)
         if noise > _COARSE:
@@ -216,7 +232,7 @@ class TokenBucket:
         off = math.log(math.sqrt(low * high) / self.center)
         gain = self.doubt**2 / (self.doubt**2 + noise**2)
         if abs(off) > _CHANGED * (self.doubt + noise):
-            gain, noise = 1.0, max(noise, (0.5 if wait else 0.25) * abs(off))
+            gain, noise = 1.0, max(noise, (_UNSURE_TOLD if wait else _UNSURE) * abs(off))
         self.center = min(FASTEST, max(SLOWEST, self.center * math.exp(gain * off)))
         self.doubt = max(LEAST_DOUBT, 0.5 * uncounted, min(_MOST_DOUBT, math.sqrt(gain) * noise))
 

@@ -39,6 +39,9 @@ _MOST_BEHIND: Final = 3.0
 _SPREAD_LATENCIES: Final = 1.0
 _SPREAD_SHARE: Final = 0.03
 """Over so many latencies, and that share of the wait before it, what was saved up is spread."""
+_LEAST_STEP: Final = 0.3
+"""Logarithm by which each request may raise the rate at least; half the doubt, if that is more. A
+curve that is coarser between two requests of a slow limit teaches nothing."""
 _TOKENS_MISSED: Final = 3.0
 """Tokens that a bucket must have failed to gain before it is taken for closed: another client may
 have had one or two."""
@@ -196,7 +199,8 @@ class AdaptiveRate(Pacing):
         return max(least, saved)
 
     def _grown(self, rate: float, seconds: float) -> float:
-        grown = max(rate, self.bucket.curve(self._used + seconds))
+        most = rate * math.exp(max(_LEAST_STEP, 0.5 * self.bucket.doubt))
+        grown = min(most, max(rate, self.bucket.curve(self._used + seconds)))
         growth = GROWTH * seconds / (self.latency or _UNKNOWN_LATENCY)
         if grown > rate * (1.0 + growth):  # less than the exponential, which takes longer
             grown = min(grown, rate * math.exp(min(1.0, growth)))
@@ -450,7 +454,7 @@ class AdaptiveRate(Pacing):
         if not self.bucket.center:
             return new
         rate = share * self.bucket.center
-        new.bucket = attrs.evolve(self.bucket, spare=math.inf, price=1.0, below=0)
+        new.bucket = attrs.evolve(self.bucket, spare=math.inf, price=1.0)
         new.bucket.bracket(0.8 * rate, 1.25 * rate)
         new.restart(now)
         return new
