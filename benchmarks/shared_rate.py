@@ -24,7 +24,7 @@ import attrs
 
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.workers.rates import RateReport, RateState, SharedRates
+from sigmamind_async.workers.rates import RateReply, RateReport, SharedRates
 from sigmamind_async.workers.shared_gate import SharedGate
 
 CALLERS = 20
@@ -127,8 +127,11 @@ async def _each(gate: Gate, calls: int) -> float:
 
 
 async def _know(dsn: str, account: str, rate: float) -> None:
+    insert = "INSERT INTO {schema}.rates (account, rate) VALUES (%s, %s)"
     async with PostgresJournal(dsn, schema=SCHEMA) as journal:
-        await SharedRates(journal).exchange(account, RateReport(rate=rate))
+        await journal.run(
+            lambda connection: connection.execute(journal.sql(insert), (account, rate))
+        )
 
 
 @attrs.define
@@ -141,9 +144,9 @@ class Counting:
     def now(self) -> float:
         return self.rates.now()
 
-    def exchange(self, account: str, news: RateReport) -> asyncio.Future[RateState]:
+    def exchange(self, account: str, report: RateReport) -> asyncio.Future[RateReply]:
         self.asked += 1
-        return self.rates.exchange(account, news)
+        return self.rates.exchange(account, report)
 
 
 async def _admissions(dsn: str, account: str, seconds: float) -> dict[str, object]:

@@ -73,7 +73,9 @@ from sigmamind_async.values import (
     Unset,
     as_secret,
     check_count,
+    check_flag,
     check_seconds,
+    check_type,
     conceal,
 )
 
@@ -251,6 +253,12 @@ class Resource:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, method in list(vars(cls).items()):
+            if inspect.isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, hint_at_arguments(method))
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
@@ -344,6 +352,10 @@ class Client:
         check_seconds("attempt_timeout", attempt_timeout)
         check_seconds("connect_timeout", connect_timeout)
         check_count("max_connections", max_connections)
+        check_flag("trust_env", trust_env)
+        _check_parts(retry, gate, strict=strict)
+        _check_method("session", session, "request")
+        _check_method("transport", transport, "send")
         url = _checked_base_url(self.platform, base_url)
         if proxy is None and trust_env:
             proxy = proxy_of_environment(url)
@@ -399,6 +411,7 @@ class Client:
         """
         return await self._runner.engine.exchange(self._runner.operation(value))
 
+    @hint_at_arguments
     async def request(
         self,
         method: Method,
@@ -430,6 +443,7 @@ class Client:
             request_operation(name, method, path, json=json, query=query)
         )
 
+    @hint_at_arguments
     def run_many(
         self,
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
@@ -504,6 +518,10 @@ class Client:
         times = _given(deadline=deadline, attempt_timeout=attempt_timeout)
         for name, seconds in times.items():
             check_seconds(name, seconds)
+        _check_parts(
+            *(None if each is UNSET else each for each in (retry, gate)),
+            strict=strict is not UNSET and strict,
+        )
         changes = _given(
             policy=RetryPolicy() if retry is None else retry,
             strict=strict,
@@ -566,6 +584,19 @@ class Client:
         return f"{type(self).__name__}({url})"
 
 
+def _check_parts(retry: object, gate: object, *, strict: object) -> None:
+    if retry is not None:
+        check_type("retry", retry, RetryPolicy)
+    if gate is not None:
+        check_type("gate", gate, Gate)
+    check_flag("strict", strict)
+
+
+def _check_method(name: str, part: object, method: str) -> None:
+    if part is not None and not callable(getattr(part, method, None)):
+        raise ConfigurationError(f"{name}: {type(part).__name__} has no method {method!r}")
+
+
 def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
     """Return the options that are not `UNSET`."""
     return {name: value for name, value in options.items() if value is not UNSET}
@@ -590,6 +621,7 @@ def _checked_base_url(platform: Platform, given: str | None) -> str:
     """Return origin and prefix. A refused URL may hold a password and is not shown."""
     variable = f"{platform.env_prefix}_BASE_URL"
     text = given or os.environ.get(variable) or platform.base_url
+    check_type("base_url", text, str)
     try:
         url = urlsplit(text)
         problem = _base_url_problem(url)

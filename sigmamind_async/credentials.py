@@ -16,13 +16,15 @@ KeyProvider = Callable[[], Awaitable[str | Secret]]
 def check_key(key: Secret, source: str = "the key") -> Secret:
     """Return *key* if it fits a header: visible ASCII, no space, no line break."""
     text = key.reveal() if key.known else ""
-    fits = bool(text) and text.isascii() and text.isprintable() and " " not in text
+    # `docker --env-file` and some readers of .env files keep the quotes around a value.
+    quoted = text[:1] in {"'", '"'} and text[:1] == text[-1:]
+    fits = bool(text) and text.isascii() and text.isprintable() and " " not in text and not quoted
     del text
     if fits:
         return key
     raise ConfigurationError(
-        f"api_key: {source} is empty, or holds a space, a line break or a character outside ASCII;"
-        " copy it again, without what surrounds it"
+        f"api_key: {source} is empty, quoted, or holds a space, a line break or a character outside"
+        " ASCII; copy it again, without what surrounds it"
     )
 
 

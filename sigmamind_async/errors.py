@@ -32,9 +32,11 @@ class that does not settle whether the platform acted has "unknown" for `committ
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -408,7 +410,8 @@ class ElsewhereName:
 def hint_at_arguments(function: F) -> F:
     """Let the `TypeError` for an unknown argument say what another SDK's name is called here.
 
-    Not for a coroutine function: what this returns is none.
+    A coroutine function remains one. Its arguments are bound when it is called, as ever, and no
+    frame of this is left while its coroutine runs.
     """
 
     @functools.wraps(function)
@@ -416,19 +419,33 @@ def hint_at_arguments(function: F) -> F:
         try:
             return function(*args, **options)
         except TypeError as error:
-            add_argument_hint(error)
+            add_argument_hint(error, function)
             raise
         finally:
             del args, options  # one may be a secret, which no frame of a traceback holds
 
+    if inspect.iscoroutinefunction(function):
+        _mark_coroutine_function(call)
     return cast("F", call)
 
 
-def add_argument_hint(error: TypeError) -> None:
-    """Add to *error*, if it is about an unknown argument, what that is called here."""
-    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+def _mark_coroutine_function(function: Any) -> None:  # noqa: ANN401 - a function, whose code is set
+    """Have *function*, which returns another's coroutine, pass for a coroutine function."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+    else:
+        # What `inspect` looks at there; whether the interpreter makes a coroutine is in the code.
+        code = function.__code__
+        function.__code__ = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
+
+
+def add_argument_hint(error: TypeError, function: Callable[..., object]) -> None:
+    """Add to *error*, if *function* has not the argument that was given, what that is called."""
+    pattern = rf"{re.escape(function.__qualname__)}\(\) got an unexpected keyword argument '(\w+)'"
+    unknown = re.fullmatch(pattern, str(error))  # or it has a hint already
     if unknown:
-        error.args = (f"{error}{_hints().argument_hint(unknown[1])}",)
+        hint = _hints().argument_hint(unknown[1], inspect.signature(function).parameters)
+        error.args = (f"{error}{hint}",)
 
 
 def normalize_word(name: str) -> str:

@@ -5,7 +5,7 @@ Imported only when a name was not found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 NAMES: Final[Mapping[str, str]] = {
@@ -84,7 +84,47 @@ ARGUMENTS: Final[Mapping[str, str]] = {
     "verify": "ssl=, an ssl.SSLContext",
     "verify_ssl": "ssl=, an ssl.SSLContext",
 }
-"""Arguments of the clients, of `with_options` and of single calls."""
+"""Arguments of the clients and of `with_options`."""
+
+_LIMIT: Final = "`break` to end a listing early"
+_PAGES: Final = "client.phone_numbers.list().pages()"
+_WIDTH: Final = "the client's max_connections="
+_RETRY: Final = "client.with_options(retry=RetryPolicy(max_attempts=...))"
+
+CALL_ARGUMENTS: Final[Mapping[str, str]] = {
+    "after": _PAGES,
+    "api_key": "client.with_options(api_key=...)",
+    "attempt_timeout": "client.with_options(attempt_timeout=...)",
+    "body": "client.with_options(body=...)",
+    "concurrency": _WIDTH,
+    "count": _LIMIT,
+    "cursor": _PAGES,
+    "deadline": "client.with_options(deadline=...)",
+    "extra_body": "client.with_options(body=...)",
+    "extra_headers": "client.with_options(headers=...)",
+    "extra_query": "client.with_options(query=...)",
+    "gate": "client.with_options(gate=...)",
+    "headers": "client.with_options(headers=...)",
+    "idempotency_key": "Provisioner.run(op_id, value), which carries each op_id out once",
+    "limit": _LIMIT,
+    "max_concurrency": _WIDTH,
+    "max_items": _LIMIT,
+    "max_retries": _RETRY,
+    "max_workers": _WIDTH,
+    "observer": "client.with_options(observer=...)",
+    "options": "client.with_options(...)",
+    "page": _PAGES,
+    "page_number": _PAGES,
+    "params": "client.with_options(query=...)",
+    "query": "client.with_options(query=...)",
+    "request_options": "client.with_options(...)",
+    "retries": _RETRY,
+    "retry": "client.with_options(retry=...)",
+    "starting_after": _PAGES,
+    "strict": "client.with_options(strict=...)",
+    "timeout": "client.with_options(deadline=...), in seconds for the whole call",
+}
+"""Arguments of single calls."""
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
     # Of clients.
@@ -136,7 +176,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "as_dict": "to_dict",
     "dict": "to_dict",
     "friendly_name": "nickname label",
-    "id": "sip_phone_number",
+    "id": "sip_phone_number phone_number",
     "json": "to_json",
     "label": "friendly_name",
     "model_dump": "to_dict",
@@ -145,9 +185,14 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "name": "friendly_name nickname agent_name label",
     "nickname": "friendly_name",
     "number": "sip_phone_number phone_number",
-    "phone_number_id": "id sip_phone_number",
-    "sid": "id sip_phone_number",
+    "phone_number_id": "id sip_phone_number phone_number",
+    "sid": "id sip_phone_number phone_number phone_number_id",
     "sip_phone_number": "phone_number",
+    # Arguments of calls.
+    "page_limit": "page_size",
+    "params": "query",
+    "per_page": "page_size",
+    "size": "page_size",
     # Of errors.
     "error_code": "code",
     "http_body": "body",
@@ -157,7 +202,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "response": "body",
     "status_code": "status",
 }
-"""Attributes; of several, the first that the object has is meant."""
+"""Attributes and arguments; of several, the first that there is is meant."""
 
 
 def name_hint(name: str) -> str:
@@ -165,9 +210,16 @@ def name_hint(name: str) -> str:
     return _sentence(NAMES.get(name))
 
 
-def argument_hint(name: str) -> str:
-    """Return what to add to a message about an unknown argument *name*; may be empty."""
-    return _sentence(ARGUMENTS.get(name))
+def argument_hint(name: str, known: Collection[str]) -> str:
+    """Return what to add to a message about an unknown argument *name*; may be empty.
+
+    *known* are the arguments that there are. One in another spelling, such as ``friendlyName``, is
+    found as well.
+    """
+    found = _find(name, {_plain(each): each for each in known})
+    if found:
+        return _sentence(f"{found}=")
+    return _sentence((ARGUMENTS if "deadline" in known else CALL_ARGUMENTS).get(name))
 
 
 def attribute_hint(thing: object, name: str) -> str:
@@ -176,10 +228,15 @@ def attribute_hint(thing: object, name: str) -> str:
     A known one in another spelling, such as ``friendlyName``, is found as well.
     """
     known = {_plain(each): each for each in dir(thing) if not each.startswith("_")}
-    meant = next((known[each] for each in _MEANINGS.get(_plain(name), ()) if each in known), None)
-    meant = known.get(_plain(name), meant)
+    meant = _find(name, known)
     is_method = meant and callable(getattr(type(thing), meant, None))
     return _sentence(f"{meant}()" if is_method else meant)
+
+
+def _find(name: str, known: Mapping[str, str]) -> str | None:
+    """Return what *name* means of *known*, in which each name's plain form leads to it."""
+    meant = next((known[each] for each in _MEANINGS.get(_plain(name), ()) if each in known), None)
+    return known.get(_plain(name), meant)
 
 
 def _sentence(meant: str | None) -> str:

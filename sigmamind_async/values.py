@@ -252,6 +252,19 @@ def check_seconds(name: str, value: object, *, zero: bool = False) -> None:
         raise ConfigurationError(f"{name}: must be {least}, and finite")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Require ``True`` or ``False``: every text counts as true, "false" too."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}: must be True or False")
+
+
+def check_type(name: str, value: object, kind: type) -> None:
+    """Require an instance of *kind*."""
+    if not isinstance(value, kind):
+        found = value.__name__ if isinstance(value, type) else f"of type {type(value).__name__}"
+        raise ConfigurationError(f"{name}: must be a {kind.__name__}, not {found}")
+
+
 def check_count(name: str, value: object, *, least: int = 1) -> None:
     """Require a whole number of at least *least*."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

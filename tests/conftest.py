@@ -25,6 +25,9 @@ settings.load_profile("patient")
 # Tests start hundreds of processes. Told to keep no bytecode, each would compile the package anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# And aiohttp, when it is imported, reads the certificates of a hundred authorities, which takes a
+# seventh of its import. The tests trust none of them.
+os.environ["SSL_CERT_FILE"] = os.devnull
 
 # A shell lets what it runs in the background ignore SIGINT, nohup lets it ignore SIGHUP, and every
 # process of that as well.

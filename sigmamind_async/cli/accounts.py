@@ -15,7 +15,7 @@ from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.options import RequestOptions, SettlementOptions
 from sigmamind_async.cli.output.events import NumberRecord
 from sigmamind_async.convert import RequestValue
-from sigmamind_async.events import Observer
+from sigmamind_async.events import Observers
 from sigmamind_async.fleet.vendors import VENDORS, VendorSchema
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.paging import Page
@@ -43,7 +43,6 @@ class Platform:
     """One platform, as the commands see it."""
 
     client: type[SigmaMind | Verbex | DialNexa]
-    get: type[RequestValue[Any]]
     page: type[RequestValue[Page[Any]]]
     """Lists numbers."""
     is_active: Callable[[Any], bool | None] = lambda _: None
@@ -92,14 +91,12 @@ PLATFORMS: Final[Mapping[str, Platform]] = {
     for platform in (
         Platform(
             client=SigmaMind,
-            get=sigmamind.GetPhoneNumber,
             page=sigmamind.ListPhoneNumbers,
             is_active=lambda record: record.active,
         ),
-        Platform(client=Verbex, get=verbex.GetPhoneNumber, page=verbex.ListPhoneNumbers),
+        Platform(client=Verbex, page=verbex.ListPhoneNumbers),
         Platform(
             client=DialNexa,
-            get=dialnexa.GetPhoneNumber,
             page=dialnexa.ListPhoneNumbers,
             is_active=lambda record: (
                 None if record.status is None else record.status == dialnexa.ACTIVE
@@ -136,7 +133,7 @@ def client_of(
     request: RequestOptions,
     *,
     gate: Gate | None = None,
-    observer: Observer | None = None,
+    observer: Observers = None,
 ) -> AnyClient:
     """Return a client of *platform* whose key and base URL come from the environment alone.
 

@@ -17,6 +17,7 @@ from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
+from sigmamind_async.cli import streams
 from sigmamind_async.cli.errors import (
     ArgumentError,
     CommandError,
@@ -64,23 +65,23 @@ def main(tokens: Sequence[str] | None = None) -> int:
     options, others = split_at_dashes(sys.argv[1:] if tokens is None else tokens)
     is_topic = options[:1] == ["explain"]
     words = [*(word for word in options if is_topic or word != "--debug"), *others]
-    _open_closed_streams()
-    _escape_unencodable()
+    streams.prepare()
     code = _report(lambda: _run(words), options)
     # Unconfirmed rows matter more than output that could not be written.
-    return max(code, _report(_check_stdout, options))
+    return max(code, _report(streams.check_stdout, options))
 
 
-def _report(work: Callable[[], int], words: Sequence[str]) -> int:
+def _report(work: Callable[[], object], words: Sequence[str]) -> int:
     """Return the exit code of *work*; what it raises is one line on stderr, and a page to read."""
     try:
-        return work()
+        code = work()
+        return code if isinstance(code, int) else Exit.DONE
     except CommandError as error:
         return _fail(error, str(error), error.code, words)
     except SigmaMindError as error:
         return _fail(error, sentence_for(error), exit_for(error), words)
-    except BrokenPipeError:
-        _discard_stdout()
+    except BrokenPipeError as error:
+        streams.give_up_stdout(error)
         return Exit.DONE
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted", Exit.INTERRUPTED, words)
@@ -139,26 +140,26 @@ def _page_of_command(words: Sequence[str]) -> str:
     return "command-line"
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str]) -> object:
+    """Run one command line; return its exit code, if that is not 0."""
     words, settings = take_settings(words)
     use_settings(settings)
     if words[:1] == ["help"]:
         words = [*words[1:], "--help"]
     if words[:1] in (["--version"], ["-V"], ["version"]):
         print(installed_version())
-        return Exit.DONE
+        return None
     name, rest = find_command(words)
     if name not in COMMANDS:
         if rest and not asks_for_help(rest):
             raise ArgumentError(f"{rest[0]!r}: options come after a command", name)
         print(overview(name))
-        return Exit.DONE
+        return None
     if asks_for_help(rest):
         print(command_help(name, cyclopts_app(name).assemble_argument_collection()))
-        return Exit.DONE
+        return None
     command, bound = bind(name, rest)
-    result: object = command(*bound.args, **bound.kwargs)
-    return result if isinstance(result, int) else Exit.DONE
+    return command(*bound.args, **bound.kwargs)
 
 
 def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundArguments]:
@@ -234,51 +235,6 @@ def installed_version() -> str:
     from importlib.metadata import version as read_version
 
     return read_version("sigmamind-async")
-
-
-# ---------------------------------------------------------------- standard streams
-
-
-def _open_closed_streams() -> None:
-    """Lead standard streams that were closed at the start to nowhere.
-
-    Otherwise the next file that is opened, a journal for instance, would be standard output.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(descriptor, True)  # noqa: FBT003
-    os.close(descriptor)
-    for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
-        if getattr(sys, name) is None:
-            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-
-
-def _escape_unencodable() -> None:
-    """Let no character that the terminal's encoding lacks end a job."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _check_stdout() -> int:
-    """Write what stdout still holds; raise an error if anything could not be written."""
-    if "sigmamind_async.cli.output.console" in sys.modules:  # which remembers errors
-        from sigmamind_async.cli.output.console import check_stdout
-
-        check_stdout()
-        return Exit.DONE
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _discard_stdout()
-        raise
-    return Exit.DONE
-
-
-def _discard_stdout() -> None:
-    """Send what stdout still holds nowhere, so that Python does not complain as it exits."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

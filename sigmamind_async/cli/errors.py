@@ -5,32 +5,12 @@ from __future__ import annotations
 import enum
 import re
 import reprlib
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from sigmamind_async import errors
-from sigmamind_async.errors import (
-    APIConnectionError,
-    AuthenticationError,
-    BadRequestError,
-    CircuitOpenError,
-    ConfigurationError,
-    ConflictError,
-    InsufficientFundsError,
-    InvalidRequestError,
-    JournalError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    PlanError,
-    RateLimitError,
-    ResponseDecodeError,
-    ServerError,
-    SigmaMindError,
-    SpendLimitError,
-)
+from sigmamind_async.errors import SigmaMindError
 
 if TYPE_CHECKING:
     from sigmamind_async.cli.output.events import Summary
@@ -72,27 +52,27 @@ class ArgumentError(CommandError):
 LOOK_UP = "look it up before trying again"
 
 _ADVICE: dict[type[SigmaMindError], str] = {
-    APIConnectionError: (
+    errors.APIConnectionError: (
         "check {prefix}_BASE_URL if it is set, or run it again when the platform can be reached"
     ),
-    AuthenticationError: (
+    errors.AuthenticationError: (
         "check {prefix}_API_KEY, and that {prefix}_BASE_URL, if set, is the platform that issued it"
     ),
-    BadRequestError: "fix the request, then run it again",
-    CircuitOpenError: "run it again when the platform has recovered",
-    ConfigurationError: "",
-    ConflictError: "look the number up: it may be yours already",
-    InsufficientFundsError: "add funds to the account, then run it again",
-    InvalidRequestError: "",
-    NotFoundError: "the account does not have it: sigmamind numbers list shows what it has",
-    OutcomeUnknownError: LOOK_UP,
-    PermissionDeniedError: "this API key has no permission for it: use one that has",
-    RateLimitError: "nothing was changed: run it again later",
-    ResponseDecodeError: (
+    errors.BadRequestError: "fix the request, then run it again",
+    errors.CircuitOpenError: "run it again when the platform has recovered",
+    errors.ConfigurationError: "",
+    errors.ConflictError: "look the number up: it may be yours already",
+    errors.InsufficientFundsError: "add funds to the account, then run it again",
+    errors.InvalidRequestError: "",
+    errors.NotFoundError: "the account does not have it: sigmamind numbers list shows what it has",
+    errors.OutcomeUnknownError: LOOK_UP,
+    errors.PermissionDeniedError: "this API key has no permission for it: use one that has",
+    errors.RateLimitError: "nothing was changed: run it again later",
+    errors.ResponseDecodeError: (
         "nothing was changed: run it again; if it persists, check {prefix}_BASE_URL"
     ),
-    ServerError: "the platform failed: run it again later",
-    SpendLimitError: "raise --max-purchases to buy more",
+    errors.ServerError: "the platform failed: run it again later",
+    errors.SpendLimitError: "raise --max-purchases to buy more",
 }
 
 
@@ -100,14 +80,14 @@ def advice_for(error: BaseException | None) -> str:
     """Return what to do about *error*, in one clause; empty where its message says it."""
     if not isinstance(error, SigmaMindError):
         return ""
-    if isinstance(error, OutcomeUnknownError):
+    if isinstance(error, errors.OutcomeUnknownError):
         return LOOK_UP
-    if isinstance(error, APIConnectionError) and not error.retryable:
+    if isinstance(error, errors.APIConnectionError) and not error.retryable:
         return ""  # its message says what to change
     if error.committed != "no":
         return f"may have been carried out: {LOOK_UP}"
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
-    if isinstance(error, NotFoundError) and ".list_" in (error.operation or ""):
+    if isinstance(error, errors.NotFoundError) and ".list_" in (error.operation or ""):
         advice = "there is no platform at that address: check {prefix}_BASE_URL"
     return advice.format(prefix=platform_prefix(error))
 
@@ -134,7 +114,7 @@ _WORDS: Final = (
 def message_of(error: SigmaMindError) -> str:
     """Return the message on one line, in the words of the command line."""
     text = str(error).removeprefix(f"{error.operation}: ")
-    if isinstance(error, ResponseDecodeError) and error.operation and not error.not_from_api:
+    if isinstance(error, errors.ResponseDecodeError) and error.operation and not error.not_from_api:
         text = f"cannot read what {error.operation.partition('.')[0]} answered: {text}"
     text = " ".join(text.splitlines())
     for pattern, words in _WORDS:
@@ -148,7 +128,12 @@ def sentence_for(error: SigmaMindError) -> str:
     return f"{what} - {advice}" if advice else what
 
 
-_USAGE_ERRORS = (AuthenticationError, ConfigurationError, InvalidRequestError, JournalError)
+_USAGE_ERRORS = (
+    errors.AuthenticationError,
+    errors.ConfigurationError,
+    errors.InvalidRequestError,
+    errors.JournalError,
+)
 
 
 def exit_for(error: SigmaMindError) -> Exit:
@@ -174,10 +159,10 @@ def exit_for_job(summary: Summary) -> Exit:
 # ---------------------------------------------------------------- pages of the guide
 
 PAGES: Final[Mapping[type[BaseException], str]] = {
-    JournalError: "journal",
+    errors.JournalError: "journal",
     KeyboardInterrupt: str(Exit.INTERRUPTED.value),
-    PlanError: "plans",
-    SpendLimitError: "plans",
+    errors.PlanError: "plans",
+    errors.SpendLimitError: "plans",
 }
 """Where an error has a better page than the section of its class."""
 PAGES_OF_WORDS: Final[Mapping[str, str]] = {
@@ -213,12 +198,12 @@ def page_of(error: BaseException, command_page: str) -> str:
     """
     if type(error) in PAGES:
         return PAGES[type(error)]
-    if isinstance(error, SigmaMindError) and not isinstance(error, ConfigurationError):
+    if isinstance(error, SigmaMindError) and not isinstance(error, errors.ConfigurationError):
         kinds = type(error).__mro__
         return next(kind.__name__ for kind in kinds if kind.__module__ == errors.__name__)
     if isinstance(error, OSError):
         return "exit-codes" if error.filename is None else command_page  # a stream has no name
-    if not isinstance(error, CommandError | ConfigurationError):
+    if not isinstance(error, CommandError | errors.ConfigurationError):
         return "--debug"
     if isinstance(error, ArgumentError):
         return command_page
@@ -226,7 +211,7 @@ def page_of(error: BaseException, command_page: str) -> str:
         return error.page
     if isinstance(error, CommandError) and error.code == Exit.UNKNOWN:
         return "needs_decision"
-    text = message_of(error) if isinstance(error, ConfigurationError) else str(error)
+    text = message_of(error) if isinstance(error, errors.ConfigurationError) else str(error)
     return next((page for words, page in PAGES_OF_WORDS.items() if words in text), command_page)
 
 
@@ -262,10 +247,8 @@ LONGEST_SHOWN: Final = 300
 def sanitize(text: str, longest: int | None = LONGEST_SHOWN) -> str:
     """Return *text* fit for a terminal: on one line, without control or direction characters."""
     if not (text.isascii() and text.isprintable()):
-        text = "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
+        # Imports the core, which --version and --help do without.
+        from sigmamind_async.responses.error_body import is_control
+
+        text = "".join("\N{REPLACEMENT CHARACTER}" if is_control(c) else c for c in text)
     return text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
-
-
-def _is_control(character: str) -> bool:
-    # Cc: escape sequences; Cf: marks that reverse the text; Zl, Zp: line ends; Cs: half characters.
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}

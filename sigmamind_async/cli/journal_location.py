@@ -113,6 +113,7 @@ class Database:
     words: tuple[str, ...]
     """The option that names it in further commands."""
 
+    chosen: ClassVar[None] = None
     sender: ClassVar[str] = "a worker"
 
     def exists(self) -> bool:

@@ -193,6 +193,17 @@ class OutputOptions:
     ] = False
 
 
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class JobOptions:
+    """How a job over many rows is carried out and shown."""
+
+    spending: SpendingOptions = SpendingOptions()
+    settlement: SettlementOptions = SettlementOptions()
+    request: RequestOptions = RequestOptions()
+    output: OutputOptions = OutputOptions()
+
+
 @Parameter(name="*", group=Group("Worker", sort_key=0))
 @attrs.frozen(kw_only=True)
 class WorkerOptions:

@@ -52,7 +52,7 @@ async def check_other_journals(
     With ``--journal`` nothing is looked for: the caller has said which journal is meant.
     """
     place = given.place
-    if is_chosen(place):
+    if place.chosen is not None:
         return
     for path in islice(_journals(given), MOST_JOURNALS):
         with suppress(JournalError, OSError):  # it is no journal, or of another version
@@ -91,7 +91,7 @@ def announce_purchases(
         with _locked(state_folder(), path.parent):
             _remember(path)
             digests = {name: _digests(each, accounts) for name, each in rows.items()}
-            if not is_chosen(place):
+            if place.chosen is None:
                 _check_announcements(given, digests)
             if isinstance(place, FileJournal):
                 stack.enter_context(_announced(path, digests))
@@ -165,11 +165,6 @@ def _locked(*folders: Path) -> Generator[None]:
                         raise CommandError(f"{folder} is locked by another run; nothing was sent")
                     time.sleep(0.01)
         yield
-
-
-def is_chosen(place: JournalLocation) -> bool:
-    """Return whether ``--journal`` has named *place*."""
-    return isinstance(place, FileJournal) and place.chosen is not None
 
 
 def is_gone(place: JournalLocation) -> bool:

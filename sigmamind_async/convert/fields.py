@@ -15,8 +15,8 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.compiled import CompiledInit, compile_init
-from sigmamind_async.convert.portable import Portable, build
-from sigmamind_async.values import UNSET
+from sigmamind_async.convert.portable import Portable, build, require_mapping
+from sigmamind_async.values import UNSET, Unset
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -43,8 +43,8 @@ class RequestValue(Portable, Generic[T_co]):
     """Base of request values; *T_co* is what running one returns.
 
     Fields with a `wire` name form the JSON body, others do not. A `Check` beside the type, as in
-    ``Annotated[str | None, wire("agentId"), validators.visible(64)]``, sees every value but `UNSET`
-    and the ``None`` that the type allows.
+    ``Annotated[str | None, wire("agentId"), validators.visible(64)]``, sees every value but the
+    `UNSET` and the ``None`` that the type allows.
     """
 
     @classmethod
@@ -78,35 +78,39 @@ def _checking_init(cls: Any, given: Callable[..., None]) -> Callable[..., None]:
     """
     names: dict[str, Any] = {"_UNSET": UNSET}
     lines: list[str] = []
-    for name, check, nullable in _checks(cls):
+    for name, check, exempt in _checks(cls):
         names[f"_check_{len(lines)}"] = check
-        test = f"{name} is not _UNSET" + (f" and {name} is not None" if nullable else "")
-        lines.append(f"if {test}: _check_{len(lines)}({name!r}, {name})")
+        tests = (f"{name} is not {'_UNSET' if each is UNSET else each}" for each in exempt)
+        lines.append(f"if {' and '.join(tests) or True}: _check_{len(lines)}({name!r}, {name})")
     base: Any = RequestValue
     if cls._check_combination is not base._check_combination:  # noqa: SLF001
         lines.append("self._check_combination()")
     return compile_init(cls, given, lines, names)
 
 
-def _checks(cls: type) -> Iterator[tuple[str, Check, bool]]:
-    """Give the checks of a request value, each with its field and whether that may be null."""
+def _checks(cls: type) -> Iterator[tuple[str, Check, tuple[Unset | None, ...]]]:
+    """Give the checks of a request value, each with its field and the values it does not see."""
     for name, hint in _annotations(cls):
-        nullable = types.NoneType in typing.get_args(hint.__origin__)
+        allowed = typing.get_args(hint.__origin__)
+        exempt = (
+            *(UNSET for kind in allowed if kind is Unset),
+            *(None for kind in allowed if kind is types.NoneType),
+        )
         for check in hint.__metadata__:
             if not isinstance(check, wire):
-                yield name, check, nullable
+                yield name, check, exempt
 
 
 @functools.cache
-def _known_checks(cls: type) -> tuple[tuple[str, Check, bool], ...]:
+def _known_checks(cls: type) -> tuple[tuple[str, Check, tuple[Unset | None, ...]], ...]:
     # Resolving the annotations of a class takes longer than reading a row of a file.
     return tuple(_checks(cls))
 
 
 def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None:
     """Raise `InvalidRequestError` if *value* alone cannot be the *field* of a *cls*."""
-    for name, check, nullable in _known_checks(cast("Hashable", cls)):
-        if name == field and not (nullable and value is None):
+    for name, check, exempt in _known_checks(cast("Hashable", cls)):
+        if name == field and not any(value is each for each in exempt):
             check(name, value)
 
 
@@ -146,6 +150,7 @@ class Record(Portable):
 
         Raises `InvalidRequestError` for a name that it does not have.
         """
+        require_mapping("fields", fields)
         kind, given = cls.select_class(fields), dict(fields)
         key = given.pop("id", None) if "plain_id" in wire_names(kind) else None
         if key is not None:

@@ -145,8 +145,22 @@ def json_default(held: object) -> Any:
     raise TypeError(f"{type(held).__name__} has no JSON form")
 
 
+def require_mapping(name: str, value: object) -> None:
+    """Raise `InvalidRequestError` unless *value* is a mapping whose keys are text."""
+    if not isinstance(value, Mapping):
+        rule = f"must be a mapping, not of type {type(value).__name__}"
+        raise InvalidRequestError(field=name, rule=rule)
+    for key in cast("Mapping[object, object]", value):
+        if not isinstance(key, str):
+            # `csv.DictReader` keeps the cells of a row that is longer than the header under None.
+            raise InvalidRequestError(field=name, rule=f"has a key that is no text: {key!r}")
+
+
 def build(cls: Any, fields: Mapping[str, Any], **kept: object) -> Any:
     """Return a *cls* with *fields*, by the names of its parameters, and those that are *kept*."""
+    require_mapping("fields", fields)
+    for name in fields.keys() & {*_BOOKKEEPING}:
+        require_mapping(name, fields[name])
     hints = typing.get_type_hints(cls)
     known = {field.name: field for field in _fields(cls) if field.init}
     fixed = {field.name: field.default for field in _fields(cls) if not field.init}

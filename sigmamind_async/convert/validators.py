@@ -70,6 +70,13 @@ def any_text(name: str, value: object) -> None:
     """Require a text of any length, where the platform states no limit."""
     if not isinstance(value, str):
         raise InvalidRequestError(field=name, rule="must be text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        rule = "must be text that can be encoded as UTF-8"
+    else:
+        return
+    raise InvalidRequestError(field=name, rule=rule)
 
 
 def word(name: str, value: object) -> None:

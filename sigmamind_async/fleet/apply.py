@@ -11,7 +11,7 @@ from notes, operations and listings how far it got.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -36,12 +36,11 @@ from sigmamind_async.fleet.step import (
     Action,
     Change,
     Step,
-    after_create,
     after_release,
     after_sync,
-    before_create,
     find_fixed_changes,
     merge_shown,
+    note_creation,
     remaining_changes,
 )
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
@@ -182,49 +181,48 @@ def _group_by_platform(provisioners: Iterable[StepProvisioner]) -> dict[str, Ste
     journals = {id(each.journal) for each in several}
     if len(by_platform) != len(several) or len(journals) != 1:
         raise ConfigurationError("provisioners: give one for each platform, all on one journal")
-    labels = [each.account for name, each in by_platform.items() if each.account != name]
-    if labels:
-        raise ConfigurationError(f"provisioners: a fleet has no labels for accounts: {labels[0]}")
+    for name, each in by_platform.items():
+        if each.account != name:
+            what = f"a fleet has no labels for accounts: {each.account}"
+            raise ConfigurationError(f"provisioners: {what}")
     return by_platform
 
 
 # --- the steps of a run ----------------------------------------------------------------------
 
 
+_Waiting: TypeAlias = defaultdict[str, deque[StepProgress]]
+
+
 @attrs.define(eq=False)
 class Executor:
-    """One run of a plan that was made against *state*; see `apply`.
-
-    Raises `ConfigurationError` if a platform has no provisioner.
-    """
+    """One run of a plan that was made against *state*; see `apply`."""
 
     _plan: Plan
     _state: FleetState
     _journal: Journal
     _requests: RequestBuilder
     _dispatcher: Dispatcher
-    _follow_ups: dict[str, deque[StepProgress]] = attrs.field(init=False)
+    _follow_ups: _Waiting = attrs.field(factory=lambda: defaultdict(deque), init=False)
     """Created numbers with something left to write, by platform."""
-    _moved: dict[str, deque[StepProgress]] = attrs.field(init=False)
+    _moved: _Waiting = attrs.field(factory=lambda: defaultdict(deque), init=False)
     """Imported numbers to be released where they were, by that platform."""
 
-    def __attrs_post_init__(self) -> None:
-        platforms = self._dispatcher.provisioners.keys()
+    async def carry_out(self) -> None:
+        """Carry out every step; an exception is raised once all steps have been reported.
+
+        Raises `ConfigurationError` if a platform has no provisioner: a step could not be carried
+        out, or only half of it.
+        """
         steps = self._plan.steps
         needed = {found.platform for step in steps for found in (step, step.moves_from) if found}
-        if missing := sorted(needed.difference(platforms)):
-            # A step could not be carried out, or only half of it.
+        if missing := sorted(needed.difference(self._dispatcher.provisioners)):
             raise ConfigurationError(f"provisioners: there is none for {', '.join(missing)}")
-        self._follow_ups = {name: deque() for name in platforms}
-        self._moved = {name: deque() for name in platforms}
-
-    async def carry_out(self) -> None:
-        """Carry out every step; an exception is raised once all steps have been reported."""
-        self._dispatcher.begin(self._plan.steps)
+        self._dispatcher.begin(steps)
         try:
             await self._or_stop(self._note_unchanged())
             await self._on_each_platform(self._create_and_update)
-            if any(step.moves_from or step.action is Action.RELEASE for step in self._plan.steps):
+            if any(step.moves_from or step.action is Action.RELEASE for step in steps):
                 await self._on_each_platform(self._release)
         finally:
             self._report_skipped()
@@ -233,7 +231,7 @@ class Executor:
 
     async def _on_each_platform(self, work: Callable[[str], Coroutine[Any, Any, None]]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            for platform in self._follow_ups:
+            for platform in self._dispatcher.provisioners:
                 tasks.create_task(self._or_stop(work(platform)))
 
     async def _or_stop(self, work: Coroutine[Any, Any, None]) -> None:
@@ -340,7 +338,7 @@ class Executor:
         request = await self._requests.creation(step)
         if step.moves_from is None:  # otherwise the note says where it is to be released
             row = self._plan.rows[step.id]
-            await self._note(step.id, before_create(row, request.fields, request.sequence))
+            await self._note(step.id, note_creation(row, request.fields, request.sequence))
         return request
 
     async def _request_release(self, progress: StepProgress) -> StepRequest:
@@ -369,7 +367,7 @@ class Executor:
         applied = progress.applied
         changes: tuple[Change, ...] = ()
         if progress.found is None:
-            applied = after_create(row, found, request.fields, request.sequence)
+            applied = note_creation(row, request.fields, request.sequence, found)
             changes = remaining_changes(row, found, applied)
         fixed = [*find_fixed_changes(row, VENDORS[found.platform], applied)]
         if row.phone_number not in {"", found.phone_number}:
@@ -476,9 +474,9 @@ async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
                 resolve(reference)
             except SecretReferenceError as error:
                 problems.append(row.problem(change.field, str(error)))
-    ids = {problem.id for problem in problems}
-    if not ids:
+    if not problems:
         return plan
+    ids = {problem.id for problem in problems}
     return attrs.evolve(
         plan,
         steps=tuple(step for step in plan.steps if step.id not in ids),

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from sigmamind_async.fleet.spec import FleetRow, Source
-from sigmamind_async.fleet.state import LastApplied, PendingOperation
+from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.state_index import RemovedPurchase, StateIndex
 from sigmamind_async.fleet.vendors import RemoteNumber
 from sigmamind_async.provisioning.row import Row
 
 RELEASE_NOT_ALLOWED: Final = "releasing a number is permanent, and needs --allow-release"
+NEEDS_DECISION: Final = "needs a decision; sigmamind status shows the ways to decide"
 ABANDONED: Final = "an operator abandoned it; to get a number after all, give the row a new id"
 
 
@@ -82,12 +83,6 @@ def pending_mismatch(row: FleetRow, stored: Row | None) -> str:
     return ""
 
 
-def pending_decision(pending: PendingOperation | None) -> str:
-    """Return why an operation does not continue without an operator."""
-    needs_decision = pending is not None and pending.needs_decision
-    return "needs a decision; sigmamind status shows the ways to decide" if needs_decision else ""
-
-
 def _verb(stored: Row) -> str:
     return "buy" if stored.kind.costs else "import"
 
@@ -115,7 +110,8 @@ def release_conflict(
             " there"
         )
     if found is None:
-        return pending_decision(index.state.pending.get(row.id))
+        pending = index.state.pending.get(row.id)
+        return NEEDS_DECISION if pending is not None and pending.needs_decision else ""
     if applied is not None and applied.record != found.record and not row.phone_number:
         return (
             f"{found.phone_number} was added again outside this fleet: name it in the row to"

@@ -243,7 +243,21 @@ class Dispatcher:
 
         async def end(outcome: Outcome[Any, Any]) -> None:
             progress, request = under_way[outcome.op_id or ""]
-            await self._end(progress, request, outcome, on_answer, success)
+            progress = attrs.evolve(
+                progress,
+                attempts=progress.attempts + outcome.attempts,
+                elapsed=progress.elapsed + outcome.elapsed,
+                ignored=outcome.ignored,
+            )
+            error = outcome.error
+            if outcome.status == "done" or (isinstance(error, success) and not error.not_from_api):
+                try:
+                    await on_answer(progress, request, outcome.result)
+                except SigmaMindError as failure:  # it was carried out, and could not be noted
+                    self.report(progress, "unconfirmed", failure)
+                    self.fail(failure)
+            else:
+                self.report(progress, outcome.status, error)
             del under_way[outcome.op_id or ""]
 
         operations = self._operations(steps, make_request, ahead, under_way)
@@ -298,28 +312,3 @@ class Dispatcher:
                 else:
                     under_way[request.op_id] = ahead.popleft(), request
                     yield request.op_id, request.value
-
-    async def _end(
-        self,
-        progress: StepProgress,
-        request: StepRequest,
-        outcome: Outcome[Any, Any],
-        on_answer: OnAnswer,
-        success: _Errors,
-    ) -> None:
-        progress = attrs.evolve(
-            progress,
-            attempts=progress.attempts + outcome.attempts,
-            elapsed=progress.elapsed + outcome.elapsed,
-            ignored=outcome.ignored,
-        )
-        error = outcome.error
-        is_success = isinstance(error, success) and not error.not_from_api
-        if outcome.status != "done" and not is_success:
-            self.report(progress, outcome.status, error)
-            return
-        try:
-            await on_answer(progress, request, outcome.result)
-        except SigmaMindError as failure:  # it was carried out, and could not be noted
-            self.report(progress, "unconfirmed", failure)
-            self.fail(failure)

@@ -6,17 +6,17 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final
+from typing import IO, Final
 
 import attrs
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.load import load, parse_rows
+from sigmamind_async.fleet.load import parse_rows
 from sigmamind_async.fleet.row_parser import PLATFORMS, RowRules, field_of, id_of
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, Cell, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.vendors import RemoteNumber
-from sigmamind_async.rowfiles import CellError, Format, Words, Writable, write_rows
+from sigmamind_async.rowfiles import CellError, Format, Words, write_rows
 from sigmamind_async.values import Secret
 
 
@@ -54,7 +54,7 @@ def writable_rows(
     times = Counter((row.platform, row.phone_number) for row in rows)
     left = iter(rows)
     while some := [*islice(left, _AT_ONCE)]:
-        are_sound = _are_read_back(some, form)
+        are_sound = not _read_back(some, form)
         for row in some:
             errors = {} if are_sound else _unwritable_fields(row, form)
             for name, why in errors.items():
@@ -68,7 +68,7 @@ def writable_rows(
             elif times[row.platform, row.phone_number] > 1:
                 why = f"the account has {row.phone_number} more than once"
             else:
-                why = "" if are_sound else _read_back(rest, form)
+                why = "" if are_sound else _read_back([rest], form)
             yield Problem(message=f"{why}; the number is left out", id=row.id) if why else rest
 
 
@@ -76,22 +76,9 @@ _AT_ONCE: Final = 500
 """Rows that are read back together; where one of them is not sound, each is read back alone."""
 
 
-def _are_read_back(rows: Sequence[FleetRow], form: Format) -> bool:
-    """Return whether all *rows* are read as they were written."""
-    stream = io.BytesIO()
-    try:
-        write(rows, stream, form)
-    except ConfigurationError:
-        return False
-    stream.seek(0)
-    found = list(parse_rows(stream, form, RowRules()))
-    same = [each.row and attrs.evolve(each.row, line=0) for each in found if each.is_valid]
-    return same == [attrs.evolve(row, line=0) for row in rows]
-
-
 def _unwritable_fields(row: FleetRow, form: Format) -> dict[str, str]:
     """Return why each field that cannot be written cannot."""
-    if not _read_back(row, form):
+    if not _read_back([row], form):
         return {}
     # Beside a number, without which no row is valid.
     alone: dict[str, dict[str, Cell]] = {
@@ -100,22 +87,23 @@ def _unwritable_fields(row: FleetRow, form: Format) -> dict[str, str]:
     return {
         name: why
         for name, fields in alone.items()
-        if (why := _read_back(attrs.evolve(row, fields=fields), form))
+        if (why := _read_back([attrs.evolve(row, fields=fields)], form))
     }
 
 
-def _read_back(row: FleetRow, form: Format) -> str:
-    """Return why *row* is not read as it was written; empty where it is."""
+def _read_back(rows: Sequence[FleetRow], form: Format) -> str:
+    """Return why *rows* are not read as they were written; empty where they are."""
     stream = io.BytesIO()
     try:
-        write([row], stream, form)
+        write(rows, stream, form)
     except ConfigurationError as error:
         return str(error).partition(" cannot be written: ")[2] or str(error)
     stream.seek(0)
-    fleet = load(stream, format=form)
-    if fleet.problems:
-        return fleet.problems[0].message
-    is_same = [attrs.evolve(each, line=row.line) for each in fleet.rows] == [row]
+    found = [*parse_rows(stream, form, RowRules())]
+    if problems := [problem for each in found for problem in each.problems]:
+        return problems[0].message
+    same = [each.row and attrs.evolve(each.row, line=0) for each in found]
+    is_same = same == [attrs.evolve(row, line=0) for row in rows]
     return "" if is_same else "would be read as something else"
 
 
@@ -133,7 +121,7 @@ _MOST: Final = 10**18
 
 def write(
     rows: Iterable[FleetRow],
-    stream: Writable,
+    stream: IO[bytes],
     format: Format,  # noqa: A002 - the word everybody uses
     *,
     columns: Sequence[str] = FIELDS,

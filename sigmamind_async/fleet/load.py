@@ -134,7 +134,8 @@ def _fleet(found: Iterable[ParsedRow], name: str) -> Fleet:
         ]
         if row is not None and parsed.is_valid and not clashes:
             rows.append(row)
-    return Fleet(rows=rows, problems=problems)
+    # A problem of a default is that of each row.
+    return Fleet(rows=rows, problems=[*dict.fromkeys(problems)])
 
 
 def _sheet_id(row_id: str) -> str:
@@ -168,7 +169,6 @@ def _open_source(source: FileSource) -> AbstractContextManager[IO[bytes]]:
 
 def _parse_stream(stream: IO[bytes], form: Format, rules: RowRules) -> Iterator[ParsedRow]:
     header: Header | None = None
-    reported: set[Problem] = set()
     for item in read_rows(stream, form, VOCABULARY):
         if isinstance(item, FileError):
             yield _broken(item, rules)
@@ -184,29 +184,15 @@ def _parse_stream(stream: IO[bytes], form: Format, rules: RowRules) -> Iterator[
         elif ACTION in (header.names if header else item.cells):
             raise _OperationsError(_operations_problem(item, header, rules))
         else:
-            yield _parse_row(item, header, rules, reported)
+            yield _parse_row(item, header, rules)
 
 
-def _parse_row(
-    found: FileRow, header: Header | None, rules: RowRules, reported: set[Problem]
-) -> ParsedRow:
-    """Return the row, not valid under a wrong header; a problem of a default is reported once."""
-    if header and header.errors:
-        known = {name: cell for name, cell in found.cells.items() if name in VOCABULARY.names}
-        return attrs.evolve(parse_row(attrs.evolve(found, cells=known), rules), is_valid=False)
-    parsed = parse_row(found, rules)
-    if not found.shared or not parsed.problems:
-        return parsed
-    shared = {found.place(name) for name in found.shared}
-    problems: list[Problem] = []
-    for problem in parsed.problems:
-        if (problem.line, problem.column) in shared:
-            common = attrs.evolve(problem, id="")
-            problems += [] if common in reported else [common]
-            reported.add(common)
-        else:
-            problems.append(problem)
-    return attrs.evolve(parsed, problems=tuple(problems))
+def _parse_row(found: FileRow, header: Header | None, rules: RowRules) -> ParsedRow:
+    """Return the row, not valid under a wrong header."""
+    if header is None or not header.errors:
+        return parse_row(found, rules)
+    known = {name: cell for name, cell in found.cells.items() if name in VOCABULARY.names}
+    return attrs.evolve(parse_row(attrs.evolve(found, cells=known), rules), is_valid=False)
 
 
 def _broken(error: FileError, rules: RowRules) -> ParsedRow:

@@ -16,18 +16,18 @@ import attrs
 
 from sigmamind_async.fleet.blockers import (
     ABANDONED,
+    NEEDS_DECISION,
     RELEASE_NOT_ALLOWED,
     ambiguous_number,
     move_conflict,
     move_refusal,
     number_conflict,
-    pending_decision,
     pending_mismatch,
     release_conflict,
     repeated_purchase,
 )
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
-from sigmamind_async.fleet.state import AGENTS, FleetState, LastApplied, creation_id, normalize_cell
+from sigmamind_async.fleet.state import FleetState, LastApplied, creation_id, normalize_cell
 from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.fleet.step import (
     CREATES,
@@ -37,7 +37,7 @@ from sigmamind_async.fleet.step import (
     find_changes,
     find_fixed_changes,
 )
-from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
+from sigmamind_async.fleet.vendors import AGENTS, VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.row import State
 
 OnDrift: TypeAlias = Literal["keep", "overwrite", "fail"]
@@ -227,9 +227,12 @@ def _plan_missing(
 def _plan_blocked(row: FleetRow, index: StateIndex) -> RowPlan | None:
     """Return the plan of a row whose operation waits for an operator, or was abandoned by one."""
     pending = index.state.pending.get(row.id)
-    if why := pending_decision(pending):
-        return RowPlan(row=row, problems=(attrs.evolve(row.problem("", why), needs_decision=True),))
-    if pending is None or pending.row.state is not State.ABANDONED:
+    if pending is None:
+        return None
+    if pending.needs_decision:
+        problem = attrs.evolve(row.problem("", NEEDS_DECISION), needs_decision=True)
+        return RowPlan(row=row, problems=(problem,))
+    if pending.row.state is not State.ABANDONED:
         return None
     step = usual_step(row, _creation(row), 0)
     return RowPlan(row=row, step=attrs.evolve(step, op_id="", changes=(), blocked=ABANDONED))
@@ -242,6 +245,11 @@ def _creation(row: FleetRow) -> Action:
 def usual_step(row: FleetRow, action: Action, sequence: int) -> Step:
     """Return the step of *row*, as far as the row tells it."""
     creates = action in CREATES
+    changes = (
+        Change(name, None, after)
+        for name, cell in row.fields.items()
+        if name != "phone_number" and (after := normalize_cell(cell)) is not None
+    )
     is_key = VENDORS[row.platform].key == "phone_number"
     return Step(
         id=row.id,
@@ -251,16 +259,7 @@ def usual_step(row: FleetRow, action: Action, sequence: int) -> Step:
         op_id=creation_id(row.id, sequence) if creates else "",
         phone_number=row.phone_number,
         record=row.phone_number if is_key and not creates else "",
-        changes=creation_changes(row) if creates else (),
-    )
-
-
-def creation_changes(row: FleetRow) -> tuple[Change, ...]:
-    """Return what the creation of a number writes, with the update after it."""
-    return tuple(
-        Change(name, None, after)
-        for name, cell in row.fields.items()
-        if name != "phone_number" and (after := normalize_cell(cell)) is not None
+        changes=tuple(changes) if creates else (),
     )
 
 

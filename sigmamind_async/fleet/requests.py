@@ -22,7 +22,7 @@ from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, So
 from sigmamind_async.fleet.state import FleetState, creation_id, had_no_effect
 from sigmamind_async.fleet.state_index import request_cells, spreadsheet_id
 from sigmamind_async.fleet.step import Action, Change, Step
-from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, RequestForm, VendorSchema
+from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import rebuild_request, split_secrets
 from sigmamind_async.provisioning.journal.protocol import Journal
@@ -71,7 +71,7 @@ class RequestBuilder:
         Raises `PlanError` if the row now names another number.
         """
         row, vendor = self.plan.rows[step.id], VENDORS[step.platform]
-        form = _creation_form(row, vendor)
+        form = vendor.form(row.source, row.fields)
         if form is None or row.platform != step.platform or step.action not in _CREATE[row.source]:
             raise PlanError(f"{row.id}: its step, {step.action.value}, does not fit its source")
         fields = form.part_of(row.fields)
@@ -187,10 +187,6 @@ def _journal_form(value: Value) -> tuple[str, Mapping[str, object]]:
     return type(value).__name__, split_secrets(value)[0]
 
 
-def _creation_form(row: FleetRow, vendor: VendorSchema) -> RequestForm | None:
-    return vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
-
-
 # --- purchases in another journal ------------------------------------------------------------
 
 
@@ -219,7 +215,7 @@ def purchase_identities(plan: Plan, state: FleetState) -> dict[str, frozenset[st
     found: dict[str, frozenset[str]] = {}
     for step in plan.steps:
         row = plan.rows[step.id]
-        form = _creation_form(row, VENDORS[step.platform])
+        form = VENDORS[step.platform].form(row.source, row.fields)
         buys = step.action is Action.PURCHASE and step.writes and not row.phone_number
         if buys and step.id not in state.pending and form is not None:
             request = form.request(form.part_of(row.fields))

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from sys import intern
 from types import NoneType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -30,7 +30,7 @@ from sigmamind_async.provisioning.tags import find_tag
 from sigmamind_async.rowfiles import CellError, FileRow, Vocabulary, text_problem
 from sigmamind_async.values import Secret
 
-PLATFORMS: Final = ("sigmamind", "verbex", "dialnexa")
+PLATFORMS: Final = tuple(VENDORS)
 
 PHONE_NUMBERS: Final = frozenset({"phone_number", "test_number"})
 _LABELS: Final = frozenset({"label", "accounting_label"})
@@ -145,7 +145,7 @@ def _source_problems(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
     form: RequestForm | None = vendor.update
     key = {vendor.key: _ANY_KEY}
     if row.source is not Source.EXISTING:
-        form = vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
+        form = vendor.form(row.source, row.fields)
         key = {}
     if form is None:
         needs = _needs(vendor.forms(row.source))
@@ -175,8 +175,6 @@ def _needs(forms: Collection[RequestForm]) -> str:
 # ---------------------------------------------------------------- rows
 
 Check: TypeAlias = Callable[[FleetRow], list[Problem]]
-
-Word = TypeVar("Word")
 
 
 @attrs.frozen(kw_only=True)
@@ -223,7 +221,13 @@ def parse_row(found: FileRow, rules: RowRules) -> ParsedRow:
     also = rules.check(row) if row else ()
     about += [(problem.field, problem) for problem in also if problem.field not in errors]
     problems = tuple(
-        attrs.evolve(problem, id=row_id, file=rules.file, line=line or found.line, column=column)
+        attrs.evolve(
+            problem,
+            id="" if name in found.shared else row_id,
+            file=rules.file,
+            line=line or found.line,
+            column=column,
+        )
         for name, problem in about
         for line, column in [found.place(name)]
     )
@@ -253,19 +257,24 @@ def _draft(values: Mapping[str, object], found: FileRow) -> FleetRow | None:
 # ---------------------------------------------------------------- the row's own columns
 
 
-_PLATFORMS: Final[Mapping[str, str]] = {name: name for name in PLATFORMS}
-_SOURCES: Final[Mapping[str, Source]] = {source.value: source for source in Source}
-_STATES: Final[Mapping[str, DesiredState]] = {state.value: state for state in DesiredState}
+_OWN_WORDS: Final[Mapping[str, Mapping[str, object]]] = {
+    "platform": {name: name for name in PLATFORMS},
+    "source": {source.value: source for source in Source},
+    "state": {state.value: state for state in DesiredState},
+}
 
 
 def _own_values(own: Mapping[str, object], rules: RowRules) -> dict[str, object]:
-    state = _one_of("state", own, _STATES) if "state" in own else DesiredState.PRESENT
-    platform = None if "platform" in own else rules.default_platform
-    has_source = "source" in own or state is DesiredState.PRESENT
+    own = {"state": DesiredState.PRESENT.value, **own}
+    if rules.default_platform is not None:
+        own.setdefault("platform", rules.default_platform)
+    state = _one_of("state", own)
+    if state is not DesiredState.PRESENT:
+        own.setdefault("source", Source.EXISTING.value)
     return {
         "id": id_of(own),
-        "platform": platform or _one_of("platform", own, _PLATFORMS),
-        "source": _one_of("source", own, _SOURCES) if has_source else Source.EXISTING,
+        "platform": _one_of("platform", own),
+        "source": _one_of("source", own),
         "state": state,
     }
 
@@ -282,7 +291,7 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     if not isinstance(value, str):
         return CellError(f"is {kind_of(value)} here; write it as text, in quotes")
     text = value.strip()
-    if _COMMENT.match(unicodedata.normalize("NFKC", text)):
+    if text[:1].isprintable() and _COMMENT.match(unicodedata.normalize("NFKC", text)):
         return CellError(
             f"{text[:64]!r} looks commented out, and rows cannot be; delete the row instead"
         )
@@ -297,12 +306,16 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
     return CellError(f"must be text of 1 to {LONGEST_ID} printable characters")
 
 
-_COMMENT: Final = re.compile(r"[#;%!*]|//|/\*|--|<!--|::|@?rem\s", re.IGNORECASE)
+_COMMENT: Final = re.compile(
+    r"[^\w\s\"$&'()+./:<=@\[\]_{}-]|[-<>]\s|//|/\*|--|<!--|::|\(\*|\{-|\[[ x]?\]|\"{3}|@?rem\s",
+    re.IGNORECASE,
+)
+"""A mark that few ids begin with, or one that comments a line out, or strikes it off a list."""
 _DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
 
 
-def _one_of(name: str, own: Mapping[str, object], words: Mapping[str, Word]) -> Word | CellError:
-    value = own.get(name)
+def _one_of(name: str, own: Mapping[str, object]) -> object:
+    value, words = own.get(name), _OWN_WORDS[name]
     text = value.strip() if isinstance(value, str) else ""
     if text in words:
         return words[text]
@@ -343,7 +356,7 @@ def _text(name: str, value: str) -> str | CellError:
     text = value if name in _LABELS else value.strip()
     if problem := text_problem(text):
         return CellError(problem)
-    if text.isspace():
+    if value.isspace():
         return CellError("contains only blanks; leave it out, or write null to clear it")
     if name not in _LABELS and text.lower() in _NOTHINGS:
         what = f"{text!r} is text here"
@@ -387,8 +400,9 @@ _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
 # ---------------------------------------------------------------- phone numbers
 
 _SEPARATORS: Final = r"[ \u00a0\u2007\u2009\u202f.\u2010\u2011\u2012\u2013-]"
+_FRACTION: Final = r"[0-9]{7}\.[0-9]{1,2}\Z"
 _WRITTEN_OUT: Final = re.compile(
-    rf"\+[1-9][0-9]*(?:{_SEPARATORS}{{1,3}}[0-9]+|{_SEPARATORS}{{0,3}}\([1-9][0-9]*\)[0-9]*)*",
+    rf"(?!.*{_FRACTION})\+[1-9][0-9]*(?:{_SEPARATORS}{{1,3}}[0-9]+|{_SEPARATORS}{{0,3}}\([1-9][0-9]*\)[0-9]*)*",
     re.ASCII,
 )
 _MOST_CHARACTERS: Final = 64
@@ -399,6 +413,7 @@ _NOT_GUESSED: Final = (
         r"\A\+?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}\Z",
         "was shortened by a spreadsheet and its last digits are lost; write all of it as text,",
     ),
+    (_FRACTION, "has a fraction, as spreadsheets write numbers; write it without,"),
     (r"\(\s*0", "has a 0 in brackets, which not every country dials; write it without,"),
     (
         r"\A\+.*(?:[,;x#]|ext).*[0-9]\Z",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from sys import intern
-from typing import Final, TypeAlias, cast
+from typing import Final
 
 import attrs
 import orjson
@@ -15,7 +15,7 @@ import orjson
 from sigmamind_async.client import Client
 from sigmamind_async.errors import APIStatusError, ConfigurationError, JournalError, NotFoundError
 from sigmamind_async.fleet.spec import Cell, DesiredState, Fleet, FleetRow, Source
-from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
+from sigmamind_async.fleet.vendors import AGENTS, VENDORS, RemoteNumber
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.dialnexa.models import GetAgent
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
@@ -147,9 +147,6 @@ class FleetState:
     bought since."""
 
 
-AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
-
-
 async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal) -> FleetState:
     """Return the state of *fleet*, after one listing of each account.
 
@@ -164,7 +161,11 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
         SigmaMindError: An account cannot be read.
     """
     applied = await read_last_applied(journal)
-    pending = await _pending_of_removed_rows(fleet, applied, journal)
+    # A row may have been removed, or renamed, before its number was noted; a note without a record
+    # announces it. The number must be found, or it would be bought again.
+    ids = fleet.ids
+    removed = [row_id for row_id, note in applied.items() if row_id not in ids and not note.record]
+    pending = await _pending_of(dict.fromkeys(removed, ""), applied, journal)
     for row_id, each in pending.items():
         if each.row.record:
             # As its run would have noted it.
@@ -177,7 +178,7 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
     existing = Source.EXISTING, DesiredState.PRESENT
     creating = [row for row in fleet.rows if (row.source, row.state) != existing]
     unnoted = [row for row in creating if not _is_noted(row, applied)]
-    pending |= await _pending_of(unnoted, applied, journal)
+    pending |= await _pending_of({row.id: row.platform for row in unnoted}, applied, journal)
     platforms = platforms_of(fleet, applied) | {each.platform for each in pending.values()}
     if missing := sorted(platforms.difference(clients)):
         raise ConfigurationError(f"clients: there is none for {', '.join(missing)}")
@@ -190,11 +191,11 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
         raise group.exceptions[0] from None
     found = {name: task.result() for name, task in reading.items()}
     numbers = {name: listed for name, (listed, _) in found.items()}
-    lost = [
-        row
+    lost = {
+        row.id: row.platform
         for row in creating
         if _is_noted(row, applied) and applied[row.id].record not in numbers[row.platform]
-    ]
+    }
     pending |= await _pending_of(lost, applied, journal)
     return FleetState(
         numbers=numbers,
@@ -242,21 +243,22 @@ async def list_numbers(client: Client) -> dict[str, RemoteNumber]:
 
 
 async def _pending_of(
-    rows: Iterable[FleetRow], applied: Mapping[str, LastApplied], journal: Journal
+    rows: Mapping[str, str], applied: Mapping[str, LastApplied], journal: Journal
 ) -> dict[str, PendingOperation]:
-    """Return the latest operation that creates the number of each of *rows*.
+    """Return the latest operation that creates the number of each row.
 
-    It is on the platform of the row, or on the one where the row was before.
+    *rows* are platforms by id, empty for a row that the fleet no longer has. An operation on the
+    platform where the row was before counts if it may have had an effect.
     """
     pending: dict[str, PendingOperation] = {}
-    for row in rows:
-        note = applied.get(row.id)
-        found = await _find_pending(row.id, row.platform, note, journal)
-        if found is None and note is not None and note.platform != row.platform:
-            found = await _find_pending(row.id, note.platform, note, journal)
+    for row_id, platform in rows.items():
+        note = applied.get(row_id)
+        found = await _find_pending(row_id, platform, note, journal) if platform else None
+        if found is None and note is not None and note.platform != platform:
+            found = await _find_pending(row_id, note.platform, note, journal)
             found = None if found is None or had_no_effect(found.row) else found
         if found is not None:
-            pending[row.id] = found
+            pending[row_id] = found
     return pending
 
 
@@ -286,63 +288,32 @@ def had_no_effect(stored: Row) -> bool:
     return stored.state in {State.FAILED, State.PLANNED} and is_settled
 
 
-async def _pending_of_removed_rows(
-    fleet: Fleet, applied: Mapping[str, LastApplied], journal: Journal
-) -> dict[str, PendingOperation]:
-    """Return the operations that create numbers of rows which the fleet no longer has.
-
-    A note without a record announces each of them. A row may have been renamed before its number
-    was noted: the number must be found, or it would be bought again.
-    """
-    found = {
-        row_id: await _find_pending(row_id, note.platform, note, journal)
-        for row_id, note in applied.items()
-        if row_id not in fleet.ids and not note.record
-    }
-    return {
-        row_id: each
-        for row_id, each in found.items()
-        if each is not None and not had_no_effect(each.row)
-    }
-
-
 # --- agents ----------------------------------------------------------------------------------
 
 
 async def find_agents(client: Client, ids: Collection[str]) -> frozenset[str] | None:
     """Return those of *ids* that exist, or `None` if the platform does not report that.
 
-    A key may be allowed to change numbers and not to read agents.
+    A key may be allowed to change numbers and not to read agents. Verbex documents no agents: a
+    wrong one is refused when it is written.
     """
-    find = _FIND_AGENTS.get(client.platform.name)
-    if find is None or not ids:
-        return None
     try:
-        return await find(client, ids)
+        if isinstance(client, SigmaMind) and ids:
+            agents = client.agents.list()
+            return frozenset(ids).intersection([agent.agent_id async for agent in agents])
+        if isinstance(client, DialNexa) and ids:
+            return await _find_dialnexa_agents(client, ids)
     except APIStatusError:
-        return None
+        pass
+    return None
 
 
-async def _find_sigmamind_agents(client: Client, ids: Collection[str]) -> frozenset[str]:
-    agents = cast("SigmaMind", client).agents.list()
-    return frozenset(ids).intersection([agent.agent_id async for agent in agents])
-
-
-async def _find_dialnexa_agents(client: Client, ids: Collection[str]) -> frozenset[str]:
+async def _find_dialnexa_agents(client: DialNexa, ids: Collection[str]) -> frozenset[str]:
     existing: set[str] = set()
     values = [GetAgent(id=agent) for agent in ids]
-    async for outcome in cast("DialNexa", client).run_many(values):
+    async for outcome in client.run_many(values):
         if outcome.status == "done":
             existing.add(values[outcome.index].id)
         elif not isinstance(outcome.error, NotFoundError) and outcome.error is not None:
             raise outcome.error
     return frozenset(existing)
-
-
-_FindAgents: TypeAlias = Callable[[Client, Collection[str]], Awaitable[frozenset[str]]]
-
-# Verbex documents no agents: a wrong one is refused when it is written.
-_FIND_AGENTS: Final[Mapping[str, _FindAgents]] = {
-    "sigmamind": _find_sigmamind_agents,
-    "dialnexa": _find_dialnexa_agents,
-}

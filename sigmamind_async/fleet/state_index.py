@@ -17,19 +17,6 @@ from sigmamind_async.fleet.state import FleetState, LastApplied, normalize_cell
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.row import Row, State
 
-_GROUPS: Final = re.compile(r"[,' ]")
-_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:[,' ][0-9]{3})+", re.ASCII)
-"""A number that a spreadsheet shows with its thousands apart."""
-
-_DATE: Final = re.compile(
-    r"([0-9]{1,2})[-/ ]([0-9]{1,2}|[a-z]{3})(?:[-/ ][0-9]{2,4})?"
-    r"|([0-9]{1,2})\.([0-9]{1,2})\.[0-9]{2,4}"
-    r"|[0-9]{4}[-/]([0-9]{1,2})[-/]([0-9]{1,2})"
-)
-_MONTHS: Final = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
-_DIGITS: Final = Context(prec=15, rounding=ROUND_DOWN)
-"""Further digits of a number are lost in a spreadsheet."""
-
 _Values: TypeAlias = Mapping[str, str | int | None]
 _Items: TypeAlias = frozenset[tuple[str, object]]
 
@@ -297,15 +284,66 @@ def _contradict(before: _Items, after: _Items) -> bool:
     return any(stated.get(name, cell) != cell for name, cell in after)
 
 
+# --- ids that a spreadsheet rewrites ----------------------------------------------------------
+
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:[,' ][0-9]{3})+(?:\.[0-9]*)?", re.ASCII)
+"""A number that a spreadsheet shows with its thousands apart."""
+_TIME: Final = re.compile(
+    r"([0-9]{1,3})(?::([0-9]{1,2})(?::([0-9]{1,2}))?)?(?: ?([ap])\.?m\.?)?", re.ASCII
+)
+_DATE: Final = re.compile(
+    r"[0-9]{4}[-/]([0-9]{1,2})[-/]([0-9]{1,2})|([0-9]{1,2})\.([0-9]{1,2})\.[0-9]{2,4}"
+    r"|([0-9]{1,2}|[a-z]{3,9})[-/ ]([0-9]{1,2}|[0-9]{4}|[a-z]{3,9})(?:[-/, ]{1,2}[0-9]{2,4})?",
+    re.ASCII,
+)
+_MONTHS: Final = (  # noqa: SIM905 - easier to read than quoted one by one
+    "january february march april may june july august september october november december"
+).split()
+_DIGITS: Final = Context(prec=15, rounding=ROUND_DOWN)
+"""Further digits of a number are lost in a spreadsheet."""
+
+
 def spreadsheet_id(row_id: str) -> str:
-    """Return one text for all ids that a spreadsheet makes one of: 0101 and 101, 3-4 and 4-Mar."""
+    """Return one text for all ids that a spreadsheet makes one of.
+
+    Such as 0101 and 101, 5 % and 0.05, 1 PM and 13:00:00, 3-4, 4-Mar and 2026/03/04.
+    """
     text = unicodedata.normalize("NFKC", row_id).strip().casefold()
-    if _GROUPED.fullmatch(text):
-        text = _GROUPS.sub("", text)
-    if date := _DATE.fullmatch(text):
-        parts = [part.lstrip("0") for part in date.groups() if part]
-        return "-".join(sorted(str(_MONTHS.index(x) + 1) if x in _MONTHS else x for x in parts))
+    return _date_of(text) or _time_of(text) or _number_of(text) or text
+
+
+def _date_of(text: str) -> str:
+    """Return day and month in numbers, the lower one first; empty if *text* is no date."""
+    found = _DATE.fullmatch(text)
+    parts = [part for part in found.groups() if part] if found else []
+    words = tuple(filter(str.isalpha, parts))
+    months = [at for at, name in enumerate(_MONTHS, 1) if name.startswith(words)]
+    if not parts or len(months) != len(words):
+        return ""
+    # Without a day it is the first of a month. A year is left out: a spreadsheet adds one.
+    days = [int(part) for part in parts if part.isdigit() and len(part) < 4]
+    first, second = sorted([*months, *days, 1][:2])
+    return f"{first}-{second}"
+
+
+def _time_of(text: str) -> str:
+    """Return the seconds since midnight; empty if *text* is no time."""
+    found = _TIME.fullmatch(text)
+    if found is None or text.isdigit():
+        return ""
+    hours, minutes, seconds = (int(part or 0) for part in found.groups()[:3])
+    hours = hours % 12 + 12 * (found[4] == "p") if found[4] else hours
+    return f"{hours * 3600 + minutes * 60 + seconds} s"
+
+
+def _number_of(text: str) -> str:
+    """Return the number that *text* is, perhaps of money or in percent; empty if it is none."""
+    digits = text.strip("()$€£¥%+- ")
+    if _GROUPED.fullmatch(digits):
+        digits = re.sub("[,' ]", "", digits)
     try:
-        return str(_DIGITS.create_decimal(text).normalize())
+        number = _DIGITS.create_decimal(digits) / (100 if text.endswith("%") else 1)
     except ArithmeticError:  # no number, or out of range
-        return text
+        return ""
+    is_negative = text.startswith(("-", "(")) or text.endswith("-")
+    return str((-number if is_negative else number).normalize())

@@ -150,29 +150,20 @@ def find_fixed_changes(
 # --- notes -----------------------------------------------------------------------------------
 
 
-def before_create(row: FleetRow, fields: Mapping[str, Cell], sequence: int) -> LastApplied:
-    """Return the note that the number of *row* is requested, before the request is sent.
+def note_creation(
+    row: FleetRow, fields: Mapping[str, Cell], sequence: int, found: RemoteNumber | None = None
+) -> LastApplied:
+    """Return the note that *row* is about *found*, which was created with *fields*.
 
-    If the row is then renamed, or given another platform, the next plan knows of the number.
+    Without *found*, the number is only requested, and the note is written before the request is
+    sent: if the row is then renamed, or given another platform, the next plan knows of the number.
     """
     return LastApplied(
         platform=row.platform,
+        record="" if found is None else found.record,
+        phone_number="" if found is None else found.phone_number,
         source=row.source.value,
-        sequence=sequence - 1,
-        fields={name: normalize_cell(cell) for name, cell in fields.items()},
-    )
-
-
-def after_create(
-    row: FleetRow, found: RemoteNumber, fields: Mapping[str, Cell], sequence: int
-) -> LastApplied:
-    """Return the note about a number that was created with *fields*."""
-    return LastApplied(
-        platform=found.platform,
-        record=found.record,
-        phone_number=found.phone_number,
-        source=row.source.value,
-        sequence=sequence,
+        sequence=sequence - (found is None),
         fields={name: normalize_cell(cell) for name, cell in fields.items()},
     )
 

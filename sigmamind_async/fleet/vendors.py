@@ -106,10 +106,12 @@ class VendorSchema:
         """Return the requests that create a number from *source*."""
         return {Source.PURCHASE: self.purchases, Source.IMPORT: self.imports}.get(source, ())
 
-    def form(self, source: Source, fields: Collection[str]) -> RequestForm | None:
+    def form(self, source: Source, fields: Mapping[str, Cell]) -> RequestForm | None:
         """Return the first request whose needs a row with *fields* meets; `None` if none."""
-        forms = self.forms(source)
-        return next((form for form in forms if all(name in fields for name in form.needs)), None)
+        for form in self.forms(source):
+            if all(fields.get(name) is not None for name in form.needs):
+                return form
+        return None
 
     def creation_names(self, request_type: str) -> Mapping[str, str]:
         """Return field by attribute of a request that creates a number; of another, nothing."""
@@ -160,13 +162,13 @@ def _same(*names: str) -> dict[str, str]:
 
 
 _NUMBER: Final = _same("phone_number")
-_AGENTS: Final = _same("inbound_agent_id", "outbound_agent_id")
+AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
 
 # --- SigmaMind -------------------------------------------------------------------------------
 
 _SIGMAMIND_COMMON: Final = {
     "label": "friendly_name",
-    **_AGENTS,
+    **_same(*AGENTS),
     "test_number": "outbound_phone_number",
 }
 _SIGMAMIND_TRUNK: Final = {
@@ -202,7 +204,7 @@ _SIGMAMIND: Final = VendorSchema(
 
 # --- Verbex ----------------------------------------------------------------------------------
 
-_VERBEX_COMMON: Final = {"label": "friendly_name", **_AGENTS}
+_VERBEX_COMMON: Final = {"label": "friendly_name", **_same(*AGENTS)}
 _VERBEX_TRUNK: Final = {
     "termination_uri": "sip_termination_uri",
     "trunk_username": "sip_trunk_username",

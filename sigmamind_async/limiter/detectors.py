@@ -237,6 +237,12 @@ class WindowLimit:
         self._sent += 1
         return self.ready(now)
 
+    def withdraw(self, at: float) -> None:
+        """Take back a request that was counted for that time, and was not sent."""
+        if at in self._log:
+            self._log.remove(at)
+            self._sent -= 1
+
     def ready(self, now: float) -> float:
         """Return when the next request may go."""
         if self._sent > 2 * self._answered and self._answered < self.size:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection
@@ -687,7 +688,8 @@ def _known_limit(max_rate: float, burst: float) -> KnownLimit:
 
 
 def _is_finite(number: object) -> bool:
-    return type(number) in {int, float} and math.isfinite(cast("float", number))
+    # An int may be larger than every float.
+    return type(number) in {int, float} and abs(cast("float", number)) <= sys.float_info.max
 
 
 def _are_statuses(statuses: object) -> bool:

@@ -20,9 +20,6 @@ Admitted = tuple[float, int, str, *tuple[object, ...]]
 Stretches = list[tuple[float, int]]
 """Stretches of time that end together, the shortest first: how long, and what passed in each."""
 
-_MOST_ENTRIES: Final = 256
-"""Entries of a record; every stretch since an empty bucket is then known to half a percent."""
-
 
 @attrs.define
 class SendRecord:
@@ -31,6 +28,8 @@ class SendRecord:
     Exact for the latest, ever coarser for older ones, so that it never grows.
     """
 
+    most: int = 256
+    """Entries: with 256, every stretch since an empty bucket is known to half a percent."""
     begins: float = math.inf
     """When the first was sent."""
     _entries: list[list[float]] = attrs.field(factory=list[list[float]])
@@ -42,12 +41,17 @@ class SendRecord:
         if not entries:
             self.begins = min(self.begins, now)
         entries.append([now, 1, rate])
-        if len(entries) > _MOST_ENTRIES:
-            older = entries[: _MOST_ENTRIES // 2]
-            entries[: _MOST_ENTRIES // 2] = [
+        if len(entries) > self.most:
+            older = entries[: self.most // 4 * 2]
+            entries[: len(older)] = [
                 [one[0], one[1] + other[1], one[2]]
                 for one, other in zip(older[::2], older[1::2], strict=True)
             ]
+
+    def insert(self, at: float) -> None:
+        """Record a request that was not held back, however late it is reported."""
+        self.add(at, math.inf)
+        self._entries.sort()
 
     def strike(self, began: float) -> float:
         """Take a request off again that was refused; return the rate that spaced it."""
@@ -107,6 +111,8 @@ class Pacing(ABC):
     """When that request was sent; `None` while it is not under way."""
     latency: float = 0.0
     """Smoothed, in seconds; 0 until a request has passed."""
+    lag: float = 0.0
+    """Seconds by which requests are planned ahead: so much later does a refusal show."""
     eager: bool = False
     """True while refusals show which kind of requests is limited, and so are worth having."""
 

@@ -99,7 +99,7 @@ class AdaptiveRate(Pacing):
 
     bucket: TokenBucket = attrs.field(default=attrs.Factory(_known_bucket, takes_self=True))
     window: WindowLimit = attrs.field(factory=WindowLimit)
-    _record: SendRecord = attrs.field(factory=SendRecord, repr=False)
+    _record: SendRecord = attrs.field(factory=SendRecord, repr=False, alias="record")
     _concurrency: ConcurrencyLimit = attrs.field(factory=ConcurrencyLimit)
     _lot: RandomRefusals = attrs.field(factory=RandomRefusals)
     _opening: Opening | None = None
@@ -180,7 +180,7 @@ class AdaptiveRate(Pacing):
 
     def _grow(self, now: float, rate: float, seconds: float) -> None:
         """Follow the curve: up to the center at once, past it only while requests pass."""
-        is_confirmed = now - self._passed_at < 2.0 * (self.latency + 1.0 / rate)
+        is_confirmed = now - self._passed_at < 2.0 * (self.latency + self.lag + 1.0 / rate)
         most = math.inf if is_confirmed else self.bucket.center
         if self._policy is not None:
             most = min(most, self._policy.rate)
@@ -201,7 +201,7 @@ class AdaptiveRate(Pacing):
     def _grown(self, rate: float, seconds: float) -> float:
         most = rate * math.exp(max(_LEAST_STEP, 0.5 * self.bucket.doubt))
         grown = min(most, max(rate, self.bucket.curve(self._used + seconds)))
-        growth = GROWTH * seconds / (self.latency or _UNKNOWN_LATENCY)
+        growth = GROWTH * seconds / (self.lag + (self.latency or _UNKNOWN_LATENCY))
         if grown > rate * (1.0 + growth):  # less than the exponential, which takes longer
             grown = min(grown, rate * math.exp(min(1.0, growth)))
         return min(grown, FASTEST)
@@ -399,6 +399,24 @@ class AdaptiveRate(Pacing):
         self._tokens, self._in_a_row = 0.0, 0
         self._emptied = self._at = self._refused_at = self._closed = now
         self._schedule(now)
+
+    # --- several processes -------------------------------------------------------------------
+
+    @property
+    def is_closed(self) -> bool:
+        """True if nothing passes however slow, so that one request at a time tries."""
+        return self._in_a_row > 1 and self._is_silent
+
+    def insert(self, at: float) -> None:
+        """Count a request that another process has sent without being held back."""
+        if not self.bucket.center and at < self.window.opened:
+            self._begin(at)
+        self._record.insert(at)
+
+    def withdraw(self, at: float) -> None:
+        """Take back a request that was counted for that time, and was not sent."""
+        self._record.strike(at)
+        self.window.withdraw(at)
 
     # --- learning ----------------------------------------------------------------------------
 

@@ -348,6 +348,8 @@ class Execution(Generic[T]):
             self._answer = record
         try:
             transition = await self._in_time(self._context.apply(row, event), sent=True)
+            if transition is None:
+                transition = await self._in_time(self._record_late(row, event), sent=True)
             if transition is not None:
                 return transition.row
             return await self._in_time(self._confirmed_late(row, match), sent=True)
@@ -356,6 +358,15 @@ class Execution(Generic[T]):
             lost = _unrecorded(row, f"it was carried out{brought}", error)
         lost.committed = "yes"
         raise lost
+
+    async def _record_late(self, row: Row, event: AttemptEnded) -> Transition | None:
+        """Record how an attempt ended whose row has changed; return `None` if it is another's now.
+
+        A process that stands still for longer than its lease is taken for lost. What it learns then
+        is still evidence, unless another attempt has begun.
+        """
+        stored = await self._context.read(row.op_id)
+        return await self._context.apply(stored, event) if stored.owner == row.owner else None
 
     async def _confirmed_late(self, row: Row, match: Match | None) -> Row:
         """Record an answer that came after another process took the attempt for abandoned."""
@@ -378,6 +389,8 @@ class Execution(Generic[T]):
         event = AttemptEnded(verdict, error.message, status=status or 0)
         try:
             transition = await self._in_time(self._context.apply(row, event), sent=True)
+            if transition is None:
+                transition = await self._in_time(self._record_late(row, event), sent=True)
         except JournalError as problem:
             unrecorded = problem
         else:
@@ -445,7 +458,8 @@ class Execution(Generic[T]):
                     # A claim that is late may never be stored: then its version is another's, whose
                     # request may be under way.
                     if not claim.late or await self._holds(claim):
-                        await self._context.apply(claim.row, event)
+                        if await self._context.apply(claim.row, event) is None:
+                            await self._record_late(claim.row, event)
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 

@@ -47,7 +47,7 @@ from sigmamind_async.provisioning.reconcile import (
 from sigmamind_async.provisioning.row import Row, State, account_name
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
-from sigmamind_async.values import check_count, check_seconds
+from sigmamind_async.values import check_count, check_flag, check_seconds, check_type
 
 T = TypeVar("T")
 
@@ -117,7 +117,12 @@ class Provisioner:
         check_seconds("settle_time", settle_time, zero=True)
         if max_purchases is not None:
             check_count("max_purchases", max_purchases, least=0)
-        if tag not in {"keep", "strip"}:
+        check_flag("retry_unconfirmed", retry_unconfirmed)
+        check_flag("release_duplicates", release_duplicates)
+        check_type("client", client, Client)
+        if not callable(getattr(journal, "put", None)):
+            raise ConfigurationError("journal: must be a journal, such as SqliteJournal(path)")
+        if tag not in ("keep", "strip"):
             raise ConfigurationError("tag: must be 'keep' or 'strip'")
         engine = client.runner.engine
         if engine.options.query:

@@ -9,7 +9,9 @@
                                   AMBIGUOUS, COMMITTED_UNREAD     UNCONFIRMED
                     OwnerLost                                     UNCONFIRMED
                       while it waited after a 429                 PLANNED
-    UNCONFIRMED     Claimed, of an update or a release            SENDING
+    UNCONFIRMED     AttemptEnded, after OwnerLost:
+                                  AMBIGUOUS, COMMITTED_UNREAD     UNCONFIRMED
+                    Claimed, of an update or a release            SENDING
                     Listed: found                                 DONE
                             proven absent                         PLANNED, FAILED, NEEDS_DECISION
                             neither                               UNCONFIRMED
@@ -34,7 +36,8 @@
 While an earlier attempt is unconfirmed, a later one returns to UNCONFIRMED if it was not sent (an
 update or release) or was rejected (a number that can be owned only once). Such a number may be
 PLANNED again before the earlier attempt is proven lost; listings and repairs then apply to PLANNED
-as they do to UNCONFIRMED.
+as they do to UNCONFIRMED. So does the end of an attempt whose process was taken for lost, and only
+stood still: a purchase that it made meanwhile must not be sent again.
 
 The settle time is what makes "absent" a proof. A platform may carry out a request long after the
 caller has stopped waiting, and no client can exclude that. So a number of the platform's choice
@@ -82,7 +85,7 @@ _OPEN: Final = frozenset({State.UNCONFIRMED, State.PLANNED})
 LEGAL: Final[Mapping[type[Event], frozenset[State]]] = {
     Claimed: frozenset({State.PLANNED, State.FAILED, State.SENDING, State.UNCONFIRMED}),
     Paused: frozenset({State.SENDING}),
-    AttemptEnded: frozenset({State.SENDING}),
+    AttemptEnded: _OPEN | {State.SENDING},
     OwnerLost: frozenset({State.SENDING}),
     RefusedLocally: frozenset({State.PLANNED}),
     Listed: frozenset(State),
@@ -229,6 +232,11 @@ def _claim(row: Row, event: Claimed, now: float) -> Row:
 
 
 def _end_attempt(row: Row, event: AttemptEnded, now: float) -> Row:
+    # A process that was taken for lost reports that it may have acted all the same, or has. Whether
+    # its attempt is still the latest is for the caller to know.
+    may_have_acted = event.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}
+    if row.state is not State.SENDING and not (may_have_acted and row.unconfirmed_since):
+        raise IllegalTransitionError(row.op_id, row.state)
     attempt, reason = f"attempt {row.attempt}", event.reason
     match event.verdict:
         case Verdict.NOT_SENT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -73,6 +74,22 @@ def title_of(page: bytes) -> str:
     found = _TITLE.search(page[:_TITLE_WITHIN])
     text = html.unescape(found[1].decode(errors="replace")) if found else ""
     return " ".join("".join(filter(str.isprintable, text.replace("\n", " "))).split())
+
+
+def on_one_line(text: str) -> str:
+    """Return *text* fit for a log and a terminal: escape sequences and line breaks end in it."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if is_control(character) else character
+        for character in " ".join(text.split())
+    )
+
+
+def is_control(character: str) -> bool:
+    """Return whether *character* steers a terminal, or cannot be encoded."""
+    # Cc: escape sequences; Cf: marks that reverse the text; Zl, Zp: line ends; Cs: half characters.
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def _fields_of(body: bytes) -> dict[str, object]:

@@ -49,6 +49,7 @@ from sigmamind_async.responses.error_body import (
     NO_REASON,
     ErrorDetail,
     is_html,
+    on_one_line,
     parse_error_body,
     title_of,
 )
@@ -344,7 +345,7 @@ class _ErrorMaker:
         error = (RateLimitError if self.result.rate_limited else status_error(status))(message)
         error.status, error.code = status, self.detail.code
         error.request_id = self.detail.request_id
-        error.body = self._redact(answer.body.decode(errors="replace"), "")
+        error.body = redact(answer.body.decode(errors="replace"), self.secrets, "")
         error.retry_after = self.result.retry_after
         return error
 
@@ -392,4 +393,4 @@ class _ErrorMaker:
         return "" if message == NO_REASON or untitled else f": {message}"
 
     def _redact(self, text: str | None, withheld: str = WITHHELD) -> str:
-        return redact(text or "", self.secrets, withheld)
+        return on_one_line(redact(text or "", self.secrets, withheld))

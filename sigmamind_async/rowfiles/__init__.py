@@ -10,7 +10,6 @@ from sigmamind_async.rowfiles.cells import (
     Header,
     Vocabulary,
     Words,
-    Writable,
     text_problem,
 )
 from sigmamind_async.rowfiles.csv_rows import is_rewritten
@@ -25,7 +24,6 @@ __all__ = [
     "SUFFIXES",
     "Vocabulary",
     "Words",
-    "Writable",
     "format_of",
     "is_rewritten",
     "read_rows",

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -24,14 +24,6 @@ Line: TypeAlias = "tuple[int, str | FileError]"
 """Number from 1, and text without its end, or why there is none."""
 Words: TypeAlias = Mapping[str, "str | int | None"]
 """What is written of a row, by column."""
-
-
-class Writable(Protocol):
-    """A file that is open for bytes."""
-
-    def write(self, content: bytes, /) -> object:
-        """Take *content*."""
-        ...
 
 
 @attrs.frozen
@@ -138,10 +130,19 @@ _SHEET_ERROR: Final = re.compile(
 )
 """In capitals, in the languages of spreadsheets."""
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{|\$\(|\{\{|\[\[|\{[%#]|<%|%\([A-Za-z_]\w*\)s|%[A-Z][A-Z0-9_]+%|\{(?:[A-Za-z_][\w.]*|\d*)\}"
-    r"|«[^«»]+»|\A(?:\$[A-Za-z_][\w:]*|<[^<>]+>|__\w+__|@[A-Z][A-Z0-9_]+@)\Z"
+    # What one begins with in a template, a name in braces, other marks around a name,
+    r"[$#]\{|\$\(|\$\[\w|\{\{|\[\[|\{[%#]|\{\$[A-Za-z_]|\[%\s|<%"
+    r"|\{\s*(?:[A-Za-z_][\w.\[\]]*|\d*)\s*(?:![rsa])?(?::[^{}\s]*)?\}"
+    r"|%(?:\([A-Za-z_]\w*\)|<\w+>)s|%[A-Z][A-Z0-9_]+%|«[^«»]+»"
+    # and what is one only if it is all of the text.
+    r"|\A(?:\$[A-Za-z_][\w:]*|<{1,2}[^<>]+>{1,2}|(__|@@?|\$\$?|##?|%)[A-Za-z]\w*\1|%[sd])\Z"
 )
 _PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%[«]+[^})>%\]»]*[})>%\]»]+s?")
+_ENCODED: Final = re.compile(
+    r"&(?:#\w{1,8}|amp|[lg]t|quot|apos|nbsp|szlig|[A-Za-z](?:uml|acute|grave|circ|tilde|ring|cedil));"
+    "|[ÂÃ][\u00a1-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6]|â€|ï»¿|ï¿½"
+)
+"""Entities of HTML, and what remains of UTF-8 that was read as another encoding."""
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0"
@@ -149,15 +150,29 @@ _BLANK_LETTERS: Final = frozenset(
 """They print as nothing, and Unicode calls them letters or marks."""
 
 
+_COMMENT_MARK: Final = re.compile(r"\s*(#|//|/\*|;|--|<!--)")
+
+
+def comment_problem(text: str) -> str:
+    """Return why a row that begins with *text* is refused, if that is the mark of a comment."""
+    mark = _COMMENT_MARK.match(text)
+    how = "and rows cannot be commented out; delete the row instead"
+    return f"starts with {mark[1]!r}, {how}" if mark else ""
+
+
 def text_problem(text: str) -> str:
     """Return what damage *text* shows; empty where it shows none."""
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+    is_ascii = text.isascii()
+    if not is_ascii and any("\ud800" <= letter <= "\udfff" for letter in text):
         return "contains half of a character; write the character itself"
     if "\ufffd" in text:
         return "contains U+FFFD, in place of a character that was lost; write the character itself"
     if unseen := _find_unseen(text):
         return unseen
     bare = text.strip()
+    if (not is_ascii or "&" in bare) and (found := _ENCODED.search(bare)):
+        return f"{found[0]!r} stands for another character; write the character itself"
+    bare = bare if is_ascii else unicodedata.normalize("NFKC", bare)
     if _SHORTENED.fullmatch(bare):
         return (
             f"{bare!r} is a number in short form, as spreadsheets write it; its digits may be lost:"

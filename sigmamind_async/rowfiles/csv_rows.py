@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.rowfiles.cells import (
@@ -22,7 +22,7 @@ from sigmamind_async.rowfiles.cells import (
     Line,
     Vocabulary,
     Words,
-    Writable,
+    comment_problem,
 )
 
 
@@ -43,8 +43,9 @@ class Table:
         cells = _trim(cells, 0)
         words = [cell.text.strip() for cell in cells]
         names = [vocabulary.find(word) or word for word in words]
-        errors = [*_header_errors(line, cells, vocabulary)]
+        # A column that appears twice has a name only where it appears first.
         names = ["" if name in names[:at] else name for at, name in enumerate(names)]
+        errors = [*_header_errors(line, cells, vocabulary)]
         self.header: Header = Header(line=line, names=names, errors=errors)
         self._verbatim = vocabulary.verbatim
         ours = [name for name in vocabulary.names if name in words[len(vocabulary.leading) :]]
@@ -56,8 +57,8 @@ class Table:
         cells = _trim(cells, len(names))
         if not _trim(cells, 0):
             return None
-        if cells[0].text.lstrip().startswith("#"):
-            return FileError(COMMENTED_OUT, line, cells[0].column)
+        if why := comment_problem(cells[0].text):
+            return FileError(why, line, cells[0].column)
         if len(cells) != len(names):
             count = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
             what = (
@@ -76,9 +77,6 @@ class Table:
             else:
                 found[name] = error or (unescape(value) if self._is_ours else value)
         return FileRow(line=line, cells=found, place=lambda name: (line, columns.get(name, 0)))
-
-
-COMMENTED_OUT: Final = "starts with '#', and rows cannot be commented out; delete the row instead"
 
 
 def _trim(cells: Sequence[Cell], least: int) -> Sequence[Cell]:
@@ -117,6 +115,8 @@ _CELLS: Final = {
 }
 _OPEN_QUOTE: Final = re.compile(r'"(?:[^"]++|"")*+\Z')
 _BLANKS: Final = " ,;\t"
+_SEPARATOR_LINE: Final = re.compile('"?sep=.?"?', re.IGNORECASE)
+"""Written by spreadsheets above the header, which shows the separator as well."""
 
 
 def read_csv(
@@ -136,7 +136,7 @@ def read_csv(
                 raise row
             if row is not None:
                 yield row
-        elif text.strip(_BLANKS):
+        elif text.strip(_BLANKS) and not _SEPARATOR_LINE.fullmatch(text):
             cell, cells = _split_header(line, text, vocabulary)
             table = Table(line, cells, vocabulary)
             yield table.header
@@ -146,8 +146,8 @@ def _split_header(
     line: int, text: str, vocabulary: Vocabulary
 ) -> tuple[re.Pattern[str], Sequence[Cell]]:
     """Return the one way to split the header that gives names which are known."""
-    if text.lstrip().startswith("#"):
-        raise FileError(f"the header {COMMENTED_OUT}", line, 1)
+    if why := comment_problem(text):
+        raise FileError(f"the header {why}", line, 1)
     ways = [(cell, _split_cells(line, text, cell)) for mark, cell in _CELLS.items() if mark in text]
     split = [(cell, cells) for cell, cells in ways if not isinstance(cells, FileError)]
     counts = [
@@ -191,7 +191,7 @@ _MONTHS: Final = (
     " déc gen mag giu lug set ott fev out"
 ).replace(" ", "|")
 _REWRITTEN: Final = re.compile(
-    r"[=@+-].*"
+    r"[=@+\u2212-].*"
     r"|[\s\d.,:/()%$€£¥'eE+-]*\d[\s\d.,:/()%$€£¥'eE+-]*(?:[ap]\.?m\.?)?"
     rf"|[\d\s.,/-]*(?:{_MONTHS})\w{{0,8}}[\d\s.,/'-]*\d[\d\s.,/'-]*"
     rf"|\d[\d\s.,/-]*(?:{_MONTHS})\w{{0,8}}"
@@ -229,7 +229,7 @@ def _is_marked(text: str) -> bool:
 # ---------------------------------------------------------------- writing CSV
 
 
-def write_csv(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_csv(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write a header of *columns*, then *rows*."""
     writer = csv.writer(LineWriter(stream), lineterminator="\n")
     writer.writerow(columns)
@@ -266,7 +266,7 @@ def _cell_problem(text: str) -> str:
 class LineWriter:
     """Takes rows as lines of text and passes them on as bytes."""
 
-    def __init__(self, stream: Writable) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:

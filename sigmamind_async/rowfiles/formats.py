@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import IO, Any, Final, Literal, TypeAlias
 
 from sigmamind_async.rowfiles.cells import (
     LONGEST_LINE,
@@ -18,7 +18,6 @@ from sigmamind_async.rowfiles.cells import (
     Line,
     Vocabulary,
     Words,
-    Writable,
 )
 from sigmamind_async.rowfiles.csv_rows import read_csv, write_csv
 from sigmamind_async.rowfiles.json_rows import (
@@ -34,6 +33,7 @@ Format: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
 
 SUFFIXES: Final[Mapping[str, Format]] = {
     ".csv": "csv",
+    ".tsv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
@@ -51,22 +51,6 @@ NO_ROWS: Final = "has no rows; a file lists at least one number"
 
 Item: TypeAlias = Header | FileRow | FileError
 
-_WRITERS: Final[Mapping[Format, Callable[[Iterable[Words], Writable, Sequence[str]], None]]] = {
-    "csv": write_csv,
-    "jsonl": write_json_lines,
-    "json": write_json,
-    "yaml": write_yaml,
-    "xlsx": write_xlsx,
-}
-
-
-class Readable(Protocol):
-    """A file that is open for bytes."""
-
-    def read(self, size: int = ..., /) -> bytes:
-        """Return at most *size* bytes; none at the end."""
-        ...
-
 
 def format_of(name: str) -> Format | None:
     """Return the format of a file with this *name*."""
@@ -74,7 +58,7 @@ def format_of(name: str) -> Format | None:
 
 
 def read_rows(
-    stream: Readable,
+    stream: IO[bytes],
     format: Format,  # noqa: A002 - the word everybody uses
     vocabulary: Vocabulary,
 ) -> Iterator[Item]:
@@ -85,7 +69,7 @@ def read_rows(
     Raises:
         ConfigurationError: The format needs a package that is not installed.
     """
-    take, read = _READERS[format]
+    take, read, _ = _FORMATS[format]
     is_empty = True
     try:
         for item in read(take(stream), vocabulary):
@@ -98,11 +82,13 @@ def read_rows(
         yield FileError(NO_ROWS)
 
 
-def read_lines(stream: Readable, largest: int = LARGEST_OF_LINES) -> Iterator[Line]:
+def read_lines(
+    stream: IO[bytes], largest: int = LARGEST_OF_LINES, longest: int = LONGEST_LINE
+) -> Iterator[Line]:
     """Yield each line; one that cannot be read does not keep the others from being read."""
     for number, raw in enumerate(_as_utf_8(read_bytes(stream, largest)).splitlines(), 1):
-        if len(raw) > LONGEST_LINE:
-            why, column = f"is longer than {LONGEST_LINE} bytes, too long for a row", 0
+        if len(raw) > longest:
+            why, column = f"is longer than {longest} bytes, too long for a row", 0
         elif b"\0" in raw:
             why, column = "contains a zero byte; save the file as UTF-8", raw.find(b"\0") + 1
         else:
@@ -114,18 +100,17 @@ def read_lines(stream: Readable, largest: int = LARGEST_OF_LINES) -> Iterator[Li
         yield number, FileError(why, number, column)
 
 
-def read_text(stream: Readable, largest: int = LARGEST) -> str:
+def read_text(stream: IO[bytes], largest: int = LARGEST) -> str:
     """Return the text, in which LF ends each line."""
-    content = _as_utf_8(read_bytes(stream, largest))
-    try:
-        return content.decode().replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        byte = error.start - content.rfind(b"\n", 0, error.start)
-        line = content.count(b"\n", 0, error.start) + 1
-        raise FileError(f"byte {byte} is not UTF-8; save the file as UTF-8", line) from None
+    lines: list[str] = []
+    for _, line in read_lines(stream, largest, longest=largest):
+        if isinstance(line, FileError):
+            raise line
+        lines.append(line)
+    return "\n".join(lines)
 
 
-def read_bytes(stream: Readable, largest: int = LARGEST) -> bytes:
+def read_bytes(stream: IO[bytes], largest: int = LARGEST) -> bytes:
     """Return all that is left of *stream*."""
     pieces, size = list[bytes](), 0
     while piece := stream.read(_PIECE):
@@ -150,20 +135,20 @@ def _as_utf_8(content: bytes) -> bytes:
     return content.removeprefix(codecs.BOM_UTF8)
 
 
-_READERS: Final[
-    Mapping[Format, tuple[Callable[[Readable], Any], Callable[[Any, Vocabulary], Iterator[Item]]]]
-] = {
-    "csv": (read_lines, read_csv),
-    "jsonl": (read_lines, read_json_lines),
-    "json": (read_text, read_json),
-    "yaml": (read_text, read_yaml),
-    "xlsx": (read_bytes, read_xlsx),
+_Read: TypeAlias = Callable[[Any, Vocabulary], Iterator[Item]]
+_Write: TypeAlias = Callable[[Iterable[Words], IO[bytes], Sequence[str]], None]
+_FORMATS: Final[Mapping[Format, tuple[Callable[[IO[bytes]], Any], _Read, _Write]]] = {
+    "csv": (read_lines, read_csv, write_csv),
+    "jsonl": (read_lines, read_json_lines, write_json_lines),
+    "json": (read_text, read_json, write_json),
+    "yaml": (read_text, read_yaml, write_yaml),
+    "xlsx": (read_bytes, read_xlsx, write_xlsx),
 }
 
 
 def write_rows(
     rows: Iterable[Words],
-    stream: Writable,
+    stream: IO[bytes],
     format: Format,  # noqa: A002 - see above
     columns: Sequence[str],
 ) -> None:
@@ -172,4 +157,4 @@ def write_rows(
     Raises:
         ConfigurationError: A row could not be read back, or a package is not installed.
     """
-    _WRITERS[format](rows, stream, columns)
+    _FORMATS[format][2](rows, stream, columns)

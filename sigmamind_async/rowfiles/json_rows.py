@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import IO, Final
 
 import orjson
 
@@ -16,9 +16,9 @@ from sigmamind_async.rowfiles.cells import (
     Place,
     Vocabulary,
     Words,
-    Writable,
+    comment_problem,
 )
-from sigmamind_async.rowfiles.csv_rows import COMMENTED_OUT, LineWriter
+from sigmamind_async.rowfiles.csv_rows import LineWriter
 
 _EXAMPLE: Final = '{"id": "support-1", ...}'
 _NOT_AN_OBJECT: Final = (
@@ -57,8 +57,8 @@ def read_json_lines(lines: Iterator[Line], vocabulary: Vocabulary) -> Iterator[F
 
 def _read_line(line: int, text: str, vocabulary: Vocabulary) -> FileRow | FileError:
     start = _skip_space(text, 0)
-    if text.startswith("#", start):
-        return FileError(COMMENTED_OUT, line, start + 1)
+    if why := comment_problem(text):
+        return FileError(why, line, start + 1)
     if not text.startswith("{", start):
         return FileError(_NOT_AN_OBJECT, line, start + 1)
     try:
@@ -149,7 +149,7 @@ def _value_offsets(text: str, start: int) -> Iterator[tuple[str, int]]:
         last = piece
 
 
-def write_json_lines(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_json_lines(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write *rows*, an object a line."""
     del columns
     lines = LineWriter(stream)
@@ -157,7 +157,7 @@ def write_json_lines(rows: Iterable[Words], stream: Writable, columns: Sequence[
         lines.write(orjson.dumps(words, option=orjson.OPT_APPEND_NEWLINE).decode())
 
 
-def write_json(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_json(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write *rows* as an array."""
     del columns
     before = b"[\n"

@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from sigmamind_async.rowfiles.cells import (
     CellError,
@@ -19,7 +19,6 @@ from sigmamind_async.rowfiles.cells import (
     Header,
     Vocabulary,
     Words,
-    Writable,
     optional_library,
 )
 from sigmamind_async.rowfiles.csv_rows import Cell, Table, cell_text
@@ -83,6 +82,8 @@ def _only_sheet(book: Workbook) -> tuple[Worksheet, SheetRows]:
     if len(used) > 1:
         names = ", ".join(repr(sheet.title) for sheet, _ in used)
         raise FileError(f"has {len(used)} sheets with cells: {names}; keep one, hidden ones count")
+    if used and used[0][0].sheet_state != "visible":
+        raise FileError(f"the sheet {used[0][0].title!r} is hidden; show it or delete it")
     return used[0] if used else (book.create_sheet(), {})
 
 
@@ -116,35 +117,38 @@ def _cell(cell: SheetCell | MergedCell | None, column: int) -> Cell:
 def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
     """Return the text of *cell*, which is not empty."""
     value: Any = cell.value
+    font: Any = cell.font  # without types
+    if font.strike:
+        return CellError("is struck through; delete the row, or remove the line through the text")
     if cell.data_type == "f":
         return CellError("is a formula; write its value in its place")
     if cell.data_type == "e":
         return CellError(f"{value!r} is an error of a spreadsheet; write the value itself")
-    if isinstance(value, datetime | date | time | timedelta):
-        return CellError("is a date here; format the column as text and type it again")
-    if isinstance(value, bool):
-        return CellError("is true or false here; format the column as text and type it again")
     if isinstance(value, str):
         return value
-    return _digits(value, cell.number_format)
+    what = _number_problem(value, cell.number_format)
+    again = "format the column as text and type it again"
+    return CellError(f"{what}; {again}") if what else str(int(value))
 
 
-def _digits(value: Any, shown_as: str) -> str | CellError:  # noqa: ANN401 - any number
-    if not abs(value) < _MOST_DIGITS or value != int(value):
-        what = "has a fraction" if abs(value) < _MOST_DIGITS else "is a number that lost digits"
-        return CellError(f"{what}; format the column as text and type it again")
+def _number_problem(value: Any, shown_as: str) -> str:  # noqa: ANN401 - what is no text
+    if isinstance(value, datetime | date | time | timedelta):
+        return "is a date here"
+    if isinstance(value, bool):
+        return "is true or false here"
+    if not abs(value) < _MOST_DIGITS:
+        return "is a number that lost digits"
+    if value != int(value):
+        return "has a fraction"
     if shown_as not in _AS_SHOWN:
-        return CellError(
-            f"is the number {int(value)}, shown in the format {shown_as!r};"
-            " format the column as text and type it again"
-        )
-    return str(int(value))
+        return f"is the number {int(value)}, shown in the format {shown_as!r}"
+    return ""
 
 
 # ---------------------------------------------------------------- writing
 
 
-def write_xlsx(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_xlsx(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write a sheet of text cells."""
     openpyxl = optional_library(*_OPENPYXL)
     table = [columns, *([cell_text(words, name) for name in columns] for words in rows)]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import attrs
 import orjson
@@ -30,7 +30,6 @@ from sigmamind_async.rowfiles.cells import (
     Place,
     Vocabulary,
     Words,
-    Writable,
     optional_library,
 )
 
@@ -42,6 +41,7 @@ _DEEPEST: Final = 8
 parser very long."""
 
 _TOO_DEEP: Final = "is nested too deeply"
+_DEEP: Final = re.compile(rf"(?:[\[{{][^\[\]{{}}\n]*){{{_DEEPEST}}}[\[{{]")
 _UNPRINTABLE: Final = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -72,7 +72,7 @@ class Node:
 def read_yaml(text: str, vocabulary: Vocabulary) -> Iterator[FileRow | FileError]:
     """Yield the rows; those before an error are read."""
     documents: list[Node] = []
-    unread = _compose(text, documents)
+    unread = _compose(f"{text}\n", documents)
     try:
         rows, defaults = _find_parts(documents)
     except FileError as error:
@@ -205,19 +205,10 @@ def _translate(error: Any, text: str) -> FileError:  # noqa: ANN401 - PyYAML's, 
     problem = " ".join(str(getattr(error, "problem", None) or "unreadable").split())
     place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     # Some parsers have a limit of their own, and meet it first: they read a line ahead.
-    if mark and (column := _too_deep_column(text, mark.index)):
-        return FileError(_TOO_DEEP, place[0], column)
+    start = text.rfind("\n", 0, mark.index) + 1 if mark else 0
+    if mark and (deep := _DEEP.search(text, start, mark.index)):
+        return FileError(_TOO_DEEP, place[0], deep.end() - start)
     return FileError(f"is not YAML: {problem}", *place)
-
-
-def _too_deep_column(text: str, end: int) -> int:
-    """Return where the line that *end* is in nests too deeply before that; 0 if it does not."""
-    depth = 0
-    for column, letter in enumerate(text[text.rfind("\n", 0, end) + 1 : end], 1):
-        depth += (letter in "[{") - (letter in "]}")
-        if depth > _DEEPEST:
-            return column
-    return 0
 
 
 def _value(event: Any, kind: str, yaml: ModuleType, resolve: Any) -> object:  # noqa: ANN401 - see above
@@ -258,7 +249,7 @@ def _plain_scalar(text: str, tag: str) -> object:
 # ---------------------------------------------------------------- writing
 
 
-def write_yaml(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+def write_yaml(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
     """Write *rows* as a list."""
     del columns
     empty = "[]\n"  # a file without rows must be a list as well

@@ -16,6 +16,7 @@ from sigmamind_async.sandbox.faults import (
 )
 from sigmamind_async.sandbox.ledger import Commit, Ledger
 from sigmamind_async.sandbox.limits import RateLimit
+from sigmamind_async.sandbox.postgres import PostgresServer, PostgresServerError
 from sigmamind_async.sandbox.server import Sandbox, SandboxSettings
 from sigmamind_async.sandbox.switches import DialNexaSwitches, Switches, VerbexSwitches
 from sigmamind_async.sandbox.thread import SandboxThread
@@ -30,6 +31,8 @@ __all__ = [
     "Faults",
     "Ledger",
     "NETWORK_FAULTS",
+    "PostgresServer",
+    "PostgresServerError",
     "REALISTIC_FAULTS",
     "RateLimit",
     "STATUS_FAULTS",

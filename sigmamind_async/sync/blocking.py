@@ -325,7 +325,7 @@ def blocking(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result: Any = method(self._wrapped, *args, **options)
         except TypeError as error:
-            add_argument_hint(error)
+            add_argument_hint(error, method)
             raise
         finally:
             del args, options  # one may be a secret, which no frame of a traceback holds

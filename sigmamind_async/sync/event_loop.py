@@ -54,7 +54,8 @@ class EventLoopThread:
         exception that is raised there, cancels the coroutine and is raised again when that has
         ended, after `GRACE` seconds at the latest; its notes say what may have been carried out.
 
-        Raises `RuntimeError` in a thread that runs an event loop, because that would be blocked.
+        Raises `RuntimeError` in a thread that runs an event loop, because that would be blocked,
+        and while the interpreter shuts down.
         """
         if _runs_event_loop():
             coroutine.close()
@@ -62,6 +63,12 @@ class EventLoopThread:
                 "a blocking client was called inside a running event loop, which it would block."
                 "\nUse the client of the same name from sigmamind_async and await its methods, in a"
                 " notebook too; or call this one in a thread: await asyncio.to_thread(...)"
+            )
+        if sys.is_finalizing():  # daemon threads have stopped, and nothing would end the wait
+            coroutine.close()
+            raise RuntimeError(
+                "the interpreter is shutting down, and blocking clients with it; nothing was sent."
+                "\nMake calls, and close what is open, before the program ends, not in __del__"
             )
         call = _Call(coroutine, queue.SimpleQueue() if inbox is None else inbox)
         try:
@@ -80,7 +87,9 @@ class EventLoopThread:
 
     def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run *coroutine*, which closes something, and wait for it where that blocks no loop."""
-        if _runs_event_loop():  # the garbage collector may end an iterator in any thread
+        if sys.is_finalizing():
+            coroutine.close()
+        elif _runs_event_loop():  # the garbage collector may end an iterator in any thread
             self.begin(coroutine)
         else:
             self.run(coroutine)

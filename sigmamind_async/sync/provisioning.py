@@ -105,6 +105,9 @@ class SqliteJournal(JournalBase):
         restored: Open a journal that is known to be older than it was, a copy that was put back for
             instance. Without this it is a `JournalError`.
         wall_clock: Seconds since the epoch.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
     """
 
     @constructing(journal.SqliteJournal.__init__)

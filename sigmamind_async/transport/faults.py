@@ -23,7 +23,7 @@ _DETAILS = {
     FaultKind.CONNECT_TIMEOUT: "no connection to {peer} in time",
     FaultKind.TIMEOUT: "no complete response from {peer} in time",
     FaultKind.DROPPED: "the connection to {peer} broke ({reason})",
-    FaultKind.UNPARSABLE: "the response of {peer} is not HTTP ({reason})",
+    FaultKind.UNPARSABLE: "the response of {peer} cannot be read ({reason})",
     FaultKind.TOO_LARGE: "the response of {peer} is larger than allowed",
 }
 
@@ -32,7 +32,7 @@ _REASONS = {
     "ClientConnectorSSLError": "TLS: the handshake failed",
     "ClientOSError": "closed by the other side",
     "ClientPayloadError": "its body is damaged",
-    "ClientResponseError": "it has no status line or no headers",
+    "ClientResponseError": "its status line, headers or chunks are not HTTP",
     "FloodError": f"more than {MAX_INTERIM_HEADS} interim responses",
     "ServerDisconnectedError": "closed by the other side",
     "UnsolicitedDataError": "the server sent data before it got a request",
@@ -102,6 +102,19 @@ def _is_cut_body(error: Exception) -> bool:
 _SETTINGS_FRAME = re.compile(r"b['\"]\\x00\\x00.{1,4}\\x04\\x00\\x00\\x00\\x00\\x00")
 
 
+_HEADS = {
+    "Can not decode content-encoding": "it is compressed in a way that was not asked for",
+    "Got more than": "its headers are longer than allowed",
+}
+"""How aiohttp's texts about a head begin; the rest is the server's."""
+
+
+def _about_head(message: str) -> str | None:
+    if _SETTINGS_FRAME.search(message):
+        return "the server speaks HTTP/2 only"
+    return next((reason for text, reason in _HEADS.items() if message.startswith(text)), None)
+
+
 def _reason(error: Exception) -> tuple[str, OSError]:
     """Return the reason in a few words, and as an exception of the system."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -110,8 +123,8 @@ def _reason(error: Exception) -> tuple[str, OSError]:
         reason = os.strerror(errno.ETIMEDOUT)
         return reason, TimeoutError(errno.ETIMEDOUT, reason)
     system = _system_error(error)
-    if isinstance(error, aiohttp.ClientResponseError) and _SETTINGS_FRAME.search(error.message):
-        reason = "the server speaks HTTP/2 only"
+    if isinstance(error, aiohttp.ClientResponseError) and (known := _about_head(error.message)):
+        reason = known
     elif isinstance(system, tls.SSLError):
         reason = _clean(system.strerror or "the handshake failed")
         return f"TLS: {reason}", tls.SSLError(system.errno, reason)

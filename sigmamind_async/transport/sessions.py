@@ -83,6 +83,7 @@ class CallerSession:
                 raise_for_status=False,
                 proxy=self._options.proxy_url,
                 ssl=self._options.ssl or True,
+                auto_decompress=True,
                 middlewares=NO_RESEND.get(request.method, ()),
             )
         except BaseException as error:

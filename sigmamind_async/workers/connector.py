@@ -219,11 +219,9 @@ class WorkerConnector(PsycopgConnector):
             self._on_loss()
 
     async def _is_pooled(self) -> bool:
-        """Return whether another server process answers than the one that was connected to."""
         try:
             async with self.pool.connection() as connection:
-                cursor = await connection.execute("SELECT pg_backend_pid()")
-                return await cursor.fetchone() != (connection.info.backend_pid,)
+                return await is_pooled(connection)
         except psycopg.Error as error:
             raise ConnectorException from error
 
@@ -238,6 +236,12 @@ class WorkerConnector(PsycopgConnector):
             if not isinstance(error.__cause__, psycopg.errors.RaiseException):
                 self._on_loss()
             raise
+
+
+async def is_pooled(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Return whether another server process answers than the one that was connected to."""
+    cursor = await connection.execute("SELECT pg_backend_pid()")
+    return await cursor.fetchone() != (connection.info.backend_pid,)
 
 
 async def _set_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:

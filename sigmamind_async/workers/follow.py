@@ -48,7 +48,8 @@ from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Row, State, read_pair
 from sigmamind_async.values import redacted
 from sigmamind_async.workers.enqueue import RUNNABLE, JournalTransaction
-from sigmamind_async.workers.queue import PAUSES, Queue, iterate
+from sigmamind_async.workers.queue import Queue, iterate
+from sigmamind_async.workers.watch import PAUSES
 
 T = TypeVar("T")
 V = TypeVar("V")

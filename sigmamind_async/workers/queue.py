@@ -27,6 +27,7 @@ from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
 from sigmamind_async.events import Observers, as_observer, notify
+from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters.registry import PLATFORMS, adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
@@ -45,12 +46,10 @@ from sigmamind_async.workers.driver_connection import (
 )
 from sigmamind_async.workers.enqueue import Enqueuer, JournalTransaction, check_account_name
 from sigmamind_async.workers.health import QueueHealth, inspect_queue
+from sigmamind_async.workers.watch import Watch
 
 T = TypeVar("T")
 
-PAUSES: Final = (0.2, 2.0)
-"""Seconds between two looks at the journal: the first doubles up to the last while nothing
-happens."""
 _BATCH: Final = 1000
 """Operations in one statement."""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sigmamind_async queue', 0))"
@@ -82,7 +81,7 @@ _Accounts = dict[str, dict[str, Value]]
 
 
 class Queue:
-    """Hands operations to the workers; a connection is opened for each call.
+    """Hands operations to the workers; a connection is opened for each call but `wait`.
 
         queue = Queue("postgresql://user@db.example/orders")
         await queue.enqueue([("order-1042", CreatePhoneNumber(country_code="US"))])
@@ -105,6 +104,7 @@ class Queue:
         self.schema: Final = schema
         self._observer = as_observer(observer)
         self._target = parse_dsn(dsn, schema)
+        self._watches = PerLoop(lambda: Watch(self._target, self._to_error))
 
     async def prepare(self) -> None:
         """Create the tables of the journal and of the queue where they are missing.
@@ -233,8 +233,11 @@ class Queue:
     ) -> Row:
         """Wait until an operation has ended, and return its row.
 
-        It is done, has failed, or waits for an operator's decision. The journal is looked at after
-        0.2 seconds, and then less and less often, at least every two seconds.
+        It is done, has failed, or waits for an operator's decision. The worker that finishes the
+        job wakes this call; for what ends in another way the journal is looked at after 0.2
+        seconds, and then less and less often, at least every two seconds. Any number of calls of
+        one event loop share a connection, which is open while there are any. Behind a pooler such
+        as PgBouncer they only look.
 
         Args:
             op_id: It may be enqueued later than this is called.
@@ -244,28 +247,18 @@ class Queue:
 
         Raises:
             TimeoutError: It has not ended in time; it goes on.
-            JournalError: The database cannot be used.
-            ConfigurationError: *timeout* cannot be used.
+            JournalError: The database cannot be used. One that was reached may be away for 5 s.
+            InvalidRequestError: *op_id* cannot be the id of an operation.
+            ConfigurationError: *timeout* or *account* cannot be used.
         """
-        # No LISTEN: a transaction with a NOTIFY holds a lock of the whole server until it is on
-        # disk, so that the workers would wait for each other's commits.
         if timeout is not None:
             check_seconds("timeout", timeout)
-        async with asyncio.timeout(timeout):
-            return await self._wait(op_id, account)
-
-    async def _wait(self, op_id: str, account: str | None) -> Row:
+        check_op_id(op_id)
+        if account is not None:
+            check_account_name(account)
         accounts = PLATFORMS if account is None else (account,)
-        pause, longest = PAUSES
-        while True:
-            async with await self._connect() as connection:
-                rows = await self._run(
-                    _ended(JournalTransaction(connection, self.schema), accounts, op_id)
-                )
-            if rows:
-                return rows[0]
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, longest)
+        async with asyncio.timeout(timeout):
+            return await self._watches.get().wait(accounts, op_id)
 
     async def journal_id(self) -> str:
         """Return the `Journal.journal_id` of the journal that operations are written to."""
@@ -320,21 +313,14 @@ class Queue:
         try:
             return await work
         except (psycopg.Error, UnicodeError, ConnectorException) as error:
-            cause = error.__cause__ if isinstance(error, ConnectorException) else None
-            problem = _describe(cause or error, connected=connected)
+            problem = self._to_error(error, connected)
         # Outside the handler, so that the driver's error is not its context: it may show the DSN.
-        raise JournalError(f"{self._target.name}: {self._target.redact(problem)}")
+        raise problem
 
-
-async def _ended(transaction: JournalTransaction, accounts: Iterable[str], op_id: str) -> list[Row]:
-    """Return the rows of *op_id* that no worker changes any more."""
-    found = await transaction.progress(accounts, [op_id])
-    return [
-        row
-        for each in found
-        if each.has_ended
-        for row in (await transaction.rows_of(each.account, [op_id])).values()
-    ]
+    def _to_error(self, error: Exception, connected: bool) -> JournalError:  # noqa: FBT001 - a callback
+        cause = error.__cause__ if isinstance(error, ConnectorException) else None
+        problem = _describe(cause or error, connected=connected)
+        return JournalError(f"{self._target.name}: {self._target.redact(problem)}")
 
 
 async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -1,98 +1,255 @@
-"""How fast all workers of an account may send together: one row in the database per account.
+"""What all processes of an account know together of its limit: one model, in one row per account.
 
-Requests go at moments that the row hands out one after the other, so no two workers get the same
-one (the generic cell rate algorithm). A worker takes as many at once as its callers wait for, at
-most a tenth of a second's worth, and holds at most twice that; if it is killed, that much is lost.
-Nothing is configured. The rate is what the workers' gates have learned (see `shared_rate`): the
-first one to be rate-limited sets the new rate for all, and the others take it over. A pause that
-the platform asks one of them for applies to all, and ends after `RateReport.longest` at the latest.
-A longer one in the row, stored with a wrong clock for instance, is shortened by the next query.
+The row holds an `AdaptiveRate`, the learner of a single process. A gate asks for the times at which
+its next requests may go, and reports what became of earlier ones. Whoever asks loads the model,
+applies the reports in order of time, stores it, and lets the copy in hand run ahead to plan what it
+hands out; if another process has stored meanwhile, it begins again. So there is one learner, which
+sees the requests of all processes and does not know that there are several. It grows once, and is
+cut once: a cut makes a new `version`, and what was sent under an earlier one was sent before the
+cut, whenever that was.
 
-If a broken connection makes us repeat a statement, its requests may be counted twice: then a few
-moments go unused, or the rate grows slightly too much. No statement waits for the disk, so a crash
-of the server may set the rate back by a second.
+Times are by the database's clock. A store does not wait for the disk, so a crash of the server may
+set the model back by a second. If a broken connection makes us store twice, a few times go unused.
 """
 
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import Final, Protocol
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cache, partial
+from importlib.metadata import version
+from operator import attrgetter
+from random import random
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 import attrs
 
+from sigmamind_async.limiter.bucket import FASTEST, SLOWEST
 from sigmamind_async.limiter.gate import MAX_PAUSE
+from sigmamind_async.limiter.pacing import SendRecord
+from sigmamind_async.limiter.rate import AdaptiveRate
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import Connection
+from sigmamind_async.provisioning.journal.postgres.schema import NOW
+from sigmamind_async.responses.headers import Policy
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 QUERY_TIMEOUT: Final = 0.75
-"""Seconds for one query: a caller that waits to send cannot wait longer."""
-HORIZON: Final = 10.0
-"""A request is given a moment at most this many seconds ahead."""
+"""Seconds for one exchange: a caller that waits to send cannot wait longer."""
+POLL: Final = 0.25
+"""Seconds between two exchanges of a gate that is in use, at most."""
+HORIZON: Final = 0.25
+"""A request is given a time at most this many seconds ahead: the model may know better by then."""
 BATCH_SECONDS: Final = 0.1
-"""Seconds' worth of requests that one worker may take at once."""
-LATE: Final = 0.005
-"""Seconds by which a late request may still keep its moment."""
-IDLE: Final = 5.0
-"""After this many seconds without a report, earlier counts mean nothing and start again."""
-_PAUSE_TOLERANCE: Final = 1.0
-"""Seconds by which a stored pause may exceed the longest one before it is shortened."""
+"""Seconds' worth of requests that one gate may take at once; if it is killed, they are lost."""
+ACTIVE: Final = 2.0
+"""Seconds for which a gate counts as in use."""
 
-_EXCHANGE: Final = (
-    "SELECT (state).version, (state).rate, (state).learned, (state).since, (state).passed,"
-    " (state).paused_until, (state).taken, granted, first, (state).seen"
-    " FROM {schema}.exchange(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_ENTRIES: Final = 64
+"""Entries of the model's record of what was sent: it is stored with each exchange."""
+
+_READ: Final = (
+    "SELECT revision, rate, paused_until, model, now"  # noqa: S608 - all of it is ours
+    f" FROM (SELECT {NOW} AS now) AS clock LEFT JOIN {{schema}}.rates ON account = %s"
 )
-_SHORTEN_PAUSE: Final = (
-    "UPDATE {schema}.rates SET paused_until = least(paused_until, %(end)s),"
-    " since = least(since, %(end)s), ready = least(ready, %(end)s)"
-    " WHERE account = %(account)s AND paused_until > %(end)s"
-)
+_STORE: Final = """
+INSERT INTO {schema}.rates AS r (account, revision, rate, paused_until, model)
+VALUES (%s, %s + 1, %s, %s, %s)
+ON CONFLICT (account) DO UPDATE SET (revision, rate, paused_until, model)
+    = (excluded.revision, excluded.rate, excluded.paused_until, excluded.model)
+    WHERE r.revision = excluded.revision - 1
+RETURNING set_config('synchronous_commit', 'off', true)
+"""
+
+
+class Event(NamedTuple):
+    """What became of a request."""
+
+    at: float
+    """When it went, if it went without being held back, or was answered."""
+    outcome: str
+    """``sent``, ``passed``, ``refused``, or ``stated`` with a policy."""
+    began: float
+    """When it went, or was to go."""
+    level: int = 0
+    """Requests of its loop that were then under way."""
+    version: int = 0
+    """The version that its gate knew then."""
+    wait: float = 0.0
+    """Seconds that a refusal reported; 0 if none."""
+    policy: Policy | None = None
+    """The limit that the platform states, with *level* requests left."""
 
 
 @attrs.frozen(kw_only=True)
 class RateReport:
-    """What a gate reports to the others, and how many requests it asks for."""
+    """What a gate reports, and how many requests it asks for."""
 
+    gate: str
+    """Its name, unlike that of any other."""
     wanted: int = 0
     """Requests that wait to be sent."""
-    version: int = 0
-    """The version that it knows; the report counts only if that is still the latest."""
-    rate: float | None = None
-    """The rate that it has cut to, if it was rate-limited."""
-    learned: str = ""
-    """What its limiter has learned with that rate; opaque here."""
-    growth: float = 1.0
-    """The factor by which its successes have raised the rate since the last report."""
-    passed: int = 0
-    """Its requests that succeeded since then."""
-    pause: float = 0.0
-    """Seconds for which the platform asked it to pause."""
+    events: Sequence[Event] = ()
+    unsent: Sequence[float] = ()
+    """Times that it was given and has not used."""
     longest: float = MAX_PAUSE
     """Seconds after which any pause ends, also a longer one in the row."""
 
 
 @attrs.frozen(kw_only=True)
-class RateState:
-    """What all gates of the account know together. Times are by the database's clock."""
+class RateReply:
+    """What a gate goes by until the next reply."""
 
     version: int
-    """Number of cuts so far."""
+    """Grows with each cut; 0 until the platform has refused a request."""
     rate: float | None
-    """Requests a second; `None` until the platform has rate-limited one."""
-    learned: str
-    """What the limiter that made the latest cut had learned."""
-    since: float
-    """When the latest cut was made, or the account was used again after a while."""
-    passed: int
-    """Requests that succeeded since then."""
+    """Requests a second; `None` if that is not known."""
+    width: float
+    """Requests under way at once."""
     paused_until: float
-    taken: int
-    """Requests that were given a moment since then."""
-    granted: int = 0
-    """How many requests this query got, at the rate, from *first* on."""
-    first: float = 0.0
-    """When the first of those may go or, if none was granted, the next one might."""
+    share: float
+    """This gate's part of the rate, if all that are in use get the same."""
+    granted: Sequence[float]
+    """When requests of this gate may go."""
+    next_at: float
+    """When the first of those may or, if there is none, the next one might."""
+    ask_at: float
+    """When it is of use to ask for more."""
+
+
+def _new_rate(rate: float | None = None) -> AdaptiveRate:
+    return AdaptiveRate(rate=rate, lag=HORIZON, record=SendRecord(most=_ENTRIES))
+
+
+@attrs.define
+class SharedModel:
+    """The model of one account, and what it has been told. Pure: it is passed the time."""
+
+    version: int = 0
+    rate: AdaptiveRate = attrs.field(factory=_new_rate)
+    slots: list[float] = attrs.field(factory=list[float])
+    """Times that were handed out and are still to come, in order."""
+    gates: dict[str, float] = attrs.field(factory=dict[str, float])
+    """When each gate last asked; that which was granted nothing for longest comes first."""
+
+    @classmethod
+    def restore(
+        cls, now: float, revision: int, rate: float | None, paused_until: float, text: str
+    ) -> Self:
+        """Return the model of a row; one that knows the rate alone where *text* cannot be used."""
+        try:
+            release, values = json.loads(text, parse_constant=_constant)
+            model = _model_converter().structure(values, cls) if release == _release() else None
+        except Exception:  # noqa: BLE001 - damaged, in whatever way
+            model = None
+        if model is None or max(model.gates.values(), default=0.0) > now + ACTIVE:
+            # It cannot be read, or the clock has been set back since.
+            model = cls()
+            if rate is not None and 0.0 < rate < math.inf:
+                rate = min(max(rate, SLOWEST), FASTEST)
+                model = cls(version=revision, rate=_new_rate(rate))
+                model.rate.restart(now - 1.0 / rate)  # so that one may go now
+        model.rate.paused_until = paused_until
+        return model
+
+    def exchange(self, now: float, report: RateReport) -> tuple[str, RateReply]:
+        """Apply *report*; return the text to be stored, and the reply."""
+        self._record(now, report)
+        rate, paused_until = self.rate, self.rate.paused_until
+        values = _model_converter().unstructure(self)
+        # From here on the model runs ahead: what it learns will be learned once it is so late.
+        order = list(self.gates)
+        ahead = HORIZON * (1 - order.index(report.gate) / len(order))
+        granted, next_at = self._plan(now, report.wanted, ahead)
+        values["slots"] = [*self.slots, *granted]
+        if granted:
+            values["gates"][report.gate] = values["gates"].pop(report.gate)
+        reply = RateReply(
+            version=self.version,
+            rate=rate.rate,
+            width=rate.width,
+            paused_until=paused_until,
+            share=1 / len(self.gates),
+            granted=granted,
+            next_at=next_at,
+            ask_at=next_at - ahead
+            if granted or not report.wanted
+            else max(next_at - ahead, now + BATCH_SECONDS),
+        )
+        return json.dumps([_release(), values]), reply
+
+    def _record(self, now: float, report: RateReport) -> None:
+        recent = {gate: at for gate, at in self.gates.items() if now - ACTIVE < at <= now}
+        self.gates = recent | {report.gate: now}  # which keeps its place
+        for at in report.unsent:
+            if at in self.slots:
+                self.slots.remove(at)
+            else:
+                self.rate.withdraw(at)
+        due = bisect_right(self.slots, now)
+        went = [Event(at, "sent", at, version=self.version) for at in self.slots[:due]]
+        del self.slots[:due]
+        for event in sorted([*went, *report.events], key=attrgetter("at")):
+            self._apply(now, event, report.longest)
+
+    def _apply(self, now: float, event: Event, longest: float) -> None:
+        rate, request = self.rate, (event.began, event.level, "")
+        is_old = self.is_old(event)
+        if event.outcome == "sent":
+            rate.insert(event.began) if is_old else rate.take(event.began)
+            return
+        cut = rate.cut
+        if is_old:
+            rate.cut = math.inf
+        if event.policy is not None:
+            rate.follow(event.at, event.policy, event.level)
+        elif event.outcome == "passed":
+            rate.passed(event.at, request)
+        else:
+            wait = min(event.wait, longest)
+            pause = rate.refused(event.at, request, wait, random())  # noqa: S311 - a jitter
+            if pause:
+                rate.pause(event.at + pause)
+        if is_old and rate.cut == math.inf:
+            rate.cut = cut
+        elif rate.cut != cut:
+            self._begin_version(now)
+
+    def is_old(self, event: Event) -> bool:
+        """Return whether the request went before the last cut, by what its gate knew."""
+        return event.version != self.version
+
+    def _begin_version(self, now: float) -> None:
+        """Take back what was handed out, but what may go before all gates know of the cut."""
+        self.version += 1
+        for at in self.slots:
+            if at <= now + POLL:
+                self.rate.insert(at)
+        self.slots.clear()
+        if self.version == 1:  # until all have reported what they have sent before
+            self.rate.ready = max(self.rate.ready, now + POLL)
+
+    def _plan(self, now: float, wanted: int, ahead: float) -> tuple[list[float], float]:
+        """Return when so many requests may go, at most, and when the first of those."""
+        rate, granted = self.rate, list[float]()
+        for at in self.slots:
+            rate.take(at)
+        first = max(now, rate.ready, rate.paused_until)
+        most = math.ceil(wanted / len(self.gates)) if self.version else 0
+        if rate.is_closed:
+            most = min(most, 0 if self.slots else 1)
+        while len(granted) < most:
+            at = round(max(first, rate.ready), 6)
+            if at > (granted[0] + BATCH_SECONDS if granted else now + ahead):
+                break
+            rate.take(at)
+            granted.append(at)
+        return granted, first
 
 
 class Rates(Protocol):
@@ -102,14 +259,14 @@ class Rates(Protocol):
         """Return the time by the common clock, in seconds."""
         ...
 
-    def exchange(self, account: str, report: RateReport) -> asyncio.Future[RateState]:
+    def exchange(self, account: str, report: RateReport) -> asyncio.Future[RateReply]:
         """Store *report* and ask for requests; raise, or answer with, `JournalError`."""
         ...
 
 
 @attrs.frozen
 class SharedRates:
-    """The rates in the database of a journal."""
+    """The models in the database of a journal."""
 
     journal: PostgresJournal
 
@@ -117,7 +274,7 @@ class SharedRates:
         """Return the time by the database's clock, in seconds since the epoch."""
         return self.journal.now()
 
-    def exchange(self, account: str, report: RateReport) -> asyncio.Future[RateState]:
+    def exchange(self, account: str, report: RateReport) -> asyncio.Future[RateReply]:
         """Store *report* and ask for requests.
 
         The answer arrives within a second or is a `JournalError`, unless all connections are busy.
@@ -127,31 +284,42 @@ class SharedRates:
 
     async def _exchange(
         self, account: str, report: RateReport, connection: Connection
-    ) -> RateState:
-        clock = self.journal.clock
-        asked = clock.monotonic()
-        values = (account, *_values(report))
-        cursor = await connection.execute(self.journal.sql(_EXCHANGE), values)
-        row = await cursor.fetchone()
-        assert row is not None  # noqa: S101 - the function returns one
-        *state, now = row
-        clock.learn(asked, now, clock.monotonic())
-        answer = RateState(**dict(zip(_STATE, state, strict=True)))
-        end = now + report.longest
-        if answer.paused_until <= end + _PAUSE_TOLERANCE:
-            return answer
-        await connection.execute(self.journal.sql(_SHORTEN_PAUSE), {"account": account, "end": end})
-        # NaN is never less than a number, so it is replaced too.
-        return attrs.evolve(
-            answer, paused_until=end, since=min(end, answer.since), first=min(end, answer.first)
-        )
+    ) -> RateReply:
+        clock, sql = self.journal.clock, self.journal.sql
+        while True:
+            asked = clock.monotonic()
+            cursor = await connection.execute(sql(_READ), (account,))
+            [(revision, rate, paused_until, text, now)] = await cursor.fetchall()
+            clock.learn(asked, now, clock.monotonic())
+            # A pause may have been stored with a wrong clock. NaN is never less than a number.
+            end = now + report.longest
+            paused_until = paused_until if (paused_until or 0.0) <= end else end
+            model = SharedModel.restore(now, revision or 0, rate, paused_until or 0.0, text or "")
+            text, reply = model.exchange(now, report)
+            values = account, revision or 0, reply.rate, reply.paused_until, text
+            cursor = await connection.execute(sql(_STORE), values)
+            if await cursor.fetchone() is not None:  # else another process was faster
+                return reply
 
 
-_STATE: Final = tuple(field.name for field in attrs.fields(RateState))
+@cache
+def _model_converter() -> Converter:
+    # Imported with the first use: a process that shares no rate does without it.
+    from cattrs import Converter
+
+    converter = Converter(detailed_validation=False)
+    converter.register_structure_hook(Policy, lambda value, _: Policy(*value))
+    converter.register_unstructure_hook(Policy, list)
+    converter.register_unstructure_hook(float, lambda value: round(value, 6))
+    return converter
 
 
-def _values(report: RateReport) -> tuple[object, ...]:
-    return (
-        *(report.version, report.rate, report.learned, report.growth, report.passed),
-        *(report.pause, report.wanted, HORIZON, LATE, BATCH_SECONDS, IDLE),
-    )
+@cache
+def _release() -> str:
+    return version("sigmamind-async")
+
+
+def _constant(name: str) -> float:
+    if name == "NaN":
+        raise ValueError(name)
+    return float(name)

@@ -36,10 +36,10 @@ def test_an_apply_of_two_rows() -> None:
     steps = set(paths.course_of_apply().steps)
     outer = {step for step in steps if step.file.startswith(("cli/", "fleet/", "rowfiles/"))}
 
-    assert len({step.file for step in outer}) <= 34
-    assert len(outer) <= 366
-    assert len({step.file for step in steps}) <= 94
-    assert len(steps) <= 726
+    assert len({step.file for step in outer}) <= 33
+    assert len(outer) <= 344
+    assert len({step.file for step in steps}) <= 93
+    assert len(steps) <= 710
 
 
 def test_the_spine_of_an_apply() -> None:

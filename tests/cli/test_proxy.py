@@ -65,3 +65,25 @@ def test_one_that_asks_none_does_not(inside: Inside) -> None:
 
 def test_showing_the_options_does_not_show_the_proxys_password() -> None:
     assert "hunter2" not in repr(RequestOptions(proxy="http://clerk:hunter2@proxy:3128"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "way"),
+    [
+        ({"all_proxy": "http://clerk:hunter2@127.0.0.1:{port}"}, "through the proxy 127.0.0.1:"),
+        ({"all_proxy": "http://127.0.0.1:{port}", "no_proxy": "127.0.0.1:{own}, *"}, ""),
+        ({"all_proxy": "socks5://127.0.0.1:{port}"}, "neither http nor https"),
+    ],
+)
+def test_doctor_names_the_proxy_that_requests_take(
+    cli: Cli, inside: Inside, variables: dict[str, str], way: str
+) -> None:
+    ports = {"port": closed_port(), "own": cli.box.sigmamind.base_url.rpartition(":")[2]}
+    given = {name: text.format(**ports) for name, text in variables.items()}
+    done = inside("doctor", "--json", **environment(**given))
+    [found] = [each for each in done.objects if each.get("name") == "sigmamind"]
+
+    assert found["verdict"] == ("failed" if way else "ok")
+    assert way in found["message"]
+    assert ("proxy" in found["message"]) == bool(way)
+    assert "hunter2" not in done.out

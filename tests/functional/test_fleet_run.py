@@ -342,7 +342,7 @@ async def test_a_plan_for_a_platform_without_a_provisioner_is_refused(
     made = await operator.planned([imported("moves", "sigmamind", OWN)], allow_release=True)
     del operator.clients["verbex"]
     with pytest.raises(ConfigurationError, match="there is none for verbex"):
-        operator.running(made, print)
+        await operator.running(made, print).carry_out()
     assert commits(box, since) == []
 
 

@@ -7,6 +7,8 @@ the API's, and proves nothing: "unknown". Neither is ever "no".
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import sys
 import zlib
 
@@ -167,6 +169,54 @@ async def test_no_cookie_is_kept() -> None:
         for _ in range(3):
             await client.phone_numbers.get(NUMBER)
     assert not any("cookie" in request.headers for request in server.received)
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        (b"Content-Encoding: br", "it is compressed in a way that was not asked for"),
+        (b"X-Long: " + b"v" * 20_000, "its headers are longer than allowed"),
+        (b"no colon here", "its status line, headers or chunks are not HTTP"),
+    ],
+    ids=["brotli", "long", "no colon"],
+)
+async def test_what_is_wrong_with_a_head_is_said(head: bytes, why: str) -> None:
+    reply = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n" + head + b"\r\n\r\n{}"
+    async with (
+        FaultServer(always(breaking_off(reply))) as server,
+        client_of(server.url, retry=ONCE) as client,
+    ):
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert f"cannot be read ({why})" in str(error)
+
+
+async def test_a_header_of_other_bytes_leaves_an_error_that_can_be_written() -> None:
+    """Aiohttp hands them over as halves of surrogate pairs, which UTF-8 has no form for."""
+    reply = response(302, b"").replace(b"\r\n\r\n", b"\r\nLocation: /caf\xe9\r\n\r\n")
+    async with FaultServer(always(saying(reply))) as server, client_of(server.url) as client:
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert "it redirects to /caf\ufffd, which is not followed" in str(error)
+    assert str(error).encode()
+
+
+@pytest.mark.parametrize("status", [400, 500, 201])
+async def test_a_message_writes_neither_to_the_terminal_nor_lines_of_the_log(status: int) -> None:
+    message = "no\x1b]0;owned\x07 \u202ecredit\r\nERROR forged\u2028line\x9b31m"
+    body = json.dumps({"message": message, "friendlyName": "\x1b[2J"}).encode()
+    async with FaultServer(always(answer(status, body))) as server, client_of(server.url) as client:
+        error = await error_of(client.phone_numbers.create(country_code="US"))
+    assert "no\ufffd]0;owned\ufffd \ufffdcredit ERROR forged line\ufffd31m" in str(error)
+
+
+async def test_a_compressed_answer_is_read_in_a_session_that_leaves_them_compressed() -> None:
+    reply = answer(201, gzip.compress(record()), Content_Encoding="gzip")
+    async with (
+        FaultServer(always(reply)) as server,
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        client_of(server.url, session=session) as client,
+    ):
+        bought = await client.phone_numbers.create(country_code="US")
+    assert bought.sip_phone_number == NUMBER
 
 
 # --- without end -----------------------------------------------------------------------------

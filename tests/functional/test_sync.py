@@ -432,6 +432,19 @@ client.phone_numbers.create(country_code="US")
 print(next(client.phone_numbers.list()).sip_phone_number)
 """
 
+FINALIZED = """
+print(client.phone_numbers.create(country_code="US").sip_phone_number)
+
+class Late:
+    def __del__(self):
+        try:
+            client.phone_numbers.create(country_code="US")
+        except RuntimeError as error:
+            print(str(error).partition(",")[0])
+
+late = Late()
+"""
+
 CTRL_C = """
 def interrupt(signal_number, frame):
     raise KeyboardInterrupt
@@ -467,6 +480,12 @@ async def test_a_forked_process_and_its_parent_both_go_on(box: Sandbox) -> None:
 async def test_a_client_that_is_left_open_ends_with_the_process(box: Sandbox) -> None:
     """Without a warning, also where an iterator was left in the middle."""
     assert await run_against(box, LEFT_OPEN) == box.ledger.owned()
+
+
+async def test_a_call_while_the_interpreter_shuts_down_is_refused(box: Sandbox) -> None:
+    """The loop's thread has stopped by then: without a refusal the process never ends."""
+    lines = await run_against(box, FINALIZED)
+    assert lines == [*box.ledger.owned(), "the interpreter is shutting down"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal to a process")

@@ -172,6 +172,21 @@ async def test_two_workers_behind_a_transaction_pooler(
     }
 
 
+async def test_a_caller_that_waits_behind_a_transaction_pooler_polls(
+    box: Sandbox, base: Database, transactions: str
+) -> None:
+    """It leaves neither a LISTEN nor a lock behind."""
+    queue = Queue(transactions)
+    wait = asyncio.create_task(queue.wait("order-0"))
+    async with working(worker(box, transactions)):
+        await queue.enqueue([("order-0", purchase())])
+        assert (await wait).state is State.DONE
+    assert base.asked("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+    assert await asyncio.to_thread(settings_of_others, transactions) == {
+        "sort on prepared 0 heard 0"
+    }
+
+
 async def test_the_control_of_what_is_left_to_others(transactions: str) -> None:
     """A setting of the session, as it was, is found by other clients of the pooler."""
     async with await psycopg.AsyncConnection.connect(transactions, autocommit=True) as connection:

@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sigmamind_async.provisioning.events import AttemptEnded
+from sigmamind_async.provisioning.execution import Execution
+from sigmamind_async.provisioning.row import Row
 from tests.simulation.mutants import MUTANTS, finding_of
 from tests.simulation.provider import Trouble
 from tests.simulation.world import simulate, weather_of
@@ -41,6 +45,24 @@ def test_a_number_is_not_released_under_an_attempt_that_may_still_come() -> None
     imported again behind it, and the purchase that follows is refused for ever.
     """
     assert simulate(1081).broken == []
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_what_a_process_that_stood_still_is_told_is_kept(
+    guarded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen past its lease, taken for lost, and then told yes without a readable number.
+
+    Control: if only the process that still holds the row records an end, the purchase is repeated.
+    """
+
+    async def forget(execution: Execution[Any], row: Row, event: AttemptEnded) -> None:
+        pass
+
+    if not guarded:
+        monkeypatch.setattr(Execution, "_record_late", forget)
+    again = "buy-1: sent again although attempt 1 was told yes"
+    assert simulate(3869).broken == ([] if guarded else [again])
 
 
 def broken_from(first: int) -> list[str]:

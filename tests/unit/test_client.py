@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from sigmamind_async import Gate, RetryPolicy, Secret, SigmaMind
 from sigmamind_async.errors import (
@@ -87,7 +88,9 @@ def test_without_a_key_there_is_no_client(
         SigmaMind()
 
 
-@pytest.mark.parametrize("key", ["sk-1\n", "sk\r\nX-Evil: 1", " sk-1", "", "sk-é"])
+@pytest.mark.parametrize(
+    "key", ["sk-1\n", "sk\r\nX-Evil: 1", " sk-1", "", "sk-é", "'sk-1'", '"sk-1"']
+)
 def test_a_key_that_cannot_stand_in_a_header_is_refused_and_not_repeated(key: str) -> None:
     with pytest.raises(ConfigurationError, match="api_key") as caught:
         SigmaMind(key)
@@ -205,6 +208,29 @@ def test_connections_are_a_whole_number_from_1(value: Any) -> None:
     SigmaMind("sk", max_connections=1)
     with pytest.raises(ConfigurationError, match="max_connections"):
         SigmaMind("sk", max_connections=value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ({"base_url": URL("https://api.example")}, "base_url: must be a str, not of type URL"),
+        ({"retry": 3}, "retry: must be a RetryPolicy, not of type int"),
+        ({"retry": 0}, "retry: must be a RetryPolicy, not of type int"),
+        ({"gate": Gate}, "gate: must be a Gate, not Gate"),
+        ({"session": "shared"}, "session: str has no method 'request'"),
+        ({"transport": object()}, "transport: object has no method 'send'"),
+        ({"strict": "false"}, "strict: must be True or False"),
+        ({"trust_env": "0"}, "trust_env: must be True or False"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_before_the_first_call(
+    setting: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{why}$"):
+        SigmaMind("sk", **setting)
+    if setting.keys() <= {"retry", "gate", "strict"}:
+        with pytest.raises(ConfigurationError, match=f"^{why}$"):
+            client()[0].with_options(**setting)
 
 
 def test_a_context_that_does_not_verify_is_refused() -> None:

@@ -82,7 +82,9 @@ async def test_a_key_that_was_replaced_meanwhile_is_not_asked_for_again() -> Non
     "text", ["", " ", "sk 1", "sk-1\n", "sk-1\r\nX-Evil: 1", "\tsk", "sk-é", "sk-\x7f", "“sk”"]
 )
 def test_a_key_that_does_not_fit_a_header_is_refused_and_not_repeated(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="api_key: the key is empty, or holds") as caught:
+    with pytest.raises(
+        ConfigurationError, match="api_key: the key is empty, quoted, or holds"
+    ) as caught:
         check_key(Secret(text))
 
     assert not text.strip() or text not in str(caught.value)
@@ -146,7 +148,9 @@ async def test_a_provider_whose_key_fits_no_header_is_named(returned: str | Secr
     async def vault() -> str | Secret:
         return returned
 
-    with pytest.raises(ConfigurationError, match="vault returned is empty, or holds") as caught:
+    with pytest.raises(
+        ConfigurationError, match="vault returned is empty, quoted, or holds"
+    ) as caught:
         await Credentials(partial(vault)).key()
 
     assert "nary" not in shown_by(caught.value)

@@ -7,12 +7,15 @@ import pickle
 import re
 import subprocess
 import sys
+import traceback
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
 import sigmamind_async
-from sigmamind_async import DialNexa, NotFoundError, SigmaMind, hints, sync
+from sigmamind_async import DialNexa, NotFoundError, SigmaMind, Verbex, hints, sync
+from sigmamind_async.client import Resource
 from sigmamind_async.platforms.dialnexa.models import PhoneNumber as DialNexaPhoneNumber
 from sigmamind_async.platforms.sigmamind.models import CreatePhoneNumber, PhoneNumber
 from sigmamind_async.platforms.verbex.models import PhoneNumber as VerbexPhoneNumber
@@ -122,11 +125,95 @@ def test_a_setting_of_a_client(name: str, ours: str) -> None:
         sync.SigmaMind,
         SigmaMind("key").with_options,
         sync.SigmaMind("key").with_options,
-        sync.SigmaMind("key").phone_numbers.create,
     ]
     for function in functions:
         with pytest.raises(TypeError, match=f"argument '{name}'.*Use {re.escape(ours)}"):
             function(**{name: 1})
+
+
+CLIENTS: list[Any] = [SigmaMind("key"), DialNexa("key:secret"), Verbex("key")]
+METHODS = [
+    (type(client), getattr(part, name))
+    for client in CLIENTS
+    for part in [part for part in vars(client).values() if isinstance(part, Resource)]
+    for name in dir(part)
+    if not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "ours"),
+    [
+        ("phone_numbers.update", "timeout", "client.with_options(deadline=...), in seconds"),
+        ("phone_numbers.update", "friendlyName", "friendly_name="),
+        ("phone_numbers.update", "name", "friendly_name="),
+        ("phone_numbers.get", "max_retries", "client.with_options(retry=RetryPolicy("),
+        ("phone_numbers.get", "sid", "phone_number="),
+        ("phone_numbers.create", "extra_headers", "client.with_options(headers=...)"),
+        ("phone_numbers.create", "idempotency_key", "Provisioner.run(op_id, value)"),
+        ("phone_numbers.create_many", "concurrency", "the client's max_connections="),
+        ("phone_numbers.list", "limit", "`break` to end a listing early"),
+        ("phone_numbers.list", "per_page", "page_size="),
+        ("with_raw_response.phone_numbers.get", "timeout", "client.with_options(deadline=...)"),
+        ("request", "params", "query="),
+        ("run_many", "timeout", "client.with_options(deadline=...)"),
+    ],
+)
+def test_an_argument_of_a_call(path: str, name: str, ours: str) -> None:
+    """Asynchronous or blocking: it is refused by the call itself, before anything is awaited."""
+    clients: list[Any] = [SigmaMind("key"), sync.SigmaMind("key")]
+    for client in clients:
+        with pytest.raises(TypeError) as caught:
+            operator.attrgetter(path)(client)(**{name: 1})
+
+        assert str(caught.value).partition(f"argument '{name}'")[2].startswith(f". Use {ours}")
+
+
+@pytest.mark.parametrize(("client", "method"), METHODS)
+def test_every_method_has_hints_and_is_what_it_was(client: type, method: Any) -> None:
+    """A coroutine function, with its signature; doubles are made from that."""
+    inner, signature = method.__wrapped__, inspect.signature(method)
+    kinds = {name: each.kind for name, each in signature.parameters.items()}
+    given = {name: "" for name, each in signature.parameters.items() if each.default is each.empty}
+    given.pop("change", None)  # the fields of update_many; what is unknown there, their class says
+    is_async = bool(inner.__code__.co_flags & inspect.CO_COROUTINE)
+
+    assert inspect.iscoroutinefunction(method) is is_async
+    assert [*inspect.signature(inner).parameters] == ["self", *kinds]
+    double = create_autospec(method)(**given)
+    assert inspect.iscoroutine(double) is is_async
+    if is_async:
+        double.close()
+    if inspect.Parameter.VAR_KEYWORD not in kinds.values():
+        with pytest.raises(TypeError, match=r"'extra_headers'. Use client.with_options\(headers"):
+            method(**given, extra_headers={})
+
+
+def test_a_refused_argument_is_in_no_frame_of_ours() -> None:
+    """It may be a secret; the caller's own frames are the caller's."""
+    client: Any = SigmaMind("key")
+    with pytest.raises(TypeError) as caught:
+        client.phone_numbers.import_("+14155550123", trunk_password="hunter2", timeout=1)
+
+    frames = [*traceback.walk_tb(caught.value.__traceback__)][1:]
+    assert len(frames) == 1
+    assert "hunter2" not in "".join(repr(frame.f_locals) for frame, _ in frames)
+
+
+def test_a_type_error_from_within_a_call_has_no_hint() -> None:
+    """Only the call's own arguments are meant, whatever the message of another error says."""
+
+    class Numbers(Resource):
+        async def get(self) -> None:
+            raise TypeError("f() got an unexpected keyword argument 'timeout'")
+
+        def list(self) -> None:
+            raise TypeError("f() got an unexpected keyword argument 'timeout'")
+
+    numbers: Any = Numbers(SigmaMind("key").runner)
+    for call in (lambda: numbers.get().send(None), numbers.list):
+        with pytest.raises(TypeError, match=r"'timeout'$"):
+            call()
 
 
 def test_another_type_error_of_a_setting_has_no_hint() -> None:
@@ -134,6 +221,14 @@ def test_another_type_error_of_a_setting_has_no_hint() -> None:
         SigmaMind("key", colour=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="takes from 1 to 2"):
         SigmaMind("key", "url")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", sorted(hints.CALL_ARGUMENTS))
+def test_a_hint_at_an_argument_of_a_call_names_one(name: str) -> None:
+    settings = inspect.signature(SigmaMind.with_options).parameters
+    named = re.findall(r"with_options\((\w+)=", hints.CALL_ARGUMENTS[name])
+
+    assert {*named} <= {*settings}
 
 
 @pytest.mark.parametrize("name", sorted(hints.ARGUMENTS))

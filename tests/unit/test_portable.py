@@ -248,3 +248,24 @@ def test_an_outcome_is_json() -> None:
     assert shown["outcomes"][0]["op_id"] == "row-1"
     assert shown["outcomes"][1]["error"]["type"] == "NotFoundError"
     assert repr(result) == "BulkResult(done=1, failed=1, stopped='the key is refused')"
+
+
+@pytest.mark.parametrize("kind", [CreatePhoneNumber, SipPhoneNumber])
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        (None, "fields: must be a mapping, not of type NoneType"),
+        ([("phone_number", "+14155550100")], "fields: must be a mapping, not of type list"),
+        # As `csv.DictReader` reads a row that is longer than the header.
+        ({"phone_number": "+14155550100", None: ["x"]}, "fields: has a key that is no text: None"),
+    ],
+)
+def test_what_are_no_fields_is_refused(kind: Any, fields: Any, why: str) -> None:
+    with pytest.raises(InvalidRequestError, match=why):
+        kind.from_dict(fields)
+
+
+@pytest.mark.parametrize("name", ["extra", "nulls"])
+def test_what_a_record_keeps_aside_is_a_mapping(name: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"{name}: must be a mapping, not of type int"):
+        SipPhoneNumber.from_dict({name: 5})

@@ -32,7 +32,7 @@ CHECKS: dict[str, tuple[Check, list[Any], list[Any]]] = {
     "visible": (validators.visible(3), ["a", "abc"], ["", "abcd", "a c", 5, None]),
     "word": (validators.word, ["a", "x" * 10_000], ["", 5, None]),
     "flag": (validators.flag, [True, False], [1, 0, "true", None]),
-    "any text": (validators.any_text, ["", "x" * 10_000], [5, None, b"x"]),
+    "any text": (validators.any_text, ["", "x" * 10_000], [5, None, b"x", "\ud800"]),
     "whole number": (validators.whole_number(1, 3), [1, 3], [0, 4, True, 1.0, "1", None]),
     "one of": (validators.one_of("a", "b"), ["a", "b"], ["c", "", None]),
     "secret": (
@@ -52,6 +52,23 @@ def test_a_check_takes_what_it_should_and_refuses_the_rest(name: str) -> None:
 
     assert [value for value in good if not accepts(check, value)] == []
     assert [value for value in bad if accepts(check, value)] == []
+
+
+REQUIRED = [
+    (kind, field.name)
+    for models in (sigmamind, verbex, dialnexa)
+    for kind in vars(models).values()
+    if inspect.isclass(kind) and issubclass(kind, RequestValue)
+    for field in attrs.fields(kind)
+    if field.init and field.default is attrs.NOTHING
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), REQUIRED)
+def test_what_is_required_cannot_be_left_unset(kind: type[RequestValue[Any]], name: str) -> None:
+    others = {field: "+14155550100" for owner, field in REQUIRED if owner is kind}
+    with pytest.raises(InvalidRequestError):
+        kind(**{**others, name: UNSET})
 
 
 def refuse(name: str, value: object) -> None:
@@ -150,7 +167,7 @@ def test_a_class_with_a_default_made_anew_is_checked() -> None:
     @attrs.frozen(kw_only=True)
     class Change(RequestValue[None]):
         labels: list[str] = attrs.field(factory=list[str])
-        name: Annotated[object, validators.text(3)] = UNSET
+        name: Annotated[str | Unset, validators.text(3)] = UNSET
 
     assert Change().labels is not Change().labels
     with pytest.raises(InvalidRequestError):

@@ -46,15 +46,16 @@ def export(
     postgres: Annotated[
         str | None, Parameter(group=_JOURNAL, help="Database with that journal, as for apply.")
     ] = None,
-    request: RequestOptions = RequestOptions(),  # noqa: B008 - cyclopts flattens it
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows."""
     from sigmamind_async.cli.accounts import client_of
     from sigmamind_async.cli.fleet_input import new_file
     from sigmamind_async.cli.loop import run
-    from sigmamind_async.cli.output.console import Output, write_stdout
+    from sigmamind_async.cli.output.console import Output
     from sigmamind_async.cli.output.events import Exported
+    from sigmamind_async.cli.streams import write_stdout
     from sigmamind_async.fleet import FleetRow
     from sigmamind_async.fleet.export import export as rows_of
     from sigmamind_async.fleet.export import writable_rows

@@ -14,12 +14,11 @@ from sigmamind_async.cli.options import (
     POSTGRES_OPTION,
     ChangeOptions,
     FileOptions,
+    JobOptions,
     JournalOptions,
     Json,
     OutputOptions,
     RequestOptions,
-    SettlementOptions,
-    SpendingOptions,
     WorkerOptions,
     given_options,
     resume_command,
@@ -48,22 +47,18 @@ def plan(
     detailed_exitcode: Annotated[
         bool, Parameter(help="Exit with 0 if nothing would change and with 4 if something would.")
     ] = False,
-    files: FileOptions = FileOptions(),  # noqa: B008 - cyclopts flattens it
-    changes: ChangeOptions = ChangeOptions(),  # noqa: B008
-    journal: JournalOptions = JournalOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    files: FileOptions = FileOptions(),
+    changes: ChangeOptions = ChangeOptions(),
+    journal: JournalOptions = JournalOptions(),
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Show what `apply` would do."""
     from sigmamind_async.cli.fleet_input import read_fleet
     from sigmamind_async.cli.jobs.apply import ApplyOptions, show_plan
 
-    options = ApplyOptions(
-        changes=changes,
-        request=request,
-        output=OutputOptions(json=json),
-        skip_bad=files.skip_bad,
-    )
+    job = JobOptions(request=request, output=OutputOptions(json=json))
+    options = ApplyOptions(job=job, changes=changes, skip_bad=files.skip_bad)
     todo, code = show_plan(file, read_fleet(file, files, journal), options, out)
     if detailed_exitcode and code is Exit.DONE and todo.writes:
         return Exit.CHANGES
@@ -80,26 +75,21 @@ def apply(
     workers: Annotated[
         bool, Parameter(help="Hand the steps to the workers of the database, and follow them.")
     ] = False,
-    files: FileOptions = FileOptions(),  # noqa: B008 - cyclopts flattens it
-    changes: ChangeOptions = ChangeOptions(),  # noqa: B008
-    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
-    journal: JournalOptions = JournalOptions(),  # noqa: B008
-    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    files: FileOptions = FileOptions(),
+    changes: ChangeOptions = ChangeOptions(),
+    journal: JournalOptions = JournalOptions(),
+    job: JobOptions = JobOptions(),
 ) -> int:
     """Carry out what *file* says."""
     from sigmamind_async.cli.fleet_input import read_fleet
     from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
 
     if workers:
-        _check_for_workers(journal, files, [*given_options(settlement), *given_options(request)])
+        given = [*given_options(job.settlement), *given_options(job.request)]
+        _check_for_workers(journal, files, given)
     options = ApplyOptions(
-        spending=spending,
-        settlement=settlement,
+        job=job,
         changes=changes,
-        request=request,
-        output=output,
         skip_bad=files.skip_bad,
         report=report,
         resume=resume_command(),
@@ -126,7 +116,7 @@ def _check_for_workers(journal: JournalOptions, files: FileOptions, given: list[
 
 def worker(
     *,
-    options: WorkerOptions = WorkerOptions(),  # noqa: B008
+    options: WorkerOptions = WorkerOptions(),
     postgres: Annotated[
         str | None,
         Parameter(
@@ -136,17 +126,14 @@ def worker(
         ),
     ] = None,
     journal: Annotated[Path | None, Parameter(show=False)] = None,
-    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
-    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    job: JobOptions = JobOptions(),
 ) -> int:
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
     if journal is not None:
         raise CommandError(
             "--journal does not apply: workers have their journal in PostgreSQL; give --postgres"
         )
-    if settlement.accept_key:
+    if job.settlement.accept_key:
         raise CommandError(
             "--accept-key does not apply: run sigmamind reconcile --postgres --accept-key once"
         )
@@ -158,12 +145,5 @@ def worker(
         from sigmamind_async.cli.jobs.worker_runner import serve
     except ImportError as error:
         raise missing(error) from None
-    serve(
-        database,
-        options,
-        spending=spending,
-        settlement=settlement,
-        request=request,
-        output=Output.for_process(**attrs.asdict(output)),
-    )
+    serve(database, options, job, Output.for_process(**attrs.asdict(job.output)))
     return Exit.DONE

@@ -45,7 +45,7 @@ def status(
     rows: Annotated[
         bool, Parameter(help="List every row with its number, whether it is settled or not.")
     ] = False,
-    journal: JournalOptions = JournalOptions(),  # noqa: B008 - frozen
+    journal: JournalOptions = JournalOptions(),
     json: Json = False,
 ) -> int:
     """Show what the journal of *file*, or in a database, holds."""
@@ -149,9 +149,9 @@ def reconcile(
         bool, Parameter(help="Accept a journal that is an older copy of itself.")
     ] = False,
     yes: Annotated[bool, Parameter(help="Release duplicates without asking.")] = False,
-    journal: JournalOptions = JournalOptions(),  # noqa: B008 - frozen
-    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008 - frozen
-    request: RequestOptions = RequestOptions(),  # noqa: B008 - frozen
+    journal: JournalOptions = JournalOptions(),
+    settlement: SettlementOptions = SettlementOptions(),
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Settle what is unconfirmed in the journal of *file*, or carry out a decision."""

@@ -14,13 +14,12 @@ from cyclopts.validators import Number
 
 from sigmamind_async.cli.options import (
     CallOptions,
+    JobOptions,
     Json,
     OnePlatform,
     OutputOptions,
     PlatformName,
     RequestOptions,
-    SettlementOptions,
-    SpendingOptions,
     WholeNumber,
 )
 
@@ -99,7 +98,7 @@ def list_(
     agent: Annotated[
         str | None, Parameter(help="Only numbers that this agent answers or calls from.")
     ] = None,
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """List numbers."""
@@ -113,7 +112,7 @@ def get(
     /,
     *,
     platform: OnePlatform = "sigmamind",
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Show one number."""
@@ -137,18 +136,14 @@ def buy(
     ] = None,
     offer: OfferOptions = OfferOptions(),
     number: NumberOptions = NumberOptions(),
-    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
-    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    job: JobOptions = JobOptions(),
 ) -> int:
     """Buy numbers."""
     from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import Order, buy_numbers
 
     given = Order.of(platform, count, attrs.asdict(offer) | attrs.asdict(number))
-    options = ApplyOptions(spending=spending, settlement=settlement, request=request, output=output)
-    return buy_numbers(given, order, options)
+    return buy_numbers(given, order, ApplyOptions(job=job))
 
 
 def import_(
@@ -168,7 +163,7 @@ def import_(
     journal: Annotated[
         Path, Parameter(help="Journal of what was imported.", group="Journal")
     ] = Path("imports.journal.db"),
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Import one number."""
@@ -176,7 +171,7 @@ def import_(
     from sigmamind_async.cli.jobs.orders import import_number
 
     given = attrs.asdict(fields) | attrs.asdict(trunk) | {"auth_mode": auth_mode}
-    options = ApplyOptions(request=request, output=OutputOptions(json=json))
+    options = ApplyOptions(job=JobOptions(request=request, output=OutputOptions(json=json)))
     return import_number(number, platform, given, journal, options)
 
 
@@ -189,7 +184,7 @@ def update(
     clear_outbound_agent: Annotated[bool, Parameter(help="Detach the outbound agent.")] = False,
     fields: NumberOptions = NumberOptions(),
     trunk: TrunkOptions = TrunkOptions(),
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Change one number."""
@@ -215,8 +210,8 @@ def reassign(
         Path | None,
         Parameter(help="Journal of the fleet that the numbers are in, to keep it up to date."),
     ] = None,
-    request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
+    output: OutputOptions = OutputOptions(),
 ) -> int:
     """Point the numbers of one agent to another."""
     from sigmamind_async.cli.jobs.reassignment import Reassignment, reassign_numbers
@@ -235,7 +230,7 @@ def release(
     *,
     platform: OnePlatform = "sigmamind",
     yes: Yes = False,
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Release one number."""
@@ -247,7 +242,7 @@ def release(
 
 def agents_list(
     *,
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """List agents, and how many numbers each has."""
@@ -263,7 +258,7 @@ def agents_get(
     platform: Annotated[
         Literal["sigmamind", "dialnexa"], Parameter(help="Platform of the account.")
     ] = "sigmamind",
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Show one agent."""
@@ -281,8 +276,8 @@ def verify(
         WholeNumber | None,
         Parameter(validator=Number(gte=0), help="Most calls to place; with it, nothing is asked."),
     ] = None,
-    calls: CallOptions = CallOptions(),  # noqa: B008
-    request: RequestOptions = RequestOptions(),  # noqa: B008
+    calls: CallOptions = CallOptions(),
+    request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
     """Place a test call from each number."""

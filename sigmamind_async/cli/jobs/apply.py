@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -26,7 +26,6 @@ from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.journal_location import (
     Database,
-    FileJournal,
     missing,
     open_to_read,
 )
@@ -34,26 +33,23 @@ from sigmamind_async.cli.loop import new_loop, run
 from sigmamind_async.cli.options import (
     POSTGRES_OPTION,
     ChangeOptions,
+    JobOptions,
     OutputOptions,
     RequestOptions,
-    SettlementOptions,
-    SpendingOptions,
     given_options,
 )
 from sigmamind_async.cli.other_journals import (
     announce_purchases,
     check_other_journals,
-    is_chosen,
     is_gone,
 )
-from sigmamind_async.cli.output.console import Output, log_width
+from sigmamind_async.cli.output.console import Output, Traffic, log_width
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import aligned, count_line, count_of, line, prose, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.model import Header
-from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
-from sigmamind_async.events import Observer
+from sigmamind_async.events import Observers
 from sigmamind_async.fleet import Action, FleetState, Plan, PlanOptions
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.state import platforms_of, read_last_applied
@@ -62,7 +58,8 @@ from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.values import SecretReference
 
-if TYPE_CHECKING:  # it needs an extra
+if TYPE_CHECKING:  # they need an extra, or are for a report
+    from sigmamind_async.cli.report.page import PageFile
     from sigmamind_async.workers import WorkerProvisioner
 
 WIDE = 1_000
@@ -77,11 +74,8 @@ _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption
 class ApplyOptions:
     """What a fleet is planned or applied with."""
 
-    spending: SpendingOptions = attrs.field(factory=SpendingOptions)
-    settlement: SettlementOptions = attrs.field(factory=SettlementOptions)
+    job: JobOptions
     changes: ChangeOptions = attrs.field(factory=ChangeOptions)
-    request: RequestOptions = attrs.field(factory=RequestOptions)
-    output: OutputOptions = attrs.field(factory=OutputOptions)
     skip_bad: bool = False
     report: Path | None = None
     """File of the HTML report."""
@@ -96,7 +90,7 @@ async def open_clients(
     journal: Journal,
     request: RequestOptions,
     stack: AsyncExitStack,
-    observer: Observer | None = None,
+    observer: Observers = None,
 ) -> dict[str, AnyClient]:
     """Return a client, open until *stack* is closed, for each platform that has to be asked."""
     platforms = sorted(platforms_of(given.fleet, await read_last_applied(journal)))
@@ -144,14 +138,14 @@ def show_plan(
     """Show the plan of *given*, which is *file*, and save it where that was asked for."""
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    screen, place = _open_output(options.output, given), given.place
-    if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
+    screen, place = _open_output(options.job.output, given), given.place
+    if place.chosen is not None and not place.exists():
         screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")
 
     async def make() -> Plan:
         async with AsyncExitStack() as stack:
             journal = await open_to_read(place, stack)
-            clients = await open_clients(given, journal, options.request, stack)
+            clients = await open_clients(given, journal, options.job.request, stack)
             return (await make_plan(given, clients, journal, options.changes))[1]
 
     todo = run(make())
@@ -175,8 +169,8 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     _check_saved(given, options)
     if options.workers:  # they resolve the references
         given = attrs.evolve(given, references=SecretReference)
-    output = _open_output(options.output, given)
-    with page_file(options.report) as page, new_loop() as loop:
+    output = _open_output(options.job.output, given)
+    with _open_report(options.report) as page, new_loop() as loop:
         job = Application(given=given, options=options, output=output, page=page)
         job.check_problems(given.fleet)
         if given.plan is None and not given.fleet.rows:  # no row is sound, or there is none
@@ -193,6 +187,19 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     if options.report is not None:
         output.log(f"report: {options.report}")
     return code
+
+
+def _open_report(path: Path | None) -> AbstractContextManager[PageFile | None]:
+    """Open the report at *path*, if one is wanted; raise `CommandError` if it cannot be written."""
+    if path is None:
+        return nullcontext()
+    try:
+        from sigmamind_async.cli.report.page import page_file
+    except ImportError:
+        raise CommandError(
+            '--report needs jinja2, which comes with the extra: pip install "sigmamind-async[cli]"'
+        ) from None
+    return page_file(path)
 
 
 def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
@@ -222,7 +229,9 @@ class Application:
     given: FleetInput
     options: ApplyOptions
     output: Output
-    page: PageFile
+    page: PageFile | None
+    """The report, if one is wanted."""
+    traffic: Traffic = attrs.field(factory=Traffic)
     stack: AsyncExitStack = attrs.field(factory=AsyncExitStack)
     """Closes clients and journal."""
     # --- once it is prepared
@@ -246,13 +255,16 @@ class Application:
     async def prepare(self) -> None:
         """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
         given, options = self.given, self.options
-        gone = is_gone(given.place) and not is_chosen(given.place)
+        gone = given.place.chosen is None and is_gone(given.place)
         # Nothing takes its place before the user has said so.
         self.journal = journal = (
             MemoryJournal() if gone else await self.stack.enter_async_context(given.place.opened())
         )
-        self.clients = await open_clients(given, journal, options.request, self.stack, self.page)
-        if options.settlement.accept_key:
+        observers = self.traffic if self.page is None else (self.traffic, self.page.timeline)
+        self.clients = await open_clients(
+            given, journal, options.job.request, self.stack, observers
+        )
+        if options.job.settlement.accept_key:
             for provisioner in self._provisioners({}):
                 await provisioner.accept_key()
         await self._reconcile()
@@ -263,7 +275,7 @@ class Application:
         self.bought = {name: each.purchase_count for name, each in counts.items()}
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
         # Where nothing is asked, that is looked at once, when it is announced what is bought.
-        if sum(self.to_buy.values()) and (gone or not options.spending.yes):
+        if sum(self.to_buy.values()) and (gone or not options.job.spending.yes):
             await check_other_journals(given, self.plan, self.state, journal)
         if gone:
             name = given.place.name
@@ -287,7 +299,7 @@ class Application:
 
     def approve(self) -> None:
         """Show what is done, and ask; raise `CommandError` where that is not agreed to."""
-        plan, name, spending = self.plan, self.given.name, self.options.spending
+        plan, name, spending = self.plan, self.given.name, self.options.job.spending
         can_ask = not self.output.json and name != STDIN_NAME and is_interactive()
         approval = Approval(max_purchases=spending.max_purchases, yes=spending.yes, ask=can_ask)
         if plan.problems:
@@ -299,7 +311,7 @@ class Application:
         self._show_plan(whole=needs_consent and not self.output.quiet)
         approval.check_purchases(to_buy)
         approval.check_releases(name, releases)
-        if self.options.settlement.release_duplicates:
+        if self.options.job.settlement.release_duplicates:
             approval.check_release("duplicates")
 
     def _show_plan(self, *, whole: bool) -> None:
@@ -348,14 +360,14 @@ class Application:
             plan=plan,
             output=self.output,
             page=self.page,
-            traffic=self.page.traffic,
+            traffic=self.traffic,
             next_steps=NextSteps(
                 place=given.place,
                 resume=options.resume,
-                settle_time=options.settlement.settle_time,
+                settle_time=options.job.settlement.settle_time,
             ),
             gates=[client.gate for client in self.clients.values()],
-            patience=options.request.deadline,
+            patience=options.job.request.deadline,
             workers=options.workers,
             invalid=len({(problem.id, problem.line) for problem in problems}),
         )
@@ -363,8 +375,8 @@ class Application:
         summary = await runner.carry_out(
             self._provisioners(limits), state=self.state, secrets=given.references
         )
-        self.page.write(
-            Header(
+        if self.page is not None:
+            header = Header(
                 file=given.name,
                 journal=given.place.name,
                 accounts=tuple((name, address_of(each)) for name, each in self.clients.items()),
@@ -374,7 +386,7 @@ class Application:
                 bought=await self._count_bought(),
                 max_purchases=self.limit if sum(self.to_buy.values()) else None,
             )
-        )
+            self.page.write(header)
         return runner.conclude(summary)
 
     async def _check_again(self, agreed: Plan) -> Plan:
@@ -400,7 +412,7 @@ class Application:
         if self.options.workers:
             return self._worker_provisioners()
         return [
-            new_provisioner(client, self.journal, self.options.settlement, limits.get(name))
+            new_provisioner(client, self.journal, self.options.job.settlement, limits.get(name))
             for name, client in self.clients.items()
         ]
 

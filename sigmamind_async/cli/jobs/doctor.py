@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
@@ -38,8 +37,9 @@ from sigmamind_async.cli.other_journals import known_journals, state_folder
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import Diagnosis, DiagnosisList
 from sigmamind_async.cli.output.text import count_of, format_duration
-from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.errors import ConfigurationError, SigmaMindError
 from sigmamind_async.provisioning.journal.protocol import Status
+from sigmamind_async.transport.options import proxy_of_environment
 
 if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers.health import QueueHealth
@@ -123,19 +123,14 @@ class _Account:
     platform: Platform
     request: RequestOptions
 
-    @property
-    def has_key(self) -> bool:
-        return bool(os.environ.get(self.platform.key_variable))
-
     async def check(self, ahead: dict[str, float]) -> Diagnosis:
         """Return whether the account answers, and by which way.
 
         *ahead* gets the seconds by which its clock is ahead of ours.
         """
         name = self.platform.name
-        if not self.has_key:
-            message = f"{self.platform.key_variable} is not set"
-            return Diagnosis(name, "skipped", message)
+        if not os.environ.get(self.platform.key_variable):
+            return Diagnosis(name, "skipped", f"{self.platform.key_variable} is not set")
         [found] = await _guarded(name, self._look(ahead))
         if found.verdict == "failed" and (proxy := self._proxy()):
             found = attrs.evolve(found, message=f"{found.message} (through the proxy {proxy})")
@@ -160,11 +155,14 @@ class _Account:
     def _proxy(self) -> str:
         """Return host and port of the proxy that requests go through; empty without one."""
         prefix = self.platform.client.platform.env_prefix
-        base = urlsplit(os.environ.get(f"{prefix}_BASE_URL") or "https://platform")
-        given = self.request.proxy or getproxies().get(base.scheme, "")
-        if not given or (not self.request.proxy and proxy_bypass(base.hostname or "")):
+        base_url = os.environ.get(f"{prefix}_BASE_URL") or "https://platform"
+        proxy = self.request.proxy
+        with suppress(ConfigurationError):  # the check has failed with it
+            if proxy is None and (found := proxy_of_environment(base_url)) is not None:
+                proxy = found.reveal()
+        if proxy is None:
             return ""
-        parts = urlsplit(given)
+        parts = urlsplit(proxy)
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 

@@ -214,8 +214,7 @@ class AccountNumbers:
     async def get(self, name: str) -> NumberRecord:
         """Return the number that goes by *name*: itself, or the id of its record."""
         if self.platform.keyed_by_number or not name.startswith("+"):
-            request = self.platform.get(**{self.platform.schema.key: name})
-            return self.platform.number(await self.client.run(request))
+            return self.platform.number(await self.client.phone_numbers.get(name))
         found = await self.find(name)
         if found is None:
             raise CommandError(f"{name} is not in the {self.platform.name} account", Exit.FAILED)

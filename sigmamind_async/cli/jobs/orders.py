@@ -95,7 +95,7 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     else:
         file = _named_order(order, name)
     place = _journal_of(file)
-    Output.for_process(json=options.output.json).show(
+    Output.for_process(json=options.job.output.json).show(
         OrderPlaced(
             name=name,
             platform=order.platform,
@@ -107,10 +107,10 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     given = FleetInput(
         name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
     )
-    spending = options.spending
+    job, spending = options.job, options.job.spending
     if spending.yes and spending.max_purchases is None:  # the order says how many
-        spending = attrs.evolve(spending, max_purchases=order.count)
-    return apply_fleet(given, attrs.evolve(options, resume=resume, spending=spending))
+        job = attrs.evolve(job, spending=attrs.evolve(spending, max_purchases=order.count))
+    return apply_fleet(given, attrs.evolve(options, resume=resume, job=job))
 
 
 def _name_of(file: Path) -> str:
@@ -246,7 +246,7 @@ def import_number(
     fleet = fleet_of([row])
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
-        account = AccountNumbers.of(platform, options.request, json=options.output.json)
+        account = AccountNumbers.of(platform, options.job.request, json=options.job.output.json)
         found = account.run(account.find(number))
         if found is not None:
             account.output.show(found)

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
@@ -31,7 +31,6 @@ from sigmamind_async.cli.output.console import JobView, Output, Traffic
 from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
 from sigmamind_async.cli.output.journal_status import row_id_of
 from sigmamind_async.cli.output.text import STOP_TEXTS, Widths
-from sigmamind_async.cli.report.writer import PageFile
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -42,6 +41,9 @@ from sigmamind_async.errors import (
 from sigmamind_async.fleet import Action, FleetState, Plan, Secrets, StepOutcome
 from sigmamind_async.limiter.gate import Admission, Gate
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
+
+if TYPE_CHECKING:  # a job without a report does without it
+    from sigmamind_async.cli.report.page import PageFile
 
 TICK: Final = 0.1
 """Seconds between two looks at a job."""
@@ -196,8 +198,8 @@ class PlanRunner(JobRunner):
 
     plan: Plan
     """What was shown."""
-    page: PageFile = attrs.field(factory=lambda: PageFile(stream=None))
-    """The report."""
+    page: PageFile | None = None
+    """The report, if one is wanted."""
     next_steps: NextSteps | None = None
     """`None` where no journal remembers the job."""
     workers: bool = False
@@ -280,7 +282,8 @@ class PlanRunner(JobRunner):
             self._needs_decision += result.error.hint == NEEDS_DECISION
             self._failures[result.error.type] += result.status == "failed"
         commands = () if self.next_steps is None else self.next_steps.add(result)
-        self.page.add(result, commands)
+        if self.page is not None:
+            self.page.tally.add(result, commands)
 
     async def _report_unconfirmed(self, provisioners: Sequence[fleet.StepProvisioner]) -> None:
         if not self._unconfirmed:

@@ -19,12 +19,7 @@ from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.jobs.results import with_journal_state
 from sigmamind_async.cli.journal_location import Database
 from sigmamind_async.cli.loop import on_interrupt, run
-from sigmamind_async.cli.options import (
-    RequestOptions,
-    SettlementOptions,
-    SpendingOptions,
-    WorkerOptions,
-)
+from sigmamind_async.cli.options import JobOptions, WorkerOptions
 from sigmamind_async.cli.output.console import JobView, Output
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
 from sigmamind_async.cli.output.journal_status import row_id_of, without_call
@@ -41,16 +36,9 @@ QUIET: Final = 60.0
 """Seconds before the same warning is shown again, unless an operation has ended meanwhile."""
 
 
-def serve(
-    database: Database,
-    options: WorkerOptions,
-    *,
-    spending: SpendingOptions,
-    settlement: SettlementOptions,
-    request: RequestOptions,
-    output: Output,
-) -> None:
+def serve(database: Database, options: WorkerOptions, job: JobOptions, output: Output) -> None:
     """Serve until a signal comes, settle what is under way then, and show the totals."""
+    spending, settlement, request = job.spending, job.settlement, job.request
     if settlement.release_duplicates:
         approval = Approval(yes=spending.yes, ask=not output.json and is_interactive())
         approval.check_release("duplicates")
@@ -79,6 +67,12 @@ def serve(
         )
         for name in names
     ]
+
+    class AnnouncedWorker(Worker):
+        def stop(self) -> None:
+            output.log("stopping: settling requests under way")
+            super().stop()
+
     often = cron_every(round(options.upkeep))
     worker = AnnouncedWorker(
         accounts,
@@ -90,7 +84,6 @@ def serve(
         gate=shared_gate,
         on_settled=report,
     )
-    worker.announce = output.log
     output.widths = Widths(id=16, action=len("purchase"), platform=max(map(len, names)))
     started = WorkerStarted(
         accounts=tuple(names), database=database.name, concurrency=options.concurrency
@@ -117,17 +110,6 @@ def serve(
             elapsed_ms=round((counts.clock() - counts.started) * 1000),
         )
     )
-
-
-class AnnouncedWorker(Worker):
-    """A worker that says when it is stopped."""
-
-    announce: Callable[[str], None] = print
-
-    def stop(self) -> None:
-        """Take no more jobs."""
-        self.announce("stopping: settling requests under way")
-        super().stop()
 
 
 def result_of_operation(row: Row) -> RowResult:

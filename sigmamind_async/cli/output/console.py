@@ -1,7 +1,6 @@
 """Where events go: results to standard output; progress and remarks to standard error.
 
-Standard output may take no more. A reader that went away, as in ``| head``, is no error; any other
-failure, such as a full disk, is one. Neither tears a job off: what would follow is dropped,
+Standard output may take no more. That does not tear a job off: what would follow is dropped,
 `Output.closed` tells the job to start no more rows, and `check_stdout` raises the error at the end.
 """
 
@@ -17,12 +16,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.output import (
     events,
     journal_status,  # noqa: F401 # pyright: ignore[reportUnusedImport] - registers its texts
     text,
 )
+from sigmamind_async.cli.streams import give_up_stdout
 
 if TYPE_CHECKING:  # rich is a tenth of what `status` costs in a pipe: only a terminal loads it
     from rich.console import Console
@@ -36,9 +35,6 @@ PULSE: Final = 30.0
 """Seconds between two lines about a job, where there is no terminal."""
 MOST_NEW: Final = 20
 """Rows done that a terminal shows one by one; `sigmamind status` shows the others."""
-
-_failures: list[OSError] = []
-"""Why standard output could not be written, unless its reader went away."""
 
 
 @attrs.define
@@ -103,7 +99,7 @@ class Output:
             sys.stdout.flush()
         except OSError as error:
             self.closed = True
-            _give_up_stdout(error)
+            give_up_stdout(error)
 
     def log(self, message: str = "") -> None:
         """Write a line for a person to standard error; programs that read JSON get none."""
@@ -268,30 +264,3 @@ def _styled(shown: text.Line) -> Text:
     styled = Text.assemble(*((span, text.STYLES.get(word, "")) for span, word in shown))
     styled.rstrip()  # blanks at the end would go on in the next line of the terminal
     return styled
-
-
-def check_stdout() -> None:
-    """Raise `CommandError` if standard output could not be written."""
-    write_stdout(b"")
-    if _failures:
-        failure = _failures[0]
-        _failures.clear()
-        raise CommandError(f"cannot write the output: {failure.strerror or type(failure).__name__}")
-
-
-def write_stdout(content: bytes) -> None:
-    """Write bytes to standard output; `check_stdout` raises what goes wrong."""
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        _give_up_stdout(error)
-
-
-def _give_up_stdout(error: OSError) -> None:
-    if not isinstance(error, BrokenPipeError):
-        _failures.append(error)
-    # What it still holds goes nowhere, so that Python does not complain as it exits.
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

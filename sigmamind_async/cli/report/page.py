@@ -1,7 +1,7 @@
-"""The page itself: the template, what its sentences say, and where the parts of its drawings go.
+"""``--report``: the page about a job, its sentences, and where the parts of its drawings go.
 
 Widths in drawings are percentages of whatever width there is, and heights are pixels, so that their
-words are as large on a telephone as on a desk. Pure.
+words are as large on a telephone as on a desk.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from importlib import resources
 from importlib.metadata import version
-from typing import Final, cast
+from pathlib import Path
+from typing import IO, Final, cast
 
 import attrs
 from jinja2 import Environment, StrictUndefined
@@ -21,6 +24,7 @@ from markupsafe import Markup
 
 from sigmamind_async.bulk import Status
 from sigmamind_async.cli.errors import sanitize
+from sigmamind_async.cli.fleet_input import new_file
 from sigmamind_async.cli.output.events import RowResult
 from sigmamind_async.cli.output.text import (
     STOP_TEXTS,
@@ -40,6 +44,33 @@ LOWEST: Final = 3.0
 """Pixels that a bar has at least, so that a single 429 can be seen."""
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Seconds between two marks of time."""
+
+
+@attrs.define(kw_only=True)
+class PageFile:
+    """The page of one job, collected while that runs."""
+
+    stream: IO[bytes]
+    """Where it goes."""
+    timeline: Timeline = attrs.field(factory=Timeline)
+    """The requests, as an observer of clients."""
+    tally: Tally = attrs.field(factory=Tally)
+    started: float = attrs.field(factory=time.time)
+    """Seconds since the epoch."""
+
+    def write(self, header: Header) -> None:
+        """Write the page of a job that has ended."""
+        self.stream.write(page(header, self.tally, self.timeline).encode())
+
+
+@contextmanager
+def page_file(path: Path) -> Generator[PageFile]:
+    """Open the page at *path*, which is there once the block has ended.
+
+    Raises `CommandError`, at once, if it cannot be written.
+    """
+    with new_file(path) as stream:
+        yield PageFile(stream=stream)
 
 
 def page(header: Header, tally: Tally, timeline: Timeline) -> str:

@@ -333,7 +333,7 @@ class PhoneNumbers(Resource):
             The ended call, with its ``termination_reason``.
 
         Raises:
-            InvalidRequestError: The number has no destination for test calls.
+            InvalidRequestError: It is no number, or has no destination for test calls.
             OutcomeUnknownError: The call may have been placed, or was placed and has not ended in
                 time.
             ConfigurationError: A number of seconds cannot be used; no call was placed.
@@ -342,6 +342,7 @@ class PhoneNumbers(Resource):
         check_seconds("poll_every", poll_every)
         if isinstance(number, str):
             number = await self.get(number)
+        _check_record("number", number, PhoneNumber)
         if not number.sip_phone_number or not number.outbound_phone_number:
             raise InvalidRequestError(
                 field="outbound_phone_number",
@@ -451,11 +452,13 @@ class Calls(Resource):
             poll_every: Seconds between two look-ups.
 
         Raises:
+            InvalidRequestError: What is given is no call: `get` looks one up by its id.
             OutcomeUnknownError: It has not ended in time; the call is its `value`.
             ConfigurationError: A number of seconds cannot be used.
         """
         check_seconds("timeout", timeout)
         check_seconds("poll_every", poll_every)
+        _check_record("call", call, Call)
         engine = self._runner.engine
         deadline = engine.clock() + timeout
         while not call.has_ended:
@@ -464,6 +467,12 @@ class Calls(Resource):
             await engine.sleep(poll_every)
             call = await self.get(call.call_id)
         return call
+
+
+def _check_record(name: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        rule = f"must be a {kind.__name__} record, not of type {type(given).__name__}"
+        raise InvalidRequestError(field=name, rule=rule)
 
 
 def _still_running(call: Call, seconds: float) -> OutcomeUnknownError:

@@ -290,7 +290,7 @@ _CREATES: Final[Mapping[str, type[CreatePiaPhoneNumber]]] = {
 
 def create_value(provider: str, **fields: object) -> CreatePiaPhoneNumber:
     """Return the create request of *provider* from the *fields* that are set."""
-    kind = _CREATES.get(provider)
+    kind = next((kind for name, kind in _CREATES.items() if name == provider), None)
     if kind is None:
         raise InvalidRequestError(field="provider", rule=f"must be one of {', '.join(_CREATES)}")
     given: dict[str, Any] = {name: value for name, value in fields.items() if value is not UNSET}

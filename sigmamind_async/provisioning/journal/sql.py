@@ -21,6 +21,7 @@ import orjson
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import CHUNK, Counts, Journal, documented
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State, Step
+from sigmamind_async.values import check_flag
 
 T = TypeVar("T")
 
@@ -235,6 +236,7 @@ class SqlJournal(Journal):
     _statements: ClassVar[Statements]
 
     def __init__(self, name: str, *, read_only: bool) -> None:
+        check_flag("read_only", read_only)
         self._name = name
         self._read_only = read_only
         self._journal_id = ""

@@ -146,7 +146,7 @@ def test_a_file_that_is_not_there_is_a_fleet_of_one_problem(tmp_path: Path) -> N
 
 def test_an_unknown_suffix_is_a_problem() -> None:
     assert messages(load("fleet.txt")) == [
-        "fleet.txt: the name must end in .csv, .jsonl, .ndjson, .json, .yaml, .yml, .xlsx"
+        "fleet.txt: the name must end in .csv, .tsv, .jsonl, .ndjson, .json, .yaml, .yml, .xlsx"
     ]
 
 

@@ -10,11 +10,11 @@ from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.step import (
     Change,
-    after_create,
     after_release,
     after_sync,
     find_changes,
     merge_shown,
+    note_creation,
     remaining_changes,
 )
 from sigmamind_async.fleet.vendors import VENDORS
@@ -68,7 +68,7 @@ def test_a_number_that_has_just_come() -> None:
     """What its request said is remembered, and nothing more."""
     made = bought(label="L", inbound_agent_id=None)
 
-    assert after_create(made, found(), {"country_code": "US", "label": "L"}, 3) == LastApplied(
+    assert note_creation(made, {"country_code": "US", "label": "L"}, 3, found()) == LastApplied(
         platform="sigmamind",
         record=NUMBER,
         phone_number=NUMBER,
@@ -84,7 +84,7 @@ def test_a_number_that_came_as_it_was_asked_for(platform: str) -> None:
     made = bought("a", platform, label="L")
     there = found(platform, label="L")
 
-    assert remaining_changes(made, there, after_create(made, there, made.fields, 1)) == ()
+    assert remaining_changes(made, there, note_creation(made, made.fields, 1, there)) == ()
 
 
 def test_what_the_request_did_not_take() -> None:
@@ -92,7 +92,9 @@ def test_what_the_request_did_not_take() -> None:
     made = bought("a", "dialnexa", label="L", inbound_agent_id="x", accounting_label="9")
     there = found("dialnexa", label=None)
 
-    assert remaining_changes(made, there, after_create(made, there, {"country_code": "US"}, 1)) == (
+    assert remaining_changes(
+        made, there, note_creation(made, {"country_code": "US"}, 1, there)
+    ) == (
         Change("label", None, "L"),
         Change("inbound_agent_id", None, "x"),
         Change("accounting_label", None, "9"),
@@ -104,7 +106,7 @@ def test_what_the_platform_made_otherwise() -> None:
     made = bought(label="L")
     there = found(label="Cut\u2026")
 
-    assert remaining_changes(made, there, after_create(made, there, made.fields, 1)) == (
+    assert remaining_changes(made, there, note_creation(made, made.fields, 1, there)) == (
         Change("label", "Cut\u2026", "L"),
     )
 

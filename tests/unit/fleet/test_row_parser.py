@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sigmamind_async.errors import ConfigurationError, normalize_word
+from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.row_parser import HINTS, SYNONYMS, VOCABULARY
 from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
 from sigmamind_async.rowfiles import Format
@@ -421,7 +423,8 @@ defaults: {platform: verbex, source: import, labl: x, area_code: x, id: y}
 numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
 """
 
-    assert problems(text, "yaml") == [
+    fleet = load(io.BytesIO(text.encode()), format="yaml", name="fleet.yaml")
+    assert [str(each) for each in fleet.problems] == [
         "fleet.yaml:2:46: unknown field 'labl'; did you mean 'label'?",
         "fleet.yaml:2:66: area_code: must be a whole number like 415",
         "fleet.yaml:3:41: c area_code: must be a whole number like 415",
@@ -434,14 +437,40 @@ numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
 
 @pytest.mark.parametrize(
     "mark",
-    ["//", "; ", "-- ", "/* ", "<!-- ", "\uff03", " \uff03 ", "REM ", "rem\t", "@rem ", "::"],
+    [
+        *("//", "; ", "-- ", "/* ", "<!-- ", "\uff03", " \uff03 ", "REM ", "rem\t", "@rem ", "::"),
+        *(
+            "- ",
+            "> ",
+            "~~",
+            "• ",
+            "\u2013 ",
+            "\u2212",
+            "^",
+            "|",
+            "\\",
+            "(* ",
+            "{- ",
+            "[ ] ",
+            "[x] ",
+            "♯",
+        ),
+    ],
 )
 def test_a_row_that_is_commented_out_is_no_row(mark: str) -> None:
     """Each of these was bought as a row with that id. Negative control: the mark after the id."""
     row_of = "id,platform,source\n{},verbex,purchase\n".format
 
-    assert "commented out, and rows cannot be; delete the row" in problems(row_of(f"{mark}a"))[0]
+    [problem] = problems(row_of(f"{mark}a"))
+    assert re.search("commented out.*; delete the row instead", problem)
     assert problems(row_of(f"a{mark.strip()}")) == []
+
+
+@pytest.mark.parametrize(
+    "row_id", ["+1", "-1", "(a)", "_a", "@a", "=a", ".a", "$a b", "/a", "é", "日"]
+)
+def test_control_an_id_begins_with_what_it_wants(row_id: str) -> None:
+    assert problems(f"id,platform,source\n{row_id},verbex,purchase\n") == []
 
 
 # ---------------------------------------------------------------- files that are wrong
@@ -551,7 +580,8 @@ def test_control_a_right_header_lets_the_same_row_through() -> None:
         ("&x []", "fleet.yaml:1:1: has an anchor; leave it out, aliases are not read"),
         ("[]\n---\n[]", "fleet.yaml:3:1: a second document begins; keep one"),
         (b"- x: \xe9", "fleet.yaml:1: byte 6 is not UTF-8; save the file as UTF-8"),
-        ("\n x\x00", "fleet.yaml:2:3: is not YAML: the character '\\x00'"),
+        ("\n x\x00", "fleet.yaml:2:3: contains a zero byte; save the file as UTF-8"),
+        ("\n x\x01", "fleet.yaml:2:3: is not YAML: the character '\\x01'"),
     ],
 )
 def test_a_yaml_file_that_is_wrong(text: str | bytes, problem: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.spec import Fleet, FleetRow
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
+from sigmamind_async.fleet.state_index import spreadsheet_id
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.provisioning.row import Kind, State
 from tests.unit.fleet.rows import (
@@ -500,6 +501,39 @@ def test_ids_that_a_spreadsheet_rewrote() -> None:
             f"{after}: would buy" in each and f"the row {before}," in each
             for each in messages(made)
         )
+
+
+REWRITTEN = [
+    *(
+        ("3-4", "2026/03/04"),
+        ("Mar-5", "2026/03/05"),
+        ("March 6", "6-Mar"),
+        ("6 May", "2026-05-06"),
+    ),
+    *(("Jan 2026", "2026/01/01"), ("12/31/26", "31.12.2026"), ("Mar 5, 2026", "5-Mar-26")),
+    *(("1 PM", "13:00:00"), ("12 am", "00:00:00"), ("1:05", "01:05:00"), ("25:61", "26:01:00")),
+    *(("5 %", "0.05"), ("$5", "5"), ("(7)", "-7"), ("12-", "-12"), ("10,000.50", "10000.5")),
+]
+APART = [
+    "1-2-3",
+    "1-2-4",
+    "1-2",
+    "1.2.3",
+    "jan",
+    "january",
+    "mark-5",
+    "row 5",
+    "5",
+    "-5",
+    "05:00",
+    "6",
+]
+
+
+def test_an_id_in_the_words_of_a_spreadsheet_is_the_same() -> None:
+    """What one writes when it saves these; it was bought again. Control: ids that are others."""
+    assert [pair for pair in REWRITTEN if len({*map(spreadsheet_id, pair)}) > 1] == []
+    assert len({*map(spreadsheet_id, APART)}) == len(APART)
 
 
 @pytest.mark.parametrize("allow_unlisted", [True, False])

@@ -20,10 +20,10 @@ from sigmamind_async.fleet.step import (
     Action,
     Change,
     Step,
-    after_create,
     after_release,
     after_sync,
     merge_shown,
+    note_creation,
     remaining_changes,
 )
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber
@@ -192,7 +192,7 @@ class World:
         if created is None:
             return None
         found, written = created
-        applied = after_create(one, found, written, step.sequence)
+        applied = note_creation(one, written, step.sequence, found)
         changes = remaining_changes(one, found, applied)
         if step.moves_from is None:
             self._write_note(one.id, applied)
@@ -226,7 +226,7 @@ class World:
     def _create(self, one: FleetRow, step: Step) -> tuple[RemoteNumber, dict[str, Any]] | None:
         """Return the number and what was said of it; a lost answer is settled when asked again."""
         capability = VENDORS[one.platform]
-        form = capability.form(one.source, [name for name, cell in one.fields.items() if cell])
+        form = capability.form(one.source, one.fields)
         assert form is not None
         fields = form.part_of(one.fields)
         key = one.platform, step.op_id
@@ -337,7 +337,7 @@ class World:
 
 def _request_name(one: FleetRow) -> str:
     capability = VENDORS[one.platform]
-    form = capability.form(one.source, [name for name, cell in one.fields.items() if cell])
+    form = capability.form(one.source, one.fields)
     assert form is not None
     return form.value.__name__
 

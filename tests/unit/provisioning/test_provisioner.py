@@ -16,7 +16,7 @@ from sigmamind_async import (
     SigmaMindError,
 )
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, UpdatePhoneNumber
-from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, State
+from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, SqliteJournal, State
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
 from sigmamind_async.transport import HttpRequest
@@ -186,3 +186,33 @@ async def test_a_journal_that_fails_between_two_requests_does_not_hide_the_first
     with pytest.raises(JournalError, match="the disk is full") as failure:
         await Provisioner(client, FullJournal(writes)).run("row-1", value)
     assert (failure.value.committed, len(sent)) == (committed, writes)
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ({"retry_unconfirmed": "false"}, "retry_unconfirmed: must be True or False"),
+        ({"release_duplicates": 0}, "release_duplicates: must be True or False"),
+        ({"tag": []}, "tag: must be 'keep' or 'strip'"),
+        ({"client": SigmaMind}, "client: must be a Client, not SigmaMind"),
+        ({"journal": "orders.db"}, "journal: must be a journal, such as SqliteJournal"),
+    ],
+)
+def test_what_is_no_setting_is_refused(setting: dict[str, Any], why: str) -> None:
+    """Any text is true: with "false" from the environment a purchase would be sent again."""
+    settings: dict[str, Any] = {"client": SigmaMind("k"), "journal": MemoryJournal()}
+    with pytest.raises(ConfigurationError, match=why):
+        Provisioner(**settings | setting)
+
+
+@pytest.mark.parametrize("name", ["read_only", "restored", "shared"])
+def test_what_is_no_setting_of_a_journal_is_refused(name: str) -> None:
+    wrong: dict[str, Any] = {name: "false"}
+    with pytest.raises(ConfigurationError, match=f"{name}: must be True or False"):
+        SqliteJournal("orders.db", **wrong)
+
+
+@pytest.mark.parametrize("path", [None, b"orders.db", 3])
+def test_a_journal_needs_a_path(path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="path: must be text or a path, not "):
+        SqliteJournal(path)

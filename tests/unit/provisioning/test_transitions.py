@@ -145,6 +145,8 @@ def arrows(kind: Kind, *, accepted: bool) -> Arrows:
         (S.UNCONFIRMED, "repair started"): S.UNCONFIRMED,
         (S.UNCONFIRMED, "repair done"): S.DONE,
         (S.UNCONFIRMED, "repair refused"): S.NEEDS_DECISION,
+        (S.UNCONFIRMED, "unanswered"): S.UNCONFIRMED,  # by a process that was taken for lost
+        (S.UNCONFIRMED, "unreadable"): S.UNCONFIRMED,
         (S.UNCONFIRMED, "absent"): S.UNCONFIRMED,  # counted
         (S.UNCONFIRMED, "found"): S.DONE,
     }
@@ -375,6 +377,22 @@ def test_what_the_platform_said_yes_to_is_never_sent_again() -> None:
         assert (row.state, row.accepted) == (S.UNCONFIRMED, True)
         absent = listed_absent(row, OVER, OVER + 1, policy=retry_unconfirmed)
         assert absent.state is S.NEEDS_DECISION
+
+
+def test_what_a_process_that_was_taken_for_lost_reports_is_evidence() -> None:
+    """A yes, or a request that may arrive late: it is waited for from now on."""
+    yes = AttemptEnded(Verdict.COMMITTED_UNREAD, "garbage")
+    for state in (S.UNCONFIRMED, S.PLANNED):
+        row = a_row(PURCHASE, state, attempt=1, unconfirmed_since=SENT, absent_listings=1)
+        accepted = advance(row, yes, NOW, POLICY).row
+        assert (accepted.state, accepted.accepted) == (S.UNCONFIRMED, True)
+        unanswered = advance(row, AttemptEnded(Verdict.AMBIGUOUS, "reset"), NOW, POLICY).row
+        for late in (accepted, unanswered):
+            assert (late.unconfirmed_since, late.absent_listings) == (NOW, 0)
+        with pytest.raises(IllegalTransitionError):
+            advance(row, CONFIRMED, NOW, POLICY)
+    with pytest.raises(IllegalTransitionError):
+        advance(a_row(PURCHASE, S.PLANNED), yes, NOW, POLICY)
 
 
 @pytest.mark.parametrize("kind", [UPDATE, RELEASE])

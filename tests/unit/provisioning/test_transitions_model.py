@@ -202,9 +202,9 @@ class World(RuleBasedStateMachine):
         attempt, process.sending = process.sending or 0, None
         match fate:
             case "not sent":
-                self.move(process, AttemptEnded(Verdict.NOT_SENT, "refused"))
+                self.record(process, AttemptEnded(Verdict.NOT_SENT, "refused"))
             case "rejected":
-                self.move(process, AttemptEnded(Verdict.REJECTED, "402"))
+                self.record(process, AttemptEnded(Verdict.REJECTED, "402"))
             case "confirmed" | "lost" | "unread" | "crash after":
                 self.answer(process, attempt, fate)
             case "late" | "crash late":
@@ -212,22 +212,28 @@ class World(RuleBasedStateMachine):
             case "latest":
                 self.coming.append((self.now + LATEST, attempt))
         if fate in {"late", "latest", "never"}:
-            self.move(process, AttemptEnded(Verdict.AMBIGUOUS, "silence"))
+            self.record(process, AttemptEnded(Verdict.AMBIGUOUS, "silence"))
 
     def answer(self, process: Process, attempt: int, fate: str) -> None:
         number = self.commit(attempt)
         if fate == "crash after":
             return
         if fate == "lost":
-            self.move(process, AttemptEnded(Verdict.AMBIGUOUS, "reset"))
+            self.record(process, AttemptEnded(Verdict.AMBIGUOUS, "reset"))
         elif number is None:
-            self.move(process, AttemptEnded(Verdict.REJECTED, "409"))
+            self.record(process, AttemptEnded(Verdict.REJECTED, "409"))
         elif fate == "unread":
             self.yes = attempt
-            self.move(process, AttemptEnded(Verdict.COMMITTED_UNREAD, "garbage"))
-        elif not self.move(process, AttemptEnded(Verdict.CONFIRMED, match=self.match(number))):
+            self.record(process, AttemptEnded(Verdict.COMMITTED_UNREAD, "garbage"))
+        elif not self.record(process, AttemptEnded(Verdict.CONFIRMED, match=self.match(number))):
             process.view = self.stored
             self.move(process, Listed(began=self.now, matches=[self.match(number)]))
+
+    def record(self, process: Process, event: AttemptEnded) -> bool:
+        if self.move(process, event):
+            return True
+        process.view = self.stored
+        return self.stored.owner == process.owner and self.move(process, event)
 
     @rule(one=st.integers(0, 1))
     def take_for_abandoned(self, one: int) -> None:

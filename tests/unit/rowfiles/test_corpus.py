@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 import openpyxl
 import pytest
+from openpyxl.styles import Font
 
 from sigmamind_async.fleet.load import load
 
@@ -80,6 +81,15 @@ def mark_far_away(sheet: Worksheet) -> None:
     sheet["F2"] = ""
 
 
+def strike_through(sheet: Worksheet) -> None:
+    sheet["A2"].font = Font(strike=True)
+
+
+def hide_sheet(sheet: Worksheet) -> None:
+    sheet.sheet_state = "hidden"
+    cast("openpyxl.Workbook", sheet.parent).create_sheet("shown")
+
+
 def show_with_zeros(sheet: Worksheet) -> None:
     sheet["A2"] = 101
     sheet["A2"].number_format = "0000"
@@ -107,6 +117,7 @@ FILES: list[tuple[str, str | bytes]] = [
     ("noend.csv", (HEADER + ROW).rstrip()),
     ("semicolon.csv", (HEADER + ROW).replace(",", ";")),
     ("tab.csv", (HEADER + ROW).replace(",", "\t")),
+    ("tab.tsv", (HEADER + ROW).replace(",", "\t")),
     ("semilabel.csv", (HEADER + ROW).replace(",", ";").replace("Support", '"a;b, c"')),
     ("pipe.csv", (HEADER + ROW).replace(",", "|")),
     ("mixsep.csv", HEADER.replace(",label", ";label") + ROW),
@@ -142,6 +153,10 @@ FILES: list[tuple[str, str | bytes]] = [
             '"+14155550102"}'
         ),
     ),
+    ("slashes.csv", "label," + HEADER.replace(",label", "") + "// Support,a,sigmamind,existing,\n"),
+    ("slashes.jsonl", "// " + item()),
+    ("sep.csv", "sep=;\n" + (HEADER + ROW).replace(",", ";")),
+    ("entity.csv", HEADER + ROW.replace("Support", "R&amp;D")),
     ("hash.xlsx", book(NAMES, ("# a", *CELLS[1:]))),
     (
         "lonequote.csv",
@@ -194,6 +209,7 @@ FILES: list[tuple[str, str | bytes]] = [
         + ROW.replace("a,", "101,", 1).replace("0102", "0103"),
     ),
     ("decimalid.csv", HEADER + ROW.replace("a,", "101.0,", 1)),
+    ("fraction.csv", HEADER + "a,sigmamind,existing,+14155550102.00,x\n"),
     (
         "numbers.csv",
         HEADER
@@ -340,6 +356,8 @@ FILES: list[tuple[str, str | bytes]] = [
     ("far.xlsx", book(NAMES, CELLS, edit=mark_far_away)),
     ("large.xlsx", book(NAMES, (*CELLS[:4], 1e300))),
     ("gaps.xlsx", book((), NAMES, (), CELLS[:4], ("b", *CELLS[1:3], "+14155550103", "x", ""))),
+    ("struck.xlsx", book(NAMES, CELLS, edit=strike_through)),
+    ("hiddensheet.xlsx", book(NAMES, CELLS, edit=hide_sheet)),
     ("merged.xlsx", book(NAMES, CELLS, edit=merge_cells)),
     ("empty.xlsx", book()),
     ("headeronly.xlsx", book(NAMES)),
@@ -401,6 +419,9 @@ EXPECTED: dict[str, list[str]] = {
         "row 2 a existing: phone_number=+14155550102, label=Support",
     ],
     "semicolon.csv": [
+        "row 2 a existing: phone_number=+14155550102, label=Support",
+    ],
+    "tab.tsv": [
         "row 2 a existing: phone_number=+14155550102, label=Support",
     ],
     "tab.csv": [
@@ -485,6 +506,30 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "hash.yaml": [
         "2:8: id: '#row1' looks commented out, and rows cannot be; delete the row instead",
+    ],
+    "fraction.csv": [
+        (
+            "2:22: a phone_number: has a fraction, as spreadsheets write numbers; write it without,"
+            ' like "+14155550100"'
+        ),
+    ],
+    "slashes.csv": [
+        "2:1: starts with '//', and rows cannot be commented out; delete the row instead",
+    ],
+    "slashes.jsonl": [
+        "1:1: starts with '//', and rows cannot be commented out; delete the row instead",
+    ],
+    "sep.csv": [
+        "row 3 a existing: phone_number=+14155550102, label=Support",
+    ],
+    "entity.csv": [
+        "2:35: a label: '&amp;' stands for another character; write the character itself",
+    ],
+    "struck.xlsx": [
+        "2:1: id: is struck through; delete the row, or remove the line through the text",
+    ],
+    "hiddensheet.xlsx": [
+        "the sheet 'Sheet' is hidden; show it or delete it",
     ],
     "hash.xlsx": [
         "2:1: starts with '#', and rows cannot be commented out; delete the row instead",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+from typing import IO
 
 import pytest
 from hypothesis import given
@@ -11,21 +12,22 @@ from hypothesis import strategies as st
 
 from sigmamind_async.rowfiles import FileError
 from sigmamind_async.rowfiles.cells import LONGEST_LINE
-from sigmamind_async.rowfiles.formats import Readable, read_lines, read_text
+from sigmamind_async.rowfiles.formats import read_lines, read_text
 
 
-class Pieces:
+class Pieces(io.BytesIO):
     """A pipe: each read returns as much as there is, and nothing can be read again."""
 
     def __init__(self, *pieces: bytes) -> None:
+        super().__init__()
         self.pieces = [piece for piece in pieces if piece]
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         assert size != 0
         return self.pieces.pop(0) if self.pieces else b""
 
 
-def lines(stream: Readable) -> list[str]:
+def lines(stream: IO[bytes]) -> list[str]:
     return [str(text) for _, text in read_lines(stream)]
 
 
@@ -71,12 +73,12 @@ def test_control_a_line_as_long_as_may_be_is_read() -> None:
 
 
 def test_what_never_ends_is_read_up_to_the_limit() -> None:
-    class Endless:
+    class Endless(io.BytesIO):
         read_ = 0
 
-        def read(self, size: int = -1, /) -> bytes:
-            self.read_ += size
-            return b"x" * size
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.read_ += size or 0
+            return b"x" * (size or 0)
 
     stream = Endless()
     with pytest.raises(FileError, match="is larger than 4 MiB; write several files"):

@@ -1,8 +1,4 @@
-"""Where the gates of a test meet: the row of an account, kept in memory, in virtual time.
-
-It follows the rules of the function ``exchange`` in the database, and a test that asks both the
-same holds it to them.
-"""
+"""Where the gates of a test meet: the rows of accounts, kept in memory, in virtual time."""
 
 from __future__ import annotations
 
@@ -11,63 +7,28 @@ import asyncio
 import attrs
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.workers.rates import BATCH_SECONDS, HORIZON, IDLE, LATE, RateReport, RateState
+from sigmamind_async.workers.rates import RateReply, RateReport, SharedModel
 
 
 @attrs.define
-class Rate:
-    """One row."""
+class Row:
+    """One row, as it is in the database."""
 
-    version: int = 0
+    revision: int = 1
     rate: float | None = None
-    learned: str = ""
-    ready: float = 0.0
     paused_until: float = 0.0
-    since: float = 0.0
-    passed: int = 0
-    taken: int = 0
-    seen: float = 0.0
+    model: str = ""
 
-    def take(self, now: float, news: RateReport) -> RateState:
-        if self.seen < now - IDLE:
-            self.since, self.passed, self.taken = now, 0, 0
-        self.seen = now
-        if news.pause:
-            self.paused_until = max(self.paused_until, now + news.pause)
-        self.paused_until = min(self.paused_until, now + news.longest)
-        if news.version == self.version:
-            self._learn(now, news)
-        spacing = 1 / self.rate if self.rate else 0.0
-        if self.ready > max(now, self.paused_until) + HORIZON + 2 * max(BATCH_SECONDS, spacing):
-            self.ready = now
-        first, granted = max(self.ready, self.paused_until), 0
-        start = max(first, now - LATE)
-        if self.rate and news.wanted and start <= now + HORIZON:
-            granted = min(news.wanted, max(1, int(BATCH_SECONDS * self.rate)))
-            self.ready = start + granted * spacing
-            self.taken += granted
-        return RateState(
-            version=self.version,
-            rate=self.rate,
-            learned=self.learned,
-            since=self.since,
-            passed=self.passed,
-            paused_until=self.paused_until,
-            taken=self.taken,
-            granted=granted,
-            first=first,
-        )
+    def exchange(self, now: float, report: RateReport) -> RateReply:
+        paused_until = min(self.paused_until, now + report.longest)
+        model = SharedModel.restore(now, self.revision, self.rate, paused_until, self.model)
+        self.model, reply = model.exchange(now, report)
+        self.revision += 1
+        self.rate, self.paused_until = reply.rate, reply.paused_until
+        return reply
 
-    def _learn(self, now: float, news: RateReport) -> None:
-        if news.rate is not None:
-            self.version, self.rate, self.learned = news.version + 1, news.rate, news.learned
-            self.since = max(now, self.paused_until)
-            self.passed = self.taken = 0
-            self.ready = now + 1 / news.rate
-            return
-        self.passed += news.passed
-        if self.rate is not None:
-            self.rate *= news.growth
+    def restored(self, now: float) -> SharedModel:
+        return SharedModel.restore(now, self.revision, self.rate, self.paused_until, self.model)
 
 
 @attrs.define
@@ -81,24 +42,24 @@ class Meeting:
     misuse: str = ""
     """What is wrong with how it is used."""
     asked: int = 0
-    rates: dict[str, Rate] = attrs.field(factory=dict[str, Rate])
+    rates: dict[str, Row] = attrs.field(factory=dict[str, Row])
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def exchange(self, account: str, news: RateReport) -> asyncio.Future[RateState]:
+    def exchange(self, account: str, report: RateReport) -> asyncio.Future[RateReply]:
         if self.misuse:
             raise JournalError(self.misuse)
         self.asked += 1
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[RateState] = loop.create_future()
-        loop.call_later(self.latency / 2, self._reach, account, news, answer)
+        answer: asyncio.Future[RateReply] = loop.create_future()
+        loop.call_later(self.latency / 2, self._reach, account, report, answer)
         return answer
 
-    def _reach(self, account: str, news: RateReport, answer: asyncio.Future[RateState]) -> None:
+    def _reach(self, account: str, report: RateReport, answer: asyncio.Future[RateReply]) -> None:
         loop = asyncio.get_running_loop()
         if self.problem:
             loop.call_later(self.latency / 2, answer.set_exception, JournalError(self.problem))
             return
-        told = self.rates.setdefault(account, Rate()).take(self.now(), news)
-        loop.call_later(self.latency / 2, answer.set_result, told)
+        reply = self.rates.setdefault(account, Row()).exchange(self.now(), report)
+        loop.call_later(self.latency / 2, answer.set_result, reply)

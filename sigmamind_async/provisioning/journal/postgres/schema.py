@@ -183,97 +183,28 @@ $put$;
 """
 
 # The shared rate of the workers (see `workers.rates`). The table is here because a schema has one
-# version, and a user who may write to the journal may not have the right to create tables. This is
-# the generic cell rate algorithm, with the time `ready` in place of a bucket; all times are by the
-# clock of the database.
+# version, and a user who may write to the journal may not have the right to create tables.
 _RATES: Final = """
 CREATE TABLE {schema}.rates (
     account text COLLATE "C" PRIMARY KEY,
-    version bigint NOT NULL DEFAULT 0,
+    revision bigint NOT NULL DEFAULT 1,
     rate double precision,
-    learned text NOT NULL DEFAULT '',
-    ready double precision NOT NULL DEFAULT 0,
     paused_until double precision NOT NULL DEFAULT 0,
-    since double precision NOT NULL DEFAULT 0,
-    passed bigint NOT NULL DEFAULT 0,
-    taken bigint NOT NULL DEFAULT 0,
-    seen double precision NOT NULL DEFAULT 0
+    model text NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);
 """
 
-# A gate reports what it learned and takes requests in one call. The row is locked while this runs;
-# it does not wait for the disk.
-_EXCHANGE: Final = """
-CREATE FUNCTION {schema}.exchange(
-    name text, known bigint, new_rate double precision, new_learned text, growth double precision,
-    new_passed bigint, pause double precision, wanted integer, horizon double precision,
-    late double precision, batch_seconds double precision, idle double precision,
-    OUT state {schema}.rates, OUT granted integer, OUT first double precision
-) LANGUAGE plpgsql AS $exchange$
-DECLARE
-    now double precision;
-    start double precision;
-BEGIN
-    PERFORM set_config('lock_timeout', '4s', true);
-    PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT * INTO state FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
-    IF NOT FOUND THEN
-        INSERT INTO {schema}.rates (account) VALUES (name) ON CONFLICT DO NOTHING;
-        SELECT * INTO state FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
-    END IF;
-    -- After waiting for the row: the time must not be before that of the call that had it.
-    now := extract(epoch FROM clock_timestamp())::double precision;
-
-    IF state.seen < now - idle THEN
-        state.since := now;
-        state.passed := 0;
-        state.taken := 0;
-    END IF;
-    state.seen := now;
-    IF pause > 0 THEN
-        state.paused_until := greatest(state.paused_until, now + pause);
-    END IF;
-    IF new_rate IS NOT NULL AND state.version = known THEN
-        state.version := known + 1;
-        state.rate := new_rate;
-        state.learned := new_learned;
-        state.since := greatest(now, state.paused_until);
-        state.passed := 0;
-        state.taken := 0;
-        state.ready := now + 1 / new_rate;
-    ELSIF state.version = known THEN
-        state.rate := state.rate * growth;
-        state.passed := state.passed + new_passed;
-    END IF;
-
-    -- A time that no gate can have taken: the clock has been set back.
-    IF state.ready > greatest(now, state.paused_until) + horizon
-        + 2 * greatest(batch_seconds, 1 / state.rate)
-    THEN
-        state.ready := now;
-    END IF;
-    first := state.ready;
-    granted := 0;
-    start := greatest(state.ready, state.paused_until, now - late);
-    IF state.rate IS NOT NULL AND wanted > 0 AND start <= now + horizon THEN
-        granted := least(wanted, greatest(1, floor(batch_seconds * state.rate)::integer));
-        state.ready := start + granted / state.rate;
-        state.taken := state.taken + granted;
-    END IF;
-    first := greatest(first, state.paused_until);
-    UPDATE {schema}.rates AS r SET version = state.version, rate = state.rate,
-        learned = state.learned, ready = state.ready, paused_until = state.paused_until,
-        since = state.since, passed = state.passed, taken = state.taken, seen = state.seen
-        WHERE r.account = name;
-END
-$exchange$;
-"""
+ENDED_CHANNEL: Final = "sigmamind_ended"
+"""Where the ends of jobs are notified, each by its queueing lock, if there is a listener."""
+ENDED_LOCK: Final = "hashtextextended('sigmamind_async ended', 0)"
+"""The advisory lock that all listeners share."""
 
 # For a worker of the queue: finishes some jobs and fetches the next, with its operation. It does
 # not wait for the disk: a job that a crash makes the server forget to have finished is run again,
 # and finds in the journal that nothing is left to do. The settings end with the transaction, so
 # behind a pooler no other client gets them. The tables and functions of the queue are
-# procrastinate's, in whatever schema the connection finds them.
+# procrastinate's, in whatever schema the connection finds them. For the notification see
+# `workers.watch`; that two of these calls at once take each other for a listener does no harm.
 _NEXT_JOB: Final = """
 CREATE FUNCTION {schema}.next_job(
     finished bigint[], statuses text[], deletes boolean[], queues varchar[], worker bigint,
@@ -281,15 +212,18 @@ CREATE FUNCTION {schema}.next_job(
 ) LANGUAGE plpgsql AS $next_job$
 DECLARE
     found record;
+    has_listener boolean;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     IF finished <> '{}' THEN
+        has_listener := NOT pg_try_advisory_xact_lock({lock});
         -- Locked first: finishing a job that is gone would be an error.
         PERFORM procrastinate_finish_job_v1(
-            held.id, done.status::procrastinate_job_status, done.is_deleted)
+                held.id, done.status::procrastinate_job_status, done.is_deleted),
+            CASE WHEN has_listener THEN pg_notify('{channel}', left(held.queueing_lock, 1000)) END
         FROM unnest(finished, statuses, deletes) AS done (id, status, is_deleted)
         JOIN LATERAL (
-            SELECT j.id FROM procrastinate_jobs AS j
+            SELECT j.id, j.queueing_lock FROM procrastinate_jobs AS j
             WHERE j.id = done.id AND j.status IN ('todo', 'doing') FOR UPDATE
         ) AS held ON true;
     END IF;
@@ -308,7 +242,7 @@ BEGIN
         WHERE o.account = found.args ->> 'account' AND o.op_id = found.args ->> 'op_id';
 END
 $next_job$;
-"""
+""".replace("{lock}", ENDED_LOCK).replace("{channel}", ENDED_CHANNEL)
 
 # A dump, a base backup or a promoted standby brings back the rows of its time together with this
 # text, but in another table, cluster or timeline than the text names.
@@ -348,7 +282,7 @@ def _generate(text: str) -> str:
     return text
 
 
-MIGRATIONS: Final = (_generate(_TABLES + _PUT), _RATES + _EXCHANGE + _NEXT_JOB + _INCARNATION)
+MIGRATIONS: Final = (_generate(_TABLES + _PUT), _RATES + _NEXT_JOB + _INCARNATION)
 
 NOW: Final = "extract(epoch FROM clock_timestamp())::double precision"
 PUT: Final = (

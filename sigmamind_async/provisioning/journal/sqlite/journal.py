@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
+from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.per_loop import fork_count
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put, documented
 from sigmamind_async.provisioning.journal.sql import (
@@ -40,6 +41,7 @@ from sigmamind_async.provisioning.journal.sqlite.explanation import explain_erro
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.journal.sqlite.writer import Writer
 from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.values import check_flag
 
 # ruff: noqa: S608 - every part of a statement is a constant of ours
 
@@ -89,6 +91,9 @@ class SqliteJournal(SqlJournal):
         restored: Open a journal that is known to be older than it was, a copy that was put back for
             instance. Without this it is a `JournalError`.
         wall_clock: Seconds since the epoch.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
     """
 
     _statements: ClassVar[Statements] = SQLITE
@@ -102,6 +107,10 @@ class SqliteJournal(SqlJournal):
         restored: bool = False,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise ConfigurationError(f"path: must be text or a path, not {type(path).__name__}")
+        check_flag("shared", shared)
+        check_flag("restored", restored)
         path = Path(path)
         super().__init__(str(path), read_only=read_only)
         self._shared = shared

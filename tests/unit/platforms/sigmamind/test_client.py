@@ -341,6 +341,16 @@ async def test_a_call_without_an_id_cannot_be_waited_for(make_client: Make) -> N
         await client.calls.wait(Call(status="scheduled"))
 
 
+async def test_what_is_no_record_is_refused(make_client: Make) -> None:
+    client, transport = make_client([])
+    nothing: Any = None
+    with pytest.raises(InvalidRequestError, match=r"^call: must be a Call record, not of type str"):
+        await client.calls.wait("call_1")  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequestError, match=r"^number: must be a PhoneNumber record"):
+        await client.phone_numbers.test_call(nothing)
+    assert not transport.sent
+
+
 async def test_a_call_that_has_ended_is_not_asked_for(make_client: Make) -> None:
     client, _ = make_client([])
     ended = Call(call_id="call_1", status="ended")
