@@ -63,6 +63,9 @@ _LEAST_PRICE: Final = 0.1
 """Seconds that a refusal costs at least. Of clients that share a limit, each is refused in
 proportion to its requests; if all come back to the center in the same time, the fastest is refused
 first, and their shares draw even. Were it the same number of requests, shares would stay."""
+_LONGEST_PLATEAU: Final = 120.0
+"""Seconds after which even the slowest rate is tried again where no wait is lost: it may have been
+learned while other clients took all there was."""
 _FAIR_UP_TO: Final = 20.0
 """Requests a second above which that is less, so that a fast limit is found fast."""
 _MOST_SWING: Final = 0.2
@@ -135,7 +138,8 @@ class TokenBucket:
             lost, self.doubt = 0.0, max(_EAGER_DOUBT, self.doubt)
         price = _LEAST_PRICE * min(1.0, math.sqrt(_FAIR_UP_TO / self.center))
         price = max(_PRICE * self.price / self.center, price)
-        self.plateau = (price + lost) / -math.expm1(-self.doubt)
+        share = -math.expm1(-self.doubt)
+        self.plateau = min(price / share, _LONGEST_PLATEAU) + lost / share
         self.swing = self.doubt
         if not lost and pause < LONG:
             most = 2.0 * (self.burst - 1.0) / (self.plateau * self.center)

@@ -25,6 +25,7 @@ MISSED = {
     "fixed 20 per 1 s RA, 600 rows",
     "4/s b20 RA constant 10, 400 rows",
     "fixed 5 per 1 s RA, 150 rows",
+    "0.1/s b1 RA, 20 rows",
     "fixed 50 per 5 s RA constant 5, 1000 rows",
     "fixed 3 per 1 s, silent, 150 rows",
     "sliding 5 per 1 s, silent, 300 rows",
