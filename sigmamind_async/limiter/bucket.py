@@ -171,6 +171,8 @@ class TokenBucket:
         if count < _FEW:
             self.spare = max(1.0, min(self.spare, burst) / 2)
             burst = max(self.spare, 0.75 * burst)
+        elif wait < LONG and count >= self.burst:  # it cannot all have been the burst
+            burst *= 0.9
         self._before = [(0.0, math.ceil(burst))]
         self.bracket(low, max(low, high))
         self._update_burst(wait)

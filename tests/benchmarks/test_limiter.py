@@ -23,6 +23,7 @@ QUICK: dict[str, Case] = {name: case for name, case in BASE.items() if case.rows
 
 MISSED = {
     "fixed 20 per 1 s RA, 600 rows",
+    "200/s halves at 3 s, b50 RA",
     "4/s b20 RA constant 10, 400 rows",
     "fixed 5 per 1 s RA, 150 rows",
     "0.1/s b1 RA, 20 rows",
