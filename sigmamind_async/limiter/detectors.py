@@ -198,7 +198,8 @@ class WindowLimit:
             found = count >= gained and off <= round(0.04 * count)
         else:
             alike = wait > 0 and count < FEW and off <= round(0.02 * count)
-            gained = abs(at - self.opened - earlier.used_in) * count / earlier.longest
+            longest = max(_OVERTAKING, earlier.longest)
+            gained = abs(at - self.opened - earlier.used_in) * count / longest
             self._alike = self._alike + 1 if alike else 0
             self._differed = alike and (self._differed or gained >= max(2.0, 0.1 * count))
             found = self._alike > 1 and self._differed

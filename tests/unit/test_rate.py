@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sigmamind_async.limiter.bucket import FASTEST
@@ -141,7 +141,19 @@ EVENTS = st.lists(
 )
 
 
+AT_ONCE = [
+    ("refuse late", 0.0, 0.001, 1),
+    ("refuse", 0.0, 0.0, 1),
+    ("pass", 1.0, 0.0, 1),
+    ("pass", 0.0, 0.0, 1),
+    ("pass", 0.0, 0.0, 1),
+    ("refuse", 0.0, 0.0, 1),
+]
+"""A window that opens and is used up in one moment once divided by zero."""
+
+
 @given(EVENTS)
+@example(AT_ONCE)
 def test_after_any_events_the_rate_is_positive_and_finite_and_the_next_request_may_go(
     events: list[tuple[str, float, float, int]],
 ) -> None:
