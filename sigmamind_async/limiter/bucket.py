@@ -23,7 +23,11 @@ two are equal after
     plateau = (price / center + lost) / (1 - exp(-doubt))
 
 seconds, so that is when the rate reaches the center, from below, on the curve of TCP CUBIC in its
-logarithm: center exp(doubt x^3), where x is -1 at first and 0 after the plateau.
+logarithm: center exp(swing x^3), where x is -1 at first and 0 after the plateau. The swing is the
+doubt, or more where the burst makes up for it.
+
+Other clients may use the same bucket. Then what is measured is this client's share of it, and it
+changes with theirs: a measurement that is too far off to be noise leaves as much doubt.
 
 Pure: every method is passed the time, in seconds.
 """
@@ -53,8 +57,32 @@ _NOISE: Final = 0.01
 """Least noise of a measurement, from timers and the order in which requests arrive."""
 _COARSE: Final = 0.1
 """Noise from which on a measurement only bounds the rate: it is of a few requests."""
+_PRICE: Final = 0.8
+"""Requests that a refused one costs: it is sent again, but tells something."""
+_LEAST_PRICE: Final = 0.1
+"""Seconds that a refusal costs at least. Of clients that share a limit, each is refused in
+proportion to its requests; if all come back to the center in the same time, the fastest is refused
+first, and their shares draw even. Were it the same number of requests, shares would stay."""
+_LONGEST_PLATEAU: Final = 120.0
+"""Seconds after which even the slowest rate is tried again where no wait is lost: it may have been
+learned while other clients took all there was."""
+_FAIR_UP_TO: Final = 20.0
+"""Requests a second above which that is less, so that a fast limit is found fast."""
+_MOST_SWING: Final = 0.2
+"""Largest cut below the center where the burst takes it up, so that it costs nothing: what flows in
+during half a plateau at half of it. A larger one draws shares even in fewer refusals."""
 _STEEP: Final = 64.0
 """Past the center the curve is four times as fast (4^3): the refusal will come anyway."""
+_STEEP_SWING: Final = 8.0
+"""The same, twice as fast, of a swing that is more than the doubt."""
+_UNSURE: Final = 0.25
+_UNSURE_TOLD: Final = 0.5
+"""Share of what it is off that is left as doubt then. Where waits are reported, refusals are fewer,
+and the rate must be found again with each of them."""
+_SLOWER: Final = 0.6
+"""Share of the former rate below which less was saved up because the rate has changed."""
+_COUNTED: Final = 8
+"""Requests from which on a count says more than the wait."""
 _CHANGED: Final = 2.0
 """Deviations, doubt and noise together, from which on the limit must have changed."""
 _SPREAD: Final = 16.0
@@ -72,6 +100,8 @@ class TokenBucket:
     center: float = 0.0
     """The estimated rate, in requests a second; 0 before the first refusal."""
     doubt: float = LEAST_DOUBT
+    swing: float = LEAST_DOUBT
+    """Logarithm of the factor below the center at which the rate begins after a refusal."""
     burst: float = 1.0
     spare: float = math.inf
     """How much of the burst may be used at once."""
@@ -81,8 +111,11 @@ class TokenBucket:
     """Seconds until the rate reaches the center."""
     _before: Stretches = attrs.field(factory=lambda: [(0.0, 1)])
     """Stretches up to the first refusal."""
-    _below: int = 0
-    """Refusals in a row that came below the center."""
+    _replaced: tuple[Stretches, float, float] | None = None
+    """Stretches, `spare` and `center` before less was saved up than thought, until it is known
+    whether the burst or the rate was to blame."""
+    _wait: float = 0.0
+    """The wait that the latest refusal reported."""
 
     @property
     def low(self) -> float:
@@ -92,7 +125,8 @@ class TokenBucket:
     def curve(self, seconds: float) -> float:
         """Return the rate after so many seconds in which requests waited for it."""
         x = seconds / self.plateau - 1.0
-        return self.center * math.exp(min(20.0, self.doubt * x**3 * (_STEEP if x > 0 else 1.0)))
+        steep = max(_STEEP * self.doubt, _STEEP_SWING * self.swing) if x > 0 else self.swing
+        return self.center * math.exp(min(20.0, steep * x**3))
 
     def settle(self, pause: float, *, eager: bool = False) -> None:
         """Set how long the rate stays below the center after a refusal with that *pause*.
@@ -102,7 +136,14 @@ class TokenBucket:
         lost = max(0.0, pause - self.burst / self.center)
         if eager:
             lost, self.doubt = 0.0, max(_EAGER_DOUBT, self.doubt)
-        self.plateau = (self.price / self.center + lost) / -math.expm1(-self.doubt)
+        price = _LEAST_PRICE * min(1.0, math.sqrt(_FAIR_UP_TO / self.center))
+        price = max(_PRICE * self.price / self.center, price)
+        share = -math.expm1(-self.doubt)
+        self.plateau = min(price / share, _LONGEST_PLATEAU) + lost / share
+        self.swing = self.doubt
+        if not lost and pause < LONG:
+            most = 2.0 * (self.burst - 1.0) / (self.plateau * self.center)
+            self.swing = max(self.doubt, min(_MOST_SWING, most))
 
     def bracket(self, low: float, high: float) -> None:
         """Know nothing but that the rate lies between these."""
@@ -122,12 +163,16 @@ class TokenBucket:
         self._update_burst(wait)
 
     def use_less_at_once(self, count: int, *, seconds: float, wait: float) -> None:
-        """Learn that less was saved up than thought, which says little of the rate."""
+        """Learn that less was saved up in a *wait* than thought, which says little of the rate."""
+        is_known = self.doubt <= _EAGER_DOUBT
+        self._replaced = (self._before, self.spare, self.center) if is_known else None
         low, high = max(1, count) / seconds, self.center * math.exp(self.doubt)
         burst = max(1.0, min(self._burst_at(low if wait >= LONG else self.center), count))
         if count < _FEW:
             self.spare = max(1.0, min(self.spare, burst) / 2)
             burst = max(self.spare, 0.75 * burst)
+        elif wait < LONG and count >= self.burst:  # it cannot all have been the burst
+            burst *= 0.9
         self._before = [(0.0, math.ceil(burst))]
         self.bracket(low, max(low, high))
         self._update_burst(wait)
@@ -146,13 +191,23 @@ class TokenBucket:
         """
         count = stretches[-1][1] if stretches else 0
         low, high = self._solve(stretches, count, seconds, min(1.001 * asked, most))
-        if most < math.inf:  # the center is between that and what passed
+        if wait >= LONG and wait != self._wait and self._wait >= LONG and count < _COUNTED:
+            # Waits that differ are no constant: the next will pass when this one ends.
+            ends = seconds + wait
+            self.bracket((count + 1) / ends, (count + self.burst) / (ends - 1.0))
+        elif most < math.inf:  # the center is between that and what passed
             self.doubt = max(_EAGER_DOUBT, self.doubt)
-        elif self._is_refuted(stretches, count, seconds, asked):
-            self.bracket(max(count - 1, 0.5) / seconds, asked)
         else:
-            self._combine(low, high, count)
+            self._combine(low, high, count, wait)
+        if self._replaced is not None:
+            before, spare, center = self._replaced
+            if self.center < _SLOWER * center:
+                self._before, self.spare = before, spare
+            self._replaced = None
+        self._wait = wait
         self._update_burst(wait)
+        if self.doubt < _COARSE:  # later, the rate may be another
+            self._before = [(0.0, math.ceil(self.burst))]
 
     def _solve(
         self, stretches: Stretches, count: int, seconds: float, most: float
@@ -171,16 +226,7 @@ class TokenBucket:
             rate = math.sqrt(low * high)
         return low, high
 
-    def _is_refuted(self, stretches: Stretches, count: int, seconds: float, asked: float) -> bool:
-        """Return whether it was refused below the center again, with less than that passing."""
-        active = stretches[-1][0] if stretches else seconds
-        self._below = self._below + 1 if asked < self.center and count < 0.8 * asked * active else 0
-        if self._below < 2:
-            return False
-        self._below = 0
-        return True
-
-    def _combine(self, low: float, high: float, count: int) -> None:
+    def _combine(self, low: float, high: float, count: int, wait: float) -> None:
         noise, uncounted = max(_NOISE, 0.5 * math.log(high / low)), 0.5 / (count + 1)
         if noise > _COARSE:
             least, most = self.low, self.center * math.exp(self.doubt)
@@ -192,7 +238,7 @@ class TokenBucket:
         off = math.log(math.sqrt(low * high) / self.center)
         gain = self.doubt**2 / (self.doubt**2 + noise**2)
         if abs(off) > _CHANGED * (self.doubt + noise):
-            gain = 1.0
+            gain, noise = 1.0, max(noise, (_UNSURE_TOLD if wait else _UNSURE) * abs(off))
         self.center = min(FASTEST, max(SLOWEST, self.center * math.exp(gain * off)))
         self.doubt = max(LEAST_DOUBT, 0.5 * uncounted, min(_MOST_DOUBT, math.sqrt(gain) * noise))
 

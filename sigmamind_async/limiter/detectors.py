@@ -30,8 +30,13 @@ FEW: Final = 50
 
 _AT_ONE_NUMBER: Final = 4
 """Refusals at one number under way that confirm a limit on it."""
+_MOST_SCORE: Final = 8.0
+_AGAINST: Final = 0.25
+"""What a request that passes at that number takes off: a few do, just after another has ended."""
 _PASSED_BELOW: Final = 32
-"""Requests that must have passed below that number, and at most an eighth as many at it."""
+"""Requests that must have passed just below that number."""
+_NEAR: Final = 0.8
+"""From which share of it on that is: there a limit on it holds most requests."""
 _MARGIN: Final = 1.01
 """Times the length of a window that passes before a request of it is replaced by another."""
 _OVERTAKING: Final = 0.005
@@ -52,33 +57,29 @@ class ConcurrencyLimit:
     _most: float = 0.0
     """The number under way at which requests were refused."""
     _passed: int = 0
-    """Requests that have passed since then."""
-    _passed_above: int = 0
-    """Those with that number under way."""
-    _confirmed: int = 0
-    """Refusals at that number, less those at others."""
+    """Requests that have passed just below it since then."""
+    _score: float = 0.0
+    """Refusals at that number, less the requests that passed at it."""
 
     @property
     def is_found(self) -> bool:
         """True if refusals depend on nothing but the number under way."""
-        known = self._confirmed >= _AT_ONE_NUMBER and self._passed >= _PASSED_BELOW
-        return known and 8 * self._passed_above <= self._passed
+        return self._score >= _AT_ONE_NUMBER and self._passed >= _PASSED_BELOW
 
     def passed(self, level: int) -> None:
         """Record a request that passed with *level* under way."""
-        self._passed += 1
+        self._passed += level + 1 >= _NEAR * self._most
         if level >= self._most:
-            self._passed_above += 1
+            self._score = max(0.0, self._score - _AGAINST)
 
     def refused(self, level: int) -> bool:
         """Weigh a refusal with *level* under way; return whether it confirms a limit."""
         if level < 0.95 * self._most and self.is_found:
-            self._confirmed -= 1
-        elif level < 0.95 * self._most or not self._most:
-            self._most, self._passed, self._passed_above, self._confirmed = level, 0, 0, 0
-        elif level > 1:
-            alike = level <= self._most + max(1, 0.1 * self._most)
-            self._confirmed = min(6, self._confirmed + 1) if alike else max(0, self._confirmed - 1)
+            self._score -= 1
+        elif level < 0.95 * self._most or not self._score:
+            self._most, self._passed, self._score = level, 0, 1.0
+        elif level <= self._most + max(1, 0.1 * self._most):
+            self._score = min(_MOST_SCORE, self._score + 1)
         return level > 1 and self.is_found
 
 
@@ -197,7 +198,8 @@ class WindowLimit:
             found = count >= gained and off <= round(0.04 * count)
         else:
             alike = wait > 0 and count < FEW and off <= round(0.02 * count)
-            gained = abs(at - self.opened - earlier.used_in) * count / earlier.longest
+            longest = max(_OVERTAKING, earlier.longest)
+            gained = abs(at - self.opened - earlier.used_in) * count / longest
             self._alike = self._alike + 1 if alike else 0
             self._differed = alike and (self._differed or gained >= max(2.0, 0.1 * count))
             found = self._alike > 1 and self._differed

@@ -36,6 +36,15 @@ _LONGEST_WAIT: Final = 30.0
 """Longest wait between two requests, in seconds, beside the pauses that the platform asks for."""
 _MOST_BEHIND: Final = 3.0
 """Requests that were sent after a refused one, at most, for which the next has to wait."""
+_SPREAD_LATENCIES: Final = 1.0
+_SPREAD_SHARE: Final = 0.03
+"""Over so many latencies, and that share of the wait before it, what was saved up is spread."""
+_LEAST_STEP: Final = 0.3
+"""Logarithm by which each request may raise the rate at least; half the doubt, if that is more. A
+curve that is coarser between two requests of a slow limit teaches nothing."""
+_TOKENS_MISSED: Final = 3.0
+"""Tokens that a bucket must have failed to gain before it is taken for closed: another client may
+have had one or two."""
 _UNKNOWN_LATENCY: Final = 0.1
 """Seconds, until a request has passed."""
 
@@ -120,6 +129,8 @@ class AdaptiveRate(Pacing):
     """Those since the latest that was learned from."""
     _is_silent: bool = True
     """True if the latest reported no wait."""
+    _wait: float = 0.0
+    """The wait that it reported."""
     _jitter: float = 0.5
     _policy: Policy | None = None
     """What the platform states."""
@@ -190,7 +201,8 @@ class AdaptiveRate(Pacing):
         return max(least, saved)
 
     def _grown(self, rate: float, seconds: float) -> float:
-        grown = max(rate, self.bucket.curve(self._used + seconds))
+        most = rate * math.exp(max(_LEAST_STEP, 0.5 * self.bucket.doubt))
+        grown = min(most, max(rate, self.bucket.curve(self._used + seconds)))
         growth = GROWTH * seconds / (self.lag + (self.latency or _UNKNOWN_LATENCY))
         if grown > rate * (1.0 + growth):  # less than the exponential, which takes longer
             grown = min(grown, rate * math.exp(min(1.0, growth)))
@@ -201,6 +213,10 @@ class AdaptiveRate(Pacing):
         needed, rate = 1.0 - self._tokens, self.rate
         if needed <= 0 or rate is None:
             self.ready = now
+            if rate is not None and not self._is_silent:
+                # The first that is refused stops the others, if they do not all go at one moment.
+                spread = min(_SPREAD_LATENCIES * self.latency, _SPREAD_SHARE * self._wait)
+                self.ready += min(spread / self.bucket.burst, 0.5 / rate)
             return
         wait = min(_LONGEST_WAIT, needed / rate)
         if self.bucket.doubt > 0.3 and wait > 0.01 and self._in_a_row < 2:
@@ -248,7 +264,7 @@ class AdaptiveRate(Pacing):
         """Record that requests pass again."""
         silence, bucket = self._refused_at - self._closed, self.bucket
         tried, self._in_a_row = self._in_a_row > 1, 0
-        if tried and silence * bucket.low >= 1.0:
+        if tried and silence * bucket.low >= _TOKENS_MISSED:
             # Nothing passed, however slow.
             most, count = 1.0 / silence, self.window.count
             left = count if count > 2 else 0
@@ -285,7 +301,7 @@ class AdaptiveRate(Pacing):
         """
         self._jitter = jitter
         began, level = ticket[0], ticket[1]
-        self._is_silent = not wait
+        self._is_silent, self._wait = not wait, wait
         late = began < self.cut
         if self.window.size:
             if self.window.refused(now, began, late=late):
@@ -333,7 +349,7 @@ class AdaptiveRate(Pacing):
         began, opening = new.first, self._opening
         count = self._record.count(self._refused_at, began)
         if count and not new.wait and self._is_known(0.1):
-            below = new.asked < self.bucket.center * math.exp(-0.1 * self.bucket.doubt)
+            below = new.asked < self.bucket.center * math.exp(-0.1 * self.bucket.swing)
             if self._lot.tolerates(below=below):
                 self._together -= 1
                 return
@@ -458,7 +474,7 @@ class AdaptiveRate(Pacing):
         if not self.bucket.center:
             return new
         rate = share * self.bucket.center
-        new.bucket = attrs.evolve(self.bucket, spare=math.inf, price=1.0, below=0)
+        new.bucket = attrs.evolve(self.bucket, spare=math.inf, price=1.0)
         new.bucket.bracket(0.8 * rate, 1.25 * rate)
         new.restart(now)
         return new

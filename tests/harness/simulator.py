@@ -105,6 +105,8 @@ class Job:
     kind: str = ""
     done: int = 0
     ended: float = 0.0
+    told_at: float = 0.0
+    """When a refusal last reported a wait: what goes in that moment was admitted before it."""
     told_until: float = 0.0
     """End of the longest wait that a refusal has reported."""
     early: int = 0
@@ -128,7 +130,7 @@ class Job:
             ticket = await self.gate.acquire(
                 width=WIDTH, deadline=math.inf, unbounded=True, kind=self.kind
             )
-            self.early += now() < self.told_until - 1e-6
+            self.early += self.told_at < ticket[0] < self.told_until - 1e-6
             answer = await self.server.call(self.kind)
             wait = retry_after(answer.headers, EPOCH + now())
             if BUCKET in answer.headers:
@@ -137,7 +139,7 @@ class Job:
                 self.gate.follow(ticket, stated)
             said = remaining(answer.headers, lambda: EPOCH + now())
             if answer.status != 200 and wait is not None:
-                self.told_until = max(self.told_until, now() + wait)
+                self.told_at, self.told_until = now(), max(self.told_until, now() + wait)
             throttled = report(self.gate, ticket, answer.status, wait, said)
             self.gate.release(ticket)
             if answer.status == 200:

@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sigmamind_async.limiter.bucket import FASTEST
@@ -70,6 +70,23 @@ def test_a_window_is_used_up_at_once_when_it_begins() -> None:
     assert went >= 990
 
 
+def test_what_a_wait_has_saved_up_does_not_all_go_in_one_moment() -> None:
+    """Were the wait too short, the first refusal stops the others."""
+    learner = AdaptiveRate()
+    answered(learner, 1_000, rate=1_000)
+    learner.latency = 0.1
+    learner.take(1.0)
+    learner.refused(1.0, (1.0, 1, ""), 299.0)
+    learner.pause(300.0)
+    at, went = 300.0, list[float]()
+    while len(went) < 900:
+        went.append(at)
+        learner.take(at)
+        at = max(at, learner.ready)
+
+    assert 0.05 < went[-1] - went[0] < 0.2
+
+
 def test_where_nothing_passes_single_requests_try_ever_later() -> None:
     learner = AdaptiveRate(rate=20.0)
     at = answered(learner, 200, rate=20)
@@ -124,7 +141,19 @@ EVENTS = st.lists(
 )
 
 
+AT_ONCE = [
+    ("refuse late", 0.0, 0.001, 1),
+    ("refuse", 0.0, 0.0, 1),
+    ("pass", 1.0, 0.0, 1),
+    ("pass", 0.0, 0.0, 1),
+    ("pass", 0.0, 0.0, 1),
+    ("refuse", 0.0, 0.0, 1),
+]
+"""A window that opens and is used up in one moment once divided by zero."""
+
+
 @given(EVENTS)
+@example(AT_ONCE)
 def test_after_any_events_the_rate_is_positive_and_finite_and_the_next_request_may_go(
     events: list[tuple[str, float, float, int]],
 ) -> None:

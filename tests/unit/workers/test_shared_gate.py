@@ -323,7 +323,8 @@ async def test_a_cut_that_one_makes_holds_for_all() -> None:
     assert before is not None
     assert one.admission.rate is not None
     assert one.admission.rate < 0.8 * before
-    assert other.admission.rate == pytest.approx(one.admission.rate, rel=0.1)
+    assert other.admission.rate is not None
+    assert other.admission.rate < 0.8 * before
 
 
 async def refused_together(meeting: Meeting) -> int:
