@@ -55,7 +55,7 @@ _NUMBERS_TRIED: Final = 5
 """Numbers to try to buy, if others buy those that a search returned first."""
 _FRESH: Final = 60.0
 """Seconds for which a listing is good enough to prove that a number is not owned."""
-_RETRACTIONS: Final = (0.5, 1.0, 2.0, 4.0)
+_RETRACTIONS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts to retract a claim that the journal may still be about to store."""
 _LAST_WRITE: Final = 1.0
 """Seconds, at least, for recording how a request ended, even after the deadline."""
@@ -449,7 +449,7 @@ class Execution(Generic[T]):
         """Record *event* if possible: a row left in SENDING would be taken for unconfirmed.
 
         If the journal is slow, that goes on in the background, and this does not wait for it: not
-        at all if the journal has not even answered the claim.
+        at all if the deadline has passed before the journal has even answered the claim.
         """
 
         async def record() -> None:
@@ -463,7 +463,8 @@ class Execution(Generic[T]):
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 
-        patience = 0.0 if claim.late else _LAST_WRITE
+        in_time = self._in_bulk or not claim.late
+        patience = _LAST_WRITE if in_time else min(_LAST_WRITE, self._left)
         await asyncio.wait({asyncio.ensure_future(record())}, timeout=patience)
 
     async def _holds(self, claim: Claim) -> bool:
