@@ -62,7 +62,7 @@ class PerLoop(Generic[T]):
         except RuntimeError:
             raise RuntimeError(
                 "no asyncio event loop is running; under trio, or without async, use the client of"
-                " the same name from sigmamind_async.sync, in a thread of its own where needed"
+                " the same name from sigmamind_async.sync, in a separate thread where needed"
             ) from None
         value = self._values.get(loop)
         if value is None or self._forks != _forks:

@@ -132,7 +132,7 @@ class World:
             if tag is None and key and row.key == key and row.state is State.SENDING:
                 return self._depart(row)
         for row in self.rows.values():
-            unconfirmed = row.state is State.UNCONFIRMED
+            unconfirmed = row.state in {State.UNCONFIRMED, State.PLANNED} and row.unconfirmed_since
             repairs = outgoing.method == "PATCH" and row.key == key and unconfirmed
             releases = outgoing.method == "DELETE" and key in row.duplicates
             if repairs or releases:

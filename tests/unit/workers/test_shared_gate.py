@@ -513,7 +513,8 @@ async def test_a_database_that_comes_back_is_followed_again() -> None:
 
     await moments(gate, 120)
 
-    assert (gate.problem, gate.admission.rate) == (None, 60.0)
+    assert gate.problem is None
+    assert gate.admission.rate == pytest.approx(60.0, rel=0.01)  # alone it would be half or less
 
 
 async def test_a_database_that_says_nothing_is_not_waited_for() -> None:
