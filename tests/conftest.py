@@ -12,13 +12,15 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.harness.postgres import Server
 
-# No time limit per example, since a busy machine is not a failing test.
-settings.register_profile("patient", settings(), deadline=None)
+# No limit on the time of an example or of making one, since a busy machine is not a failing test.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("brief", settings.get_profile("patient"), max_examples=20)
 settings.load_profile("patient")
 
