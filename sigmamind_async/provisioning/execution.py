@@ -55,10 +55,13 @@ _NUMBERS_TRIED: Final = 5
 """Numbers to try to buy, if others buy those that a search returned first."""
 _FRESH: Final = 60.0
 """Seconds for which a listing is good enough to prove that a number is not owned."""
-_RETRACTIONS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)
+_RETRACTIONS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds between attempts to retract a claim that the journal may still be about to store."""
 _LAST_WRITE: Final = 1.0
 """Seconds, at least, for recording how a request ended, even after the deadline."""
+_LAST_CLAIM: Final = 5.0
+"""Seconds for which a job waits for a claim to be stored that it takes back at once: its process
+may end behind it."""
 
 
 class Execution(Generic[T]):
@@ -463,8 +466,9 @@ class Execution(Generic[T]):
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 
-        in_time = self._in_bulk or not claim.late
-        patience = _LAST_WRITE if in_time else min(_LAST_WRITE, self._left)
+        patience = _LAST_WRITE
+        if claim.late:
+            patience = _LAST_CLAIM if self._in_bulk else min(_LAST_WRITE, self._left)
         await asyncio.wait({asyncio.ensure_future(record())}, timeout=patience)
 
     async def _holds(self, claim: Claim) -> bool:
