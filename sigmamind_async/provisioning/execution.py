@@ -59,9 +59,9 @@ _RETRACTIONS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds between attempts to retract a claim that the journal may still be about to store."""
 _LAST_WRITE: Final = 1.0
 """Seconds, at least, for recording how a request ended, even after the deadline."""
-_LAST_CLAIM: Final = 5.0
-"""Seconds for which a job waits for a claim to be stored that it takes back at once: its process
-may end behind it."""
+_LAST_OF_JOB: Final = 5.0
+"""Seconds for which a job that ends early waits until it is recorded what its rows have sent: its
+process may end behind it."""
 
 
 class Execution(Generic[T]):
@@ -466,9 +466,9 @@ class Execution(Generic[T]):
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 
-        patience = _LAST_WRITE
-        if claim.late:
-            patience = _LAST_CLAIM if self._in_bulk else min(_LAST_WRITE, self._left)
+        patience = _LAST_OF_JOB if self._in_bulk else _LAST_WRITE
+        if claim.late and not self._in_bulk:
+            patience = min(patience, self._left)
         await asyncio.wait({asyncio.ensure_future(record())}, timeout=patience)
 
     async def _holds(self, claim: Claim) -> bool:

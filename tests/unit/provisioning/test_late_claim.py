@@ -118,7 +118,7 @@ def test_a_job_that_is_cancelled_leaves_no_row_in_sending(
     Control: where the job does not wait for that to be noted, its process may end before.
     """
     if not guarded:
-        monkeypatch.setattr(execution_module, "_LAST_CLAIM", 0.0)
+        monkeypatch.setattr(execution_module, "_LAST_OF_JOB", 0.0)
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         states = runner.run(states_after_a_stop())
     assert states == ({State.PLANNED} if guarded else {State.SENDING})
