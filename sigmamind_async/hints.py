@@ -87,7 +87,7 @@ ARGUMENTS: Final[Mapping[str, str]] = {
 """Arguments of the clients and of `with_options`."""
 
 _LIMIT: Final = "`break` to end a listing early"
-_PAGES: Final = "client.phone_numbers.list().pages()"
+_PAGES: Final = "list().pages()"
 _WIDTH: Final = "the client's max_connections="
 _RETRY: Final = "client.with_options(retry=RetryPolicy(max_attempts=...))"
 
@@ -97,7 +97,7 @@ CALL_ARGUMENTS: Final[Mapping[str, str]] = {
     "attempt_timeout": "client.with_options(attempt_timeout=...)",
     "body": "client.with_options(body=...)",
     "concurrency": _WIDTH,
-    "count": _LIMIT,
+    "count": "create_many() for several numbers, or `break` to end a listing early",
     "cursor": _PAGES,
     "deadline": "client.with_options(deadline=...)",
     "extra_body": "client.with_options(body=...)",

@@ -163,6 +163,8 @@ def test_a_setting_of_a_client(name: str, ours: str) -> None:
         ("phone_numbers.create", "idempotency_key", "Provisioner.run(op_id, value)"),
         ("phone_numbers.create_many", "concurrency", "the client's max_connections="),
         ("phone_numbers.list", "limit", "`break` to end a listing early"),
+        ("phone_numbers.create", "count", "create_many() for several numbers"),
+        ("agents.list", "starting_after", "list().pages()"),
         ("phone_numbers.list", "per_page", "page_size="),
         ("with_raw_response.phone_numbers.get", "timeout", "client.with_options(deadline=...)"),
         ("request", "params", "query="),
