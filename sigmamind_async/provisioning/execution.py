@@ -60,8 +60,8 @@ _RETRACTIONS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 _LAST_WRITE: Final = 1.0
 """Seconds, at least, for recording how a request ended, even after the deadline."""
 _LAST_OF_JOB: Final = 5.0
-"""Seconds for which a job that ends early waits until it is recorded what its rows have sent: its
-process may end behind it."""
+"""Seconds for which a job that ends early waits for its rows to be recorded: the process may end
+right after the job."""
 
 
 class Execution(Generic[T]):

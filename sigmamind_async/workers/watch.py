@@ -2,9 +2,8 @@
 
 The statement that finishes a job notifies this connection, if there is one. A transaction with a
 NOTIFY holds a lock of the whole server from just before its commit until the commit returns. That
-statement commits without waiting for the disk, so it holds the lock for microseconds. Whether
-anyone waits it learns from an advisory lock that every watch shares; without one it notifies
-nobody.
+statement commits without waiting for the disk, so it holds the lock for microseconds. While anyone
+waits, their watch shares an advisory lock; where no session holds it, nothing is notified.
 
 A notification is only a reason to look. What ends in another way is found by polling: an operation
 that a listing settled or an operator decided, or one whose job was run by the caller's own app. So
@@ -40,7 +39,7 @@ RECONNECT_AFTER: Final = 0.2
 """Seconds until a connection that was lost is replaced."""
 _LISTEN: Final = f"LISTEN {ENDED_CHANNEL}".encode()
 # After LISTEN, and before the first look: what ends from then on is notified. It waits for the
-# statements that found nobody waiting, so the look sees what those have finished.
+# statements that found the lock free, so the look sees what those have finished.
 _SHARE_LOCK: Final = f"SELECT pg_advisory_lock_shared({ENDED_LOCK})".encode()
 
 
