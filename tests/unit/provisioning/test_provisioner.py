@@ -191,6 +191,7 @@ async def test_a_journal_that_fails_between_two_requests_does_not_hide_the_first
 @pytest.mark.parametrize(
     ("setting", "why"),
     [
+        ({"account": 7}, "account: must be a str, not of type int"),
         ({"retry_unconfirmed": "false"}, "retry_unconfirmed: must be True or False"),
         ({"release_duplicates": 0}, "release_duplicates: must be True or False"),
         ({"tag": []}, "tag: must be 'keep' or 'strip'"),
