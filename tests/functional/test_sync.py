@@ -434,6 +434,7 @@ print(next(client.phone_numbers.list()).sip_phone_number)
 
 DAEMON = """
 import logging
+from sigmamind_async.sync import event_loop
 logging.basicConfig(stream=sys.stdout, level="INFO")
 begun = threading.Event()
 
@@ -441,8 +442,11 @@ def buy():
     with client.with_options(observer=lambda event: begun.set()) as buyer:
         buyer.phone_numbers.create(country_code="US")
 
-threading.Thread(target=buy, daemon=True).start()
+thread = threading.Thread(target=buy, daemon=True)
+thread.start()
 begun.wait(10)
+event_loop.EVENT_LOOP.stop()  # as at the end, which may come before the thread has written
+thread.join(10)
 """
 
 FINALIZED = """
