@@ -283,9 +283,11 @@ class OutageLog(logging.Filter):
         """Return whether *record* is about something else."""
         arguments = record.args if isinstance(record.args, tuple) else ()
         # The program's own tasks may fail with errors of another database.
-        others = () if record.name == "asyncio" else (psycopg.OperationalError,)
+        is_ours = record.name != "asyncio"
         for error in (record.exc_info[1] if record.exc_info else None, *arguments):
-            if isinstance(error, (ConnectorException, *others)):
+            if isinstance(error, ConnectorException) or (
+                is_ours and isinstance(error, psycopg.OperationalError)
+            ):
                 self.report(error)
                 return False
         return True
