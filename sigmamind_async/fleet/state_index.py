@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import ROUND_DOWN, Context
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -298,11 +298,16 @@ _DATE: Final = re.compile(
     r"(?:[-/., ]{1,2}([0-9]{1,4}))?",
     re.ASCII,
 )
+_NO_SEPARATOR: Final = re.compile("(?<=[0-9])(?=[a-z]{3})|(?<=[a-z]{3})(?=[0-9])", re.ASCII)
+"""As in 4Mar."""
+_FRACTION: Final = re.compile("([0-9]{1,9}) ([0-9]{1,3})/([1-9][0-9]{0,2})", re.ASCII)
 _MONTHS: Final = (  # noqa: SIM905 - easier to read than quoted one by one
     "january february march april may june july august september october november december"
 ).split()
 _DIGITS: Final = Context(prec=15, rounding=ROUND_DOWN)
 """Further digits of a number are lost in a spreadsheet."""
+_DIGITS_OF_FRACTION: Final = Context(prec=14, rounding=ROUND_HALF_UP)
+"""Those behind are written as they are stored: 45.37 may be 45.369999999999999999."""
 
 
 def spreadsheet_ids(row_id: str) -> frozenset[str]:
@@ -313,12 +318,13 @@ def spreadsheet_ids(row_id: str) -> frozenset[str]:
     date.
     """
     text = unicodedata.normalize("NFKC", row_id).strip().casefold()
-    return frozenset(_dates_of(text)) or frozenset({_time_of(text) or _number_of(text) or text})
+    dates = () if _FRACTION.fullmatch(text) else _dates_of(text)
+    return frozenset(dates) or frozenset({_time_of(text) or _number_of(text) or text})
 
 
 def _dates_of(text: str) -> Iterator[str]:
     """Yield day and month in numbers, the lower one first, and with the year if there is one."""
-    found = _DATE.fullmatch(text)
+    found = _DATE.fullmatch(_NO_SEPARATOR.sub("-", text))
     if found is None:
         return
     first, second, third = found.groups()
@@ -360,7 +366,12 @@ def _number_of(text: str) -> str:
     if _GROUPED.fullmatch(digits):
         digits = re.sub("[,' ]", "", digits)
     try:
-        number = _DIGITS.create_decimal(digits) / (100 if text.endswith("%") else 1)
+        if mixed := _FRACTION.fullmatch(digits):
+            number = int(mixed[1]) + Decimal(mixed[2]) / int(mixed[3])
+        else:
+            number = Decimal(digits) / (100 if text.endswith("%") else 1)
+        is_whole = number == number.to_integral_value()
+        number = (_DIGITS if is_whole else _DIGITS_OF_FRACTION).plus(number)
     except ArithmeticError:  # no number, or out of range
         return ""
     is_negative = text.startswith(("-", "(")) or text.endswith("-")
