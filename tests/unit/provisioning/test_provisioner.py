@@ -217,3 +217,9 @@ def test_what_is_no_setting_of_a_journal_is_refused(name: str) -> None:
 def test_a_journal_needs_a_path(path: Any) -> None:
     with pytest.raises(ConfigurationError, match="path: must be text or a path, not "):
         SqliteJournal(path)
+
+
+def test_a_journal_is_no_path_with_a_zero_byte() -> None:
+    """Opened, it would seem that something had been written and lost."""
+    with pytest.raises(ConfigurationError, match="path: contains a zero byte"):
+        SqliteJournal("a\0b.db")
