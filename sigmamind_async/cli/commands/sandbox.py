@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.options import POSTGRES_OPTION, Json, WholeNumber
+from sigmamind_async.cli.options import Json, WholeNumber
 
 if TYPE_CHECKING:  # they are imported when the command runs
     from sigmamind_async.cli.output.console import Output
@@ -219,13 +219,13 @@ def demo(
         WholeNumber, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
     ] = 1,
     rows: Annotated[
-        WholeNumber | None,
+        WholeNumber,
         Parameter(
             group="Sandbox",
             validator=Number(gte=12, lte=10_000),
-            help="Rows of the fleet. Default: 240, with workers 120.",
+            help="Rows of the fleet.",
         ),
-    ] = None,
+    ] = 240,
     keep: Annotated[
         Path | None,
         Parameter(
@@ -234,31 +234,9 @@ def demo(
             help="New folder in which the files of the demo are kept.",
         ),
     ] = None,
-    workers: Annotated[
-        WholeNumber | None,
-        Parameter(
-            group="Workers",
-            validator=Number(gte=2, lte=20),
-            help="Apply the fleet with this many worker processes, and kill one of them.",
-        ),
-    ] = None,
-    postgres: Annotated[
-        str | None,
-        Parameter(
-            name=POSTGRES_OPTION,
-            group="Workers",
-            help="PostgreSQL server on which a database may be created and dropped: a DSN, env:NAME"
-            " or file:PATH. Default: a server that runs only for the demo.",
-        ),
-    ] = None,
     json: Json = False,
 ) -> int:
     """Kill an apply, run it again, and show what was bought."""
-    if workers is None and postgres is not None:
-        raise CommandError(f"{POSTGRES_OPTION} is for workers: say how many, --workers 3")
-    from sigmamind_async.cli.demo.local import show_demo
+    from sigmamind_async.cli.demo.stage import show_demo
 
-    count = rows or (240 if workers is None else 120)
-    return show_demo(
-        seed=seed, rows=count, keep=keep, workers=workers, postgres=postgres, json=json
-    )
+    return show_demo(seed=seed, rows=rows, keep=keep, json=json)
