@@ -39,16 +39,17 @@ def status(
     /,
     *,
     platform: Platform = None,
-    settle_time: Annotated[
-        Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
-    ] = SETTLE_TIME,
-    rows: Annotated[
-        bool, Parameter(help="List every row with its number, whether it is settled or not.")
-    ] = False,
+    settle_time: Seconds = SETTLE_TIME,
+    rows: bool = False,
     journal: JournalOptions = JournalOptions(),
     json: Json = False,
 ) -> int:
-    """Show what the journal of *file*, or in a database, holds."""
+    """Show what the journal of *file*, or in a database, holds.
+
+    Args:
+        settle_time: How long a purchase without an answer may still turn up.
+        rows: List every row with its number, whether it is settled or not.
+    """
     from sigmamind_async.cli.journal_location import find_journal
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.cli.output.events import JournalRows
@@ -133,28 +134,27 @@ def reconcile(
     /,
     *,
     platform: Platform = None,
-    only: Annotated[
-        tuple[str, ...],
-        Parameter(help="Decide about the row with this id. May be repeated.", metavar="ROW"),
-    ] = (),
-    adopt: Annotated[
-        str | None,
-        Parameter(help="Link this number of the account to the row.", metavar="+NUMBER"),
-    ] = None,
-    abandon: Annotated[
-        bool, Parameter(help="Stop working on the row. No number is released.")
-    ] = False,
-    wait: Annotated[bool, Parameter(help="Look until nothing is unconfirmed.")] = False,
-    restored: Annotated[
-        bool, Parameter(help="Accept a journal that is an older copy of itself.")
-    ] = False,
-    yes: Annotated[bool, Parameter(help="Release duplicates without asking.")] = False,
+    only: Annotated[tuple[str, ...], Parameter(metavar="ROW")] = (),
+    adopt: Annotated[str | None, Parameter(metavar="+NUMBER")] = None,
+    abandon: bool = False,
+    wait: bool = False,
+    restored: bool = False,
+    yes: bool = False,
     journal: JournalOptions = JournalOptions(),
     settlement: SettlementOptions = SettlementOptions(),
     request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
-    """Settle what is unconfirmed in the journal of *file*, or carry out a decision."""
+    """Settle what is unconfirmed in the journal of *file*, or carry out a decision.
+
+    Args:
+        only: Decide about the row with this id. May be repeated.
+        adopt: Link this number of the account to the row.
+        abandon: Stop working on the row. No number is released.
+        wait: Look until nothing is unconfirmed.
+        restored: Accept a journal that is an older copy of itself.
+        yes: Release duplicates without asking.
+    """
     from sigmamind_async.cli.accounts import client_of
     from sigmamind_async.cli.jobs.reconciliation import Decision, Reconciliation, accept_restored
     from sigmamind_async.cli.journal_location import find_journal

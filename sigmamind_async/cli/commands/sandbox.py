@@ -25,54 +25,27 @@ _PLATFORMS: Final = 3
 
 
 def sandbox(
-    *command: Annotated[
-        str,
-        Parameter(
-            allow_leading_hyphen=True,
-            metavar="-- COMMAND",
-            help="Command to run with the environment set; its exit code is returned.",
-        ),
-    ],
-    port: Annotated[
-        WholeNumber,
-        Parameter(
-            group="Server",
-            validator=Number(gte=0, lte=65533),
-            help="First of three consecutive ports; 0 picks free ones.",
-        ),
-    ] = 0,
-    state: Annotated[
-        Path | None,
-        Parameter(group="Server", help="File that keeps numbers and ledger across restarts."),
-    ] = None,
-    detach: Annotated[
-        bool,
-        Parameter(
-            group="Server",
-            help='Serve in the background: eval "$(sigmamind sandbox --detach)" sets the'
-            " environment; kill $SIGMAMIND_SANDBOX_PID ends it.",
-        ),
-    ] = False,
-    faults: Annotated[
-        float,
-        Parameter(
-            group="Faults",
-            validator=Number(gte=0, lte=1),
-            help="Share of the requests that go wrong, 0 to 1.",
-        ),
-    ] = 0.0,
-    rate: Annotated[
-        float | None,
-        Parameter(
-            group="Faults",
-            validator=Number(gt=0),
-            help="Requests per second that each platform admits. Default: no limit.",
-        ),
-    ] = None,
-    seed: Annotated[WholeNumber, Parameter(group="Faults", help="Seed of the faults.")] = 0,
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True, metavar="-- COMMAND")],
+    port: Annotated[WholeNumber, Parameter(group="Server", validator=Number(gte=0, lte=65533))] = 0,
+    state: Annotated[Path | None, Parameter(group="Server")] = None,
+    detach: Annotated[bool, Parameter(group="Server")] = False,
+    faults: Annotated[float, Parameter(group="Faults", validator=Number(gte=0, lte=1))] = 0.0,
+    rate: Annotated[float | None, Parameter(group="Faults", validator=Number(gt=0))] = None,
+    seed: Annotated[WholeNumber, Parameter(group="Faults")] = 0,
     json: Json = False,
 ) -> int:
-    """Run a copy of each platform on loopback until Ctrl-C, or until a command has ended."""
+    """Run a copy of each platform on loopback until Ctrl-C, or until a command has ended.
+
+    Args:
+        command: Command to run with the environment set; its exit code is returned.
+        port: First of three consecutive ports; 0 picks free ones.
+        state: File that keeps numbers and ledger across restarts.
+        detach: Serve in the background: eval "$(sigmamind sandbox --detach)" sets the environment;
+            kill $SIGMAMIND_SANDBOX_PID ends it.
+        faults: Share of the requests that go wrong, 0 to 1.
+        rate: Requests per second that each platform admits. Default: no limit.
+        seed: Seed of the faults.
+    """
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.sandbox import RateLimit, Sandbox, SandboxThread, StateFileError
@@ -215,28 +188,20 @@ def _detach(words: Sequence[str], output: Output) -> int:
 
 def demo(
     *,
-    seed: Annotated[
-        WholeNumber, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
-    ] = 1,
+    seed: Annotated[WholeNumber, Parameter(group="Sandbox")] = 1,
     rows: Annotated[
-        WholeNumber,
-        Parameter(
-            group="Sandbox",
-            validator=Number(gte=12, lte=10_000),
-            help="Rows of the fleet.",
-        ),
+        WholeNumber, Parameter(group="Sandbox", validator=Number(gte=12, lte=10_000))
     ] = 240,
-    keep: Annotated[
-        Path | None,
-        Parameter(
-            group="Output",
-            metavar="DIR",
-            help="New folder in which the files of the demo are kept.",
-        ),
-    ] = None,
+    keep: Annotated[Path | None, Parameter(group="Output", metavar="DIR")] = None,
     json: Json = False,
 ) -> int:
-    """Kill an apply, run it again, and show what was bought."""
+    """Kill an apply, run it again, and show what was bought.
+
+    Args:
+        seed: Seed of the fleet and of the faults.
+        rows: Rows of the fleet.
+        keep: New folder in which the files of the demo are kept.
+    """
     from sigmamind_async.cli.demo.stage import show_demo
 
     return show_demo(seed=seed, rows=rows, keep=keep, json=json)
