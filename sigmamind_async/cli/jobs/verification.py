@@ -8,6 +8,7 @@ from typing import Final, cast
 
 import attrs
 
+from sigmamind_async.bulk import StopOn
 from sigmamind_async.cli.accounts import client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.results import row_error
@@ -64,7 +65,13 @@ def verify(
 
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
-        run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
+        run = verify_numbers(
+            client,
+            records,
+            progress=runner.progress,
+            stop_on=StopOn(patience=runner.patience),
+            **attrs.asdict(calls),
+        )
         _agree(client, run.calls, max_calls, output)
         for name in missing:
             add(Verification(phone_number=name, status="failed", note="is not in the account"))
