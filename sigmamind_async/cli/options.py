@@ -177,6 +177,16 @@ class OutputOptions:
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
+class AccountOptions:
+    """One account."""
+
+    platform: OnePlatform = "sigmamind"
+    request: RequestOptions = RequestOptions()
+    json: Json = False
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
 class JobOptions:
     """How a job over many rows is carried out and shown."""
 

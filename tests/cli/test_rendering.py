@@ -53,7 +53,6 @@ from sigmamind_async.cli.output.events import (
     Summary,
     UnsettledRow,
     Verification,
-    VerificationList,
     VerificationSummary,
     View,
     WorkerStarted,
@@ -219,7 +218,8 @@ SHOWN: list[Event | View] = [
     PlanView(file="fleet.csv", plan=PLAN),
     ProblemList((PROBLEM,)),
     VERIFIED,
-    VerificationList((VERIFIED, attrs.evolve(VERIFIED, error=CONFLICT), LEFT_OUT)),
+    attrs.evolve(VERIFIED, error=CONFLICT),
+    LEFT_OUT,
     VerificationSummary(numbers=2, passed=1, unconfirmed=1),
 ]
 EVENT_TYPES: dict[type, str] = {
@@ -471,26 +471,6 @@ def test_an_audit_that_fails_is_loud() -> None:
         "     2       3             1     0         0  FAIL",
     ]
     assert drawn(AuditResult(purchases=2, bought=2)).endswith("PASS")
-
-
-def test_numbers_without_a_test_call_are_named_together() -> None:
-    """For one reason, which may be a command about each of them."""
-    numbers = [f"+1415555020{digit}" for digit in range(7)]
-    command = "no destination; set one: sigmamind numbers update {} --test-number NUMBER"
-    others = [
-        attrs.evolve(LEFT_OUT, phone_number=number, note=command.format(number))
-        for number in numbers
-    ]
-
-    assert drawn(VerificationList((*others, VERIFIED)), 60).splitlines() == [
-        "skipped      7 numbers: +14155550200, +14155550201,",
-        "             +14155550202, +14155550203, +14155550204 and 2",
-        "             more",
-        "    no destination; set one:",
-        "    sigmamind numbers update +NUMBER --test-number NUMBER",
-        "passed       +14155550123  to +14155550199",
-        "    ended: agent_ended_call, 4.2 s",
-    ]
 
 
 def test_variables_of_a_sandbox_can_be_sourced() -> None:

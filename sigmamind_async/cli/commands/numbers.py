@@ -13,6 +13,7 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.options import (
+    AccountOptions,
     CallOptions,
     JobOptions,
     Json,
@@ -111,14 +112,12 @@ def get(
     number: PhoneNumber,
     /,
     *,
-    platform: OnePlatform = "sigmamind",
-    request: RequestOptions = RequestOptions(),
-    json: Json = False,
+    account: AccountOptions = AccountOptions(),
 ) -> int:
     """Show one number."""
     from sigmamind_async.cli.jobs.numbers import AccountNumbers
 
-    return AccountNumbers.of(platform, request, json=json).show(number)
+    return AccountNumbers.of(account).show(number)
 
 
 def buy(
@@ -148,13 +147,11 @@ def import_(
     number: str,
     /,
     *,
-    platform: OnePlatform = "sigmamind",
     fields: NumberOptions = NumberOptions(),
     trunk: TrunkOptions = TrunkOptions(),
     auth_mode: Annotated[str | None, Parameter(group="SIP trunk")] = None,
     journal: Annotated[Path, Parameter(group="Journal")] = Path("imports.journal.db"),
-    request: RequestOptions = RequestOptions(),
-    json: Json = False,
+    account: AccountOptions = AccountOptions(),
 ) -> int:
     """Import one number.
 
@@ -163,25 +160,21 @@ def import_(
         auth_mode: How the trunk authenticates: userpass or ip; DialNexa only.
         journal: Journal of what was imported.
     """
-    from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import import_number
 
     given = attrs.asdict(fields) | attrs.asdict(trunk) | {"auth_mode": auth_mode}
-    options = ApplyOptions(job=JobOptions(request=request, output=OutputOptions(json=json)))
-    return import_number(number, platform, given, journal, options)
+    return import_number(number, account, given, journal)
 
 
 def update(
     number: PhoneNumber,
     /,
     *,
-    platform: OnePlatform = "sigmamind",
     clear_inbound_agent: bool = False,
     clear_outbound_agent: bool = False,
     fields: NumberOptions = NumberOptions(),
     trunk: TrunkOptions = TrunkOptions(),
-    request: RequestOptions = RequestOptions(),
-    json: Json = False,
+    account: AccountOptions = AccountOptions(),
 ) -> int:
     """Change one number.
 
@@ -193,7 +186,7 @@ def update(
 
     given = attrs.asdict(fields) | attrs.asdict(trunk)
     clear = {"inbound_agent_id": clear_inbound_agent, "outbound_agent_id": clear_outbound_agent}
-    return AccountNumbers.of(platform, request, json=json).update(number, given, clear)
+    return AccountNumbers.of(account).update(number, given, clear)
 
 
 def reassign(
@@ -236,16 +229,13 @@ def release(
     number: PhoneNumber,
     /,
     *,
-    platform: OnePlatform = "sigmamind",
     yes: Yes = False,
-    request: RequestOptions = RequestOptions(),
-    json: Json = False,
+    account: AccountOptions = AccountOptions(),
 ) -> int:
     """Release one number."""
     from sigmamind_async.cli.jobs.numbers import AccountNumbers
 
-    account = AccountNumbers.of(platform, request, json=json)
-    return account.release(number, request, yes=yes)
+    return AccountNumbers.of(account).release(number, yes=yes)
 
 
 def agents_list(
@@ -280,11 +270,9 @@ def agents_get(
 
 def verify(
     *numbers: str,
-    platform: OnePlatform = "sigmamind",
     max_calls: Annotated[WholeNumber | None, Parameter(validator=Number(gte=0))] = None,
     calls: CallOptions = CallOptions(),
-    request: RequestOptions = RequestOptions(),
-    json: Json = False,
+    account: AccountOptions = AccountOptions(),
 ) -> int:
     """Place a test call from each number.
 
@@ -294,4 +282,4 @@ def verify(
     """
     from sigmamind_async.cli.jobs.verification import verify
 
-    return verify(numbers, platform, calls, max_calls, request=request, json=json)
+    return verify(numbers, account, calls, max_calls)

@@ -18,7 +18,7 @@ from sigmamind_async.cli.accounts import (
 )
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.loop import run
-from sigmamind_async.cli.options import PlatformName, RequestOptions, option_of
+from sigmamind_async.cli.options import AccountOptions, PlatformName, RequestOptions, option_of
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
     AgentList,
@@ -150,14 +150,18 @@ def show_one_agent(
 class AccountNumbers:
     """One account, reached through the key in the environment."""
 
+    options: AccountOptions
     platform: Platform
     client: AnyClient
     output: Output
 
     @classmethod
-    def of(cls, name: PlatformName, request: RequestOptions, *, json: bool) -> AccountNumbers:
-        """Return the account on the platform with this *name*."""
-        return cls(PLATFORMS[name], client_of(name, request), Output.for_process(json=json))
+    def of(cls, options: AccountOptions) -> AccountNumbers:
+        """Return the account that *options* name."""
+        client = client_of(options.platform, options.request)
+        return cls(
+            options, PLATFORMS[options.platform], client, Output.for_process(json=options.json)
+        )
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -174,7 +178,7 @@ class AccountNumbers:
         self.output.show(self.run(self.change(number, change)))
         return Exit.DONE
 
-    def release(self, number: str, request: RequestOptions, *, yes: bool) -> int:
+    def release(self, number: str, *, yes: bool) -> int:
         """Release one number, once that is confirmed."""
         key, platform = self.run(self.key(number)), self.platform
         account = describe_account(self.client)
@@ -182,7 +186,7 @@ class AccountNumbers:
             self.output.log(f"releasing {number} on {account}, permanently")
         approval = Approval(yes=yes, ask=not self.output.json and is_interactive())
         approval.check_release(number, f" on {account}", number)
-        again = attrs.evolve(self, client=client_of(platform.name, request))
+        again = AccountNumbers.of(self.options)
         again.run(again.client.run(platform.schema.adapter.release(key)))
         released = NumberReleased(
             platform=platform.name,

@@ -24,7 +24,14 @@ from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
 from sigmamind_async.cli.jobs.numbers import AccountNumbers
 from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
 from sigmamind_async.cli.loop import run
-from sigmamind_async.cli.options import PlatformName, option_of, resume_command
+from sigmamind_async.cli.options import (
+    AccountOptions,
+    JobOptions,
+    OutputOptions,
+    PlatformName,
+    option_of,
+    resume_command,
+)
 from sigmamind_async.cli.other_journals import is_gone, known_journals
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
@@ -222,13 +229,10 @@ def _count_purchases(order: Order, file: Path) -> int | None:
 
 
 def import_number(
-    number: str,
-    platform: PlatformName,
-    fields: Mapping[str, str | None],
-    journal: Path,
-    options: ApplyOptions,
+    number: str, options: AccountOptions, fields: Mapping[str, str | None], journal: Path
 ) -> int:
     """Import *number*, unless the account has it already."""
+    platform = options.platform
     given_row = FleetRow(
         id=platform,
         platform=platform,
@@ -246,14 +250,15 @@ def import_number(
     fleet = fleet_of([row])
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
-        account = AccountNumbers.of(platform, options.job.request, json=options.job.output.json)
+        account = AccountNumbers.of(options)
         found = account.run(account.find(number))
         if found is not None:
             account.output.show(found)
             account.output.log(f"{number} is in the {platform} account already; nothing was sent")
             return Exit.DONE
     given = FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver())
-    return apply_fleet(given, attrs.evolve(options, resume=resume_command()))
+    job = JobOptions(request=options.request, output=OutputOptions(json=options.json))
+    return apply_fleet(given, ApplyOptions(job=job, resume=resume_command()))
 
 
 async def _has_begun(place: FileJournal, row: FleetRow) -> bool:

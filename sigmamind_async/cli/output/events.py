@@ -164,11 +164,6 @@ class Verification(Event):
     note: str = ""
 
 
-@attrs.frozen(eq=False, repr=False)
-class VerificationList(View):
-    events: tuple[Verification, ...]
-
-
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class VerificationSummary(Event):
     numbers: int

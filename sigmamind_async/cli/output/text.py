@@ -470,26 +470,6 @@ def _verification_lines(result: events.Verification, width: int | None) -> list[
     return aligned(cells, "; ".join(filter(None, (", ".join(end), result.note))), width)
 
 
-@render.register(events.VerificationList)
-def _(shown: events.VerificationList, width: int | None) -> Iterator[Line]:
-    """Yield test calls; numbers that were left out for one reason are named together."""
-    left_out: defaultdict[str, list[events.Verification]] = defaultdict(list)
-    for result in shown.events:
-        if result.status == "skipped":
-            left_out[result.note.replace(result.phone_number or "", "+NUMBER")].append(result)
-    for note, results in left_out.items():
-        if len(results) == 1:
-            yield from _verification_lines(results[0], width)
-            continue
-        numbers = [each.phone_number or "(unknown)" for each in results]
-        head = f"skipped      {count_of(len(numbers), 'number')}: {ids_text(numbers)}"
-        yield from prose(head, width, "skipped", hang=STATUS_WIDTH + 2)
-        yield from prose(note, width, indent=4)
-    for result in shown.events:
-        if result.status != "skipped":
-            yield from _verification_lines(result, width)
-
-
 @render.register(events.VerificationSummary)
 def _(summary: events.VerificationSummary, width: int | None) -> Iterable[Line]:
     words = ("passed", "failed", "unconfirmed", "skipped")
