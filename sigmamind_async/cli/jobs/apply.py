@@ -193,12 +193,8 @@ def _open_report(path: Path | None) -> AbstractContextManager[PageFile | None]:
     """Open the report at *path*, if one is wanted; raise `CommandError` if it cannot be written."""
     if path is None:
         return nullcontext()
-    try:
-        from sigmamind_async.cli.report.page import page_file
-    except ImportError:
-        raise CommandError(
-            '--report needs jinja2, which comes with the extra: pip install "sigmamind-async[cli]"'
-        ) from None
+    from sigmamind_async.cli.report.page import page_file
+
     return page_file(path)
 
 

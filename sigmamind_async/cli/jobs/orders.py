@@ -97,11 +97,11 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     """Buy the numbers of *order*; with the *name* of an order that has begun, go on with it."""
     resume = resume_command()
     if name is None:
-        file = _new_order(order)
-        name = _name_of(file)
+        # Not by chance: of two processes that make the same order, both make this one.
+        name = _letters(hashlib.sha256(repr(order).encode()).digest())
         resume = f"{resume} --order {name}"
-    else:
-        file = _named_order(order, name)
+        _check_begun(order, None)
+    file = _order_file(order, name)
     place = _journal_of(file)
     Output.for_process(json=options.job.output.json).show(
         OrderPlaced(
@@ -135,7 +135,7 @@ def _letters(values: bytes) -> str:
     return "".join(_LETTERS[value % len(_LETTERS)] for value in values[:8])
 
 
-def _named_order(order: Order, name: str) -> Path:
+def _order_file(order: Order, name: str) -> Path:
     """Return the file of the order called *name*, made if there is none yet."""
     if not _NAME.fullmatch(name):
         raise CommandError(
@@ -144,7 +144,7 @@ def _named_order(order: Order, name: str) -> Path:
     file = Path(f"order-{name}.jsonl")
     _count_purchases(order, file)  # which raises where its journal is gone
     if not file.exists():
-        _check_elsewhere(order, file)
+        _check_begun(order, file)
         with new_file(file) as stream:
             stream.writelines(json.dumps(line).encode() + b"\n" for line in order.lines(name))
     elif _read_lines(file) != order.lines(name):
@@ -155,23 +155,11 @@ def _named_order(order: Order, name: str) -> Path:
     return file
 
 
-def _check_elsewhere(order: Order, file: Path) -> None:
-    """Raise `CommandError` where the same order has begun in another folder, as *file* there."""
-    for each in _same_orders(order):
-        if each.name == file.name and _count_purchases(order, each) is not None:
-            raise CommandError(
-                f"{each} is this order, and has begun: run this command in {each.parent} to"
-                " continue with it, or give --order another name to buy as many"
-                " again; nothing was sent"
-            )
-
-
-def _new_order(order: Order) -> Path:
-    """Return the file of an order of which nothing has been sent.
-
-    Raises `CommandError` if the same order is there already, and has begun.
-    """
+def _check_begun(order: Order, wanted: Path | None) -> None:
+    """Raise `CommandError` where the same order has begun: under the name *wanted*, or any."""
     for file in _same_orders(order):
+        if wanted is not None and file.name != wanted.name:
+            continue
         bought = _count_purchases(order, file)
         if bought is None:
             continue
@@ -184,8 +172,6 @@ def _new_order(order: Order) -> Path:
             f" to buy in another account, with --order {_letters(secrets.token_bytes(8))}; nothing"
             " was sent"
         )
-    # Not by chance: of two processes that make the same order, both make this one.
-    return _named_order(order, _letters(hashlib.sha256(repr(order).encode()).digest()))
 
 
 def _same_orders(order: Order) -> list[Path]:
