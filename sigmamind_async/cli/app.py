@@ -39,7 +39,7 @@ from sigmamind_async.cli.help import (
     overview,
     split_at_dashes,
 )
-from sigmamind_async.cli.settings import take_settings, use_settings
+from sigmamind_async.cli.process import take_settings, use_settings
 from sigmamind_async.errors import SigmaMindError
 
 if TYPE_CHECKING:

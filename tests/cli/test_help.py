@@ -17,7 +17,7 @@ from sigmamind_async.cli import main
 from sigmamind_async.cli.app import arguments_of, bind
 from sigmamind_async.cli.commands.explain import page_names, read_page
 from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_command
-from sigmamind_async.cli.settings import take_settings
+from sigmamind_async.cli.process import take_settings
 from tests.harness.journal import write_journal
 
 NAMES = sorted(COMMANDS)
