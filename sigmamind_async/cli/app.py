@@ -18,7 +18,6 @@ from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
-from sigmamind_async.cli import streams
 from sigmamind_async.cli.errors import (
     ArgumentError,
     CommandError,
@@ -39,7 +38,13 @@ from sigmamind_async.cli.help import (
     overview,
     split_at_dashes,
 )
-from sigmamind_async.cli.process import take_settings, use_settings
+from sigmamind_async.cli.process import (
+    check_stdout,
+    give_up_stdout,
+    prepare_streams,
+    take_settings,
+    use_settings,
+)
 from sigmamind_async.errors import SigmaMindError
 
 if TYPE_CHECKING:
@@ -69,10 +74,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
     options, others = split_at_dashes(sys.argv[1:] if tokens is None else tokens)
     is_topic = options[:1] == ["explain"]
     words = [*(word for word in options if is_topic or word != "--debug"), *others]
-    streams.prepare()
+    prepare_streams()
     code = _report(lambda: _run(words), options)
     # Unconfirmed rows matter more than output that could not be written.
-    return max(code, _report(streams.check_stdout, options))
+    return max(code, _report(check_stdout, options))
 
 
 def _report(work: Callable[[], object], words: Sequence[str]) -> int:
@@ -85,7 +90,7 @@ def _report(work: Callable[[], object], words: Sequence[str]) -> int:
     except SigmaMindError as error:
         return _fail(error, sentence_for(error), exit_for(error), words)
     except BrokenPipeError as error:
-        streams.give_up_stdout(error)
+        give_up_stdout(error)
         return Exit.DONE
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted", Exit.INTERRUPTED, words)

@@ -332,7 +332,7 @@ def test_a_reader_that_went_away_is_no_error(
 def test_a_stream_that_was_closed_at_the_start_is_no_crash(cli: Cli, stream: str) -> None:
     """Nor is the journal opened in its place, so that what is printed would be written into it.
 
-    Fails without `streams.prepare`: the lock file or the database becomes descriptor 1.
+    Fails without `prepare_streams`: the lock file or the database becomes descriptor 1.
     """
     before = ("sh", "-c", f'exec "$@" {stream}', "sh")
     words = ("--max-purchases", 2, "--yes")

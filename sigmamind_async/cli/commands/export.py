@@ -51,7 +51,7 @@ def export(
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.cli.output.events import Exported
-    from sigmamind_async.cli.streams import write_stdout
+    from sigmamind_async.cli.process import write_stdout
     from sigmamind_async.fleet import FleetRow
     from sigmamind_async.fleet.export import export as rows_of
     from sigmamind_async.fleet.export import writable_rows

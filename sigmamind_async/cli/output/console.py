@@ -21,7 +21,7 @@ from sigmamind_async.cli.output import (
     journal_status,  # noqa: F401 # pyright: ignore[reportUnusedImport] - registers its texts
     text,
 )
-from sigmamind_async.cli.streams import give_up_stdout
+from sigmamind_async.cli.process import give_up_stdout
 
 if TYPE_CHECKING:  # rich is a tenth of what `status` costs in a pipe: only a terminal loads it
     from rich.console import Console
