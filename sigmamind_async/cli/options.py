@@ -245,7 +245,7 @@ POSTGRES_VARIABLE: Final = "SIGMAMIND_POSTGRES"
 POSTGRES_DEFAULT: Final = f"env:{POSTGRES_VARIABLE}"
 """What the option alone stands for."""
 
-_PASSWORDS: Final = re.compile(r"(?<=://)\S+(?=@)|(?<=password=)(?:'[^']*'|\S+)")
+_PASSWORDS: Final = re.compile(r"(://)\S+(?=@)|(password\s*=\s*)(?:'(?:\\.|[^'\\])*'|\S+)")
 _WORDS: Final[ContextVar[tuple[str, ...]]] = ContextVar("_WORDS", default=())
 
 
@@ -262,7 +262,7 @@ def expand_bare_postgres(words: Sequence[str]) -> list[str]:
 
 def without_passwords(text: str) -> str:
     """Return *text*, which may repeat what was typed, without the password of a URL."""
-    return _PASSWORDS.sub("***", text)
+    return _PASSWORDS.sub(r"\1\2***", text)
 
 
 def remember_command(words: Sequence[str]) -> None:

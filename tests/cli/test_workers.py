@@ -414,6 +414,8 @@ def test_further_commands_name_the_database_and_no_password(
     [
         ("'postgresql://u:p@w@h/d'", "'postgresql://***@h/d'"),
         ("host=h password=x dbname=d", "host=h password=*** dbname=d"),
+        ("host=h password = x", "host=h password = ***"),
+        (r"password='a\' b' port=1", "password=*** port=1"),
         ("Unknown option: --workr.", "Unknown option: --workr."),
     ],
 )
