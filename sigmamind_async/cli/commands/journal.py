@@ -160,7 +160,7 @@ def reconcile(
     from sigmamind_async.cli.journal_location import find_journal
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
-    from sigmamind_async.cli.prompts import Approval, is_interactive
+    from sigmamind_async.cli.prompts import Approval
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
@@ -173,11 +173,10 @@ def reconcile(
     if only:
         chosen = decision.choose([row for _, rows in accounts.values() for row in rows], place.name)
     clients = {name: client_of(name, request) for name in chosen}
+    output = Output.for_process(json=json)
     if settlement.release_duplicates:
         records = [record for rows in chosen.values() for row in rows for record in row.duplicates]
-        approval = Approval(yes=yes, ask=not json and is_interactive())
-        approval.check_release(", ".join(records) or "duplicates")
-    output = Output.for_process(json=json)
+        Approval(yes, output.can_ask).check_release(", ".join(records) or "duplicates")
     is_settled = True
     for name, rows in chosen.items():
         work = Reconciliation(place, decision, clients[name], output)

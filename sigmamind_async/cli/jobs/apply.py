@@ -45,8 +45,16 @@ from sigmamind_async.cli.other_journals import (
 )
 from sigmamind_async.cli.output.console import Output, Traffic, log_width
 from sigmamind_async.cli.output.events import PlanView, ProblemList
-from sigmamind_async.cli.output.text import aligned, count_line, count_of, line, prose, render
-from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.output.text import (
+    aligned,
+    count_line,
+    count_of,
+    ids_text,
+    line,
+    prose,
+    render,
+)
+from sigmamind_async.cli.prompts import Approval
 from sigmamind_async.cli.report.model import Header
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.events import Observers
@@ -296,17 +304,20 @@ class Application:
     def approve(self) -> None:
         """Show what is done, and ask; raise `CommandError` where that is not agreed to."""
         plan, name, spending = self.plan, self.given.name, self.options.job.spending
-        can_ask = not self.output.json and name != STDIN_NAME and is_interactive()
-        approval = Approval(max_purchases=spending.max_purchases, yes=spending.yes, ask=can_ask)
+        approval = Approval(spending.yes, self.output.can_ask and name != STDIN_NAME)
         if plan.problems:
             self.output.show(ProblemList(tuple(plan.problems)))
         to_buy, releases = sum(self.to_buy.values()), _releases(plan)
-        self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
+        self.limit = approval.check_limit(
+            name, to_buy, sum(self.bought.values()), spending.max_purchases
+        )
         needs_consent = bool(to_buy or releases)
         self.asked = needs_consent and not spending.yes
         self._show_plan(whole=needs_consent and not self.output.quiet)
-        approval.check_purchases(to_buy)
-        approval.check_releases(name, releases)
+        approval.check_count(f"buys {count_of(to_buy, 'number')} and costs money", to_buy, "buy")
+        count = len(releases)
+        what = f"releases {count_of(count, 'number')}, permanently: {ids_text(releases)}"
+        approval.check_count(what, count, "release", "--allow-release --yes")
         if self.options.job.settlement.release_duplicates:
             approval.check_release("duplicates")
 

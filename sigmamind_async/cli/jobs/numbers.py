@@ -28,7 +28,7 @@ from sigmamind_async.cli.output.events import (
     NumberReleased,
     Side,
 )
-from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.prompts import Approval
 from sigmamind_async.errors import NotFoundError
 from sigmamind_async.fleet.spec import SECRETS, Cell
 from sigmamind_async.platforms.dialnexa.client import DialNexa
@@ -184,8 +184,7 @@ class AccountNumbers:
         account = describe_account(self.client)
         if yes:
             self.output.log(f"releasing {number} on {account}, permanently")
-        approval = Approval(yes=yes, ask=not self.output.json and is_interactive())
-        approval.check_release(number, f" on {account}", number)
+        Approval(yes, self.output.can_ask).check_release(f"{number} on {account}", number)
         again = AccountNumbers.of(self.options)
         again.run(again.client.run(platform.schema.adapter.release(key)))
         released = NumberReleased(

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from sigmamind_async import fleet
-from sigmamind_async.cli.accounts import AnyClient, client_of, describe_account
+from sigmamind_async.cli.accounts import client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.loop import new_loop
@@ -17,7 +17,7 @@ from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOpti
 from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import PlanView, Side
 from sigmamind_async.cli.output.text import count_of
-from sigmamind_async.cli.prompts import agree, is_interactive
+from sigmamind_async.cli.prompts import Approval
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
@@ -65,7 +65,10 @@ def reassign_numbers(
             if over:
                 return Exit.FAILED if todo.problems else Exit.DONE
             if not yes:
-                _confirm(client, todo.writes, ask=not output.json and is_interactive())
+                numbers = count_of(todo.writes, "number")
+                Approval(yes, output.can_ask).check_count(
+                    f"changes {numbers} on {describe_account(client)}", todo.writes, "change"
+                )
                 again, state = loop.run(read())
                 if again.steps != todo.steps:
                     raise CommandError("the numbers have changed since; nothing was sent")
@@ -83,12 +86,3 @@ def reassign_numbers(
     if summary.unconfirmed or summary.skipped:
         output.log("to continue, run the same command again: it reads the account again")
     return code
-
-
-def _confirm(client: AnyClient, count: int, *, ask: bool) -> None:
-    """Raise `CommandError` unless changing *count* numbers is agreed to."""
-    if not ask:
-        raise CommandError(
-            f"this changes {count_of(count, 'number')}: agree with --yes; nothing was sent"
-        )
-    agree(f"changes {count_of(count, 'number')} on {describe_account(client)}", count, "change")

@@ -21,7 +21,7 @@ from sigmamind_async.cli.output.events import (
     VerificationSummary,
 )
 from sigmamind_async.cli.output.text import count_of, ids_text
-from sigmamind_async.cli.prompts import agree, is_interactive
+from sigmamind_async.cli.prompts import Approval
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.platforms.sigmamind.verification import (
@@ -96,17 +96,13 @@ async def _look_up(client: SigmaMind, names: Sequence[str]) -> tuple[list[PhoneN
 def _agree(client: SigmaMind, calls: int, max_calls: int | None, output: Output) -> None:
     """Raise `CommandError` unless placing *calls* is agreed to."""
     count, account = count_of(calls, "test call"), describe_account(client)
-    what = f"places {count}; each rings a telephone and costs money"
+    what = f"places {count} from {account}; each rings a telephone and costs money"
     if max_calls is not None and calls > max_calls:
         raise CommandError(f"this {what}. --max-calls allows {max_calls}; nothing was sent")
-    if not calls:
-        return
-    if max_calls is not None:
+    if max_calls and calls:
         output.log(f"placing {count} from {account}")
-    elif output.json or not is_interactive():
-        raise CommandError(f"this {what}. Agree with --max-calls {calls}; nothing was sent")
-    else:
-        agree(f"{what}.\nAccount: {account}", calls, "place")
+    approval = Approval(max_calls is not None, output.can_ask)
+    approval.check_count(what, calls, "place", f"--max-calls {calls}")
 
 
 def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:

@@ -123,6 +123,11 @@ class Output:
                 print(text.plain(line), file=sys.stderr)
 
     @property
+    def can_ask(self) -> bool:
+        """True if a person is at a terminal and can answer."""
+        return not self.json and sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
     def has_live_view(self) -> bool:
         """True if there is a terminal on which something can be kept up to date."""
         return not self.json and not self.quiet and sys.stderr.isatty()
