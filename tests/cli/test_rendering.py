@@ -513,6 +513,8 @@ def test_a_long_plan_is_cut_on_a_terminal_alone() -> None:
 
     assert "and 3 more; --json lists all" in drawn(many, 80)
     assert drawn(many).count("+ buy") == len(objects(many)) - 1 == MOST_STEPS + 3
+    asked = attrs.evolve(many, most=30)
+    assert drawn(asked).splitlines()[-3] == f"and {MOST_STEPS - 27} more: sigmamind plan f"
 
 
 def test_what_is_wrong_with_many_rows_is_said_once() -> None:

@@ -70,10 +70,8 @@ if TYPE_CHECKING:  # they need an extra, or are for a report
     from sigmamind_async.cli.report.page import PageFile
     from sigmamind_async.workers import WorkerProvisioner
 
-WIDE = 1_000
-"""Columns that no line of a plan needs."""
-MOST_PLAN_LINES = 60
-"""Lines of a plan above a question: what is asked stays on the screen."""
+MOST_STEPS = 30
+"""Steps of a plan above a question: what is asked stays on the screen."""
 _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption"}
 """What the actions of a plan are called when they are counted."""
 
@@ -326,12 +324,8 @@ class Application:
         name, plan = self.given.name, self.plan
         lines = prose(f"{name}: {count_line(plan)}", log_width())
         if whole:
-            # A width limits the rows: there may be 100,000.
-            lines = [*render(PlanView(file=name, plan=plan), log_width() or WIDE), line()]
-            if hidden := max(0, len(lines) - MOST_PLAN_LINES):
-                # The line of counts, which is the last one, stays.
-                more = line((f"... and {hidden:,} more lines: sigmamind plan {name}", "dim"))
-                lines[MOST_PLAN_LINES - 3 : -3] = [more]
+            view = PlanView(file=name, plan=plan, most=MOST_STEPS)
+            lines = [*render(view, log_width()), line()]
         for each in lines:
             self.output.log_line(each)
         counts: dict[str, Counter[str]] = {}

@@ -228,6 +228,8 @@ class PlanSummary(Event):
 class PlanView(View):
     file: str
     plan: Plan
+    most: int | None = None
+    """Steps that a person sees; with `None` 200 on a terminal, and all elsewhere."""
 
 
 # ---------------------------------------------------------------- journals

@@ -520,11 +520,14 @@ def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
     # The others are only counted.
     steps = [step for step in plan.steps if step.writes or step.blocked or step_notes(step)]
     if steps:
-        most = len(steps) if width is None else MOST_STEPS
+        most = shown.most or (len(steps) if width is None else MOST_STEPS)
         yield line()
         yield from _step_lines(steps[:most], width)
         if len(steps) > most:
-            yield line((f"and {len(steps) - most:,} more; --json lists all", "dim"))
+            others = (
+                "; --json lists all" if shown.most is None else f": sigmamind plan {shown.file}"
+            )
+            yield line((f"and {len(steps) - most:,} more{others}", "dim"))
     if plan.problems:
         yield line()
         yield from _problem_lines(events.ProblemList(tuple(plan.problems)), width)
