@@ -147,11 +147,11 @@ def import_(
     number: str,
     /,
     *,
+    account: AccountOptions = AccountOptions(),
     fields: NumberOptions = NumberOptions(),
     trunk: TrunkOptions = TrunkOptions(),
     auth_mode: Annotated[str | None, Parameter(group="SIP trunk")] = None,
     journal: Annotated[Path, Parameter(group="Journal")] = Path("imports.journal.db"),
-    account: AccountOptions = AccountOptions(),
 ) -> int:
     """Import one number.
 
@@ -170,11 +170,11 @@ def update(
     number: PhoneNumber,
     /,
     *,
+    account: AccountOptions = AccountOptions(),
     clear_inbound_agent: bool = False,
     clear_outbound_agent: bool = False,
     fields: NumberOptions = NumberOptions(),
     trunk: TrunkOptions = TrunkOptions(),
-    account: AccountOptions = AccountOptions(),
 ) -> int:
     """Change one number.
 
@@ -229,8 +229,8 @@ def release(
     number: PhoneNumber,
     /,
     *,
-    yes: Yes = False,
     account: AccountOptions = AccountOptions(),
+    yes: Yes = False,
 ) -> int:
     """Release one number."""
     from sigmamind_async.cli.jobs.numbers import AccountNumbers
@@ -270,9 +270,9 @@ def agents_get(
 
 def verify(
     *numbers: str,
+    account: AccountOptions = AccountOptions(),
     max_calls: Annotated[WholeNumber | None, Parameter(validator=Number(gte=0))] = None,
     calls: CallOptions = CallOptions(),
-    account: AccountOptions = AccountOptions(),
 ) -> int:
     """Place a test call from each number.
 
