@@ -196,6 +196,31 @@ class JobOptions:
     output: OutputOptions = OutputOptions()
 
 
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ReassignOptions:
+    """Whose numbers get which agent.
+
+    Attributes:
+        from_agent: Agent that has the numbers.
+        to_agent: Agent that gets them.
+        side: Which calls: those that the agent answers, those it makes, or both.
+        dry_run: Show what would change, and change nothing.
+        yes: Do not ask.
+        journal: Journal of the fleet that the numbers are in, to keep it up to date.
+    """
+
+    from_agent: str
+    to_agent: str
+    platform: OnePlatform = "sigmamind"
+    side: Literal["inbound", "outbound", "both"] = "both"
+    dry_run: bool = False
+    yes: bool = False
+    journal: Path | None = None
+    request: RequestOptions = RequestOptions()
+    output: OutputOptions = OutputOptions()
+
+
 @Parameter(name="*", group=Group("Worker", sort_key=0))
 @attrs.frozen(kw_only=True)
 class WorkerOptions:

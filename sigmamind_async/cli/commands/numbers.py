@@ -18,8 +18,8 @@ from sigmamind_async.cli.options import (
     JobOptions,
     Json,
     OnePlatform,
-    OutputOptions,
     PlatformName,
+    ReassignOptions,
     RequestOptions,
     WholeNumber,
 )
@@ -189,40 +189,11 @@ def update(
     return AccountNumbers.of(account).update(number, given, clear)
 
 
-def reassign(
-    *,
-    from_agent: str,
-    to_agent: str,
-    platform: OnePlatform = "sigmamind",
-    side: Literal["inbound", "outbound", "both"] = "both",
-    dry_run: bool = False,
-    yes: Yes = False,
-    journal: Path | None = None,
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
-) -> int:
-    """Point the numbers of one agent to another.
-
-    Args:
-        from_agent: Agent that has the numbers.
-        to_agent: Agent that gets them.
-        side: Which calls: those that the agent answers, those it makes, or both.
-        dry_run: Show what would change, and change nothing.
-        journal: Journal of the fleet that the numbers are in, to keep it up to date.
-    """
+def reassign(*, options: ReassignOptions) -> int:
+    """Point the numbers of one agent to another."""
     from sigmamind_async.cli.jobs.reassignment import reassign_numbers
 
-    return reassign_numbers(
-        platform,
-        journal,
-        from_agent=from_agent,
-        to_agent=to_agent,
-        side=side,
-        dry_run=dry_run,
-        yes=yes,
-        request=request,
-        options=output,
-    )
+    return reassign_numbers(options)
 
 
 def release(
