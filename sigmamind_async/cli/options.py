@@ -198,6 +198,24 @@ class JobOptions:
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
+class ListOptions:
+    """Which numbers are listed.
+
+    Attributes:
+        platform: Platform of the account; may be repeated. Default: all whose API key is set.
+        unassigned: Only numbers without an inbound agent.
+        agent: Only numbers that this agent answers or calls from.
+    """
+
+    platform: tuple[PlatformName, ...] = ()
+    unassigned: bool = False
+    agent: str | None = None
+    request: RequestOptions = RequestOptions()
+    json: Json = False
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
 class ReassignOptions:
     """Whose numbers get which agent.
 

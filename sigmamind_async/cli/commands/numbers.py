@@ -17,8 +17,8 @@ from sigmamind_async.cli.options import (
     CallOptions,
     JobOptions,
     Json,
+    ListOptions,
     OnePlatform,
-    PlatformName,
     ReassignOptions,
     RequestOptions,
     WholeNumber,
@@ -88,24 +88,11 @@ class OfferOptions:
     type: str | None = None
 
 
-def list_(
-    *,
-    platform: tuple[PlatformName, ...] = (),
-    unassigned: bool = False,
-    agent: str | None = None,
-    request: RequestOptions = RequestOptions(),
-    json: Json = False,
-) -> int:
-    """List numbers.
-
-    Args:
-        platform: Platform of the account; may be repeated. Default: all whose API key is set.
-        unassigned: Only numbers without an inbound agent.
-        agent: Only numbers that this agent answers or calls from.
-    """
+def list_(*, options: ListOptions = ListOptions()) -> int:
+    """List numbers."""
     from sigmamind_async.cli.jobs.numbers import show_numbers
 
-    return show_numbers(platform, unassigned=unassigned, agent=agent, request=request, json=json)
+    return show_numbers(options)
 
 
 def get(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import attrs
@@ -18,7 +18,13 @@ from sigmamind_async.cli.accounts import (
 )
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.loop import run
-from sigmamind_async.cli.options import AccountOptions, PlatformName, RequestOptions, option_of
+from sigmamind_async.cli.options import (
+    AccountOptions,
+    ListOptions,
+    PlatformName,
+    RequestOptions,
+    option_of,
+)
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
     AgentList,
@@ -40,23 +46,12 @@ T = TypeVar("T")
 # ---------------------------------------------------------------- many
 
 
-def show_numbers(
-    platforms: Iterable[PlatformName],
-    *,
-    unassigned: bool,
-    agent: str | None,
-    request: RequestOptions,
-    json: bool,
-) -> int:
-    """Show the numbers of *platforms*; without any, of all whose API key is set."""
-    if unassigned and agent is not None:
+def show_numbers(options: ListOptions) -> int:
+    """Show the numbers of the platforms; without any, of all whose API key is set."""
+    if options.unassigned and options.agent is not None:
         raise CommandError("--unassigned and --agent exclude each other")
-    clients = [client_of(name, request) for name in choose_platforms(platforms)]
-    run(
-        _show(
-            clients, lambda number: _shown(number, agent, unassigned), Output.for_process(json=json)
-        )
-    )
+    clients = [client_of(name, options.request) for name in choose_platforms(options.platform)]
+    run(_show(clients, options, Output.for_process(json=options.json)))
     return Exit.DONE
 
 
@@ -67,9 +62,10 @@ _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
 }
 
 
-def _shown(number: NumberRecord, agent: str | None, unassigned: bool) -> NumberRecord | None:
+def _shown(number: NumberRecord, options: ListOptions) -> NumberRecord | None:
     """Return what is shown of *number*; `None` to leave it out."""
-    if unassigned:
+    agent = options.agent
+    if options.unassigned:
         return None if number.inbound_agent_id else number
     if agent is None:
         return number
@@ -77,18 +73,14 @@ def _shown(number: NumberRecord, agent: str | None, unassigned: bool) -> NumberR
     return None if side is None else attrs.evolve(number, side=side)
 
 
-async def _show(
-    clients: Iterable[AnyClient],
-    view: Callable[[NumberRecord], NumberRecord | None],
-    output: Output,
-) -> None:
+async def _show(clients: Iterable[AnyClient], options: ListOptions, output: Output) -> None:
     """Show numbers, one account after the other: as they come to a program, or as one table."""
     together: list[NumberRecord] = []
     for client in clients:
         platform = PLATFORMS[client.platform.name]
         async with client:
             async for record in platform.schema.adapter.list_numbers(client):
-                number = view(platform.number(record))
+                number = _shown(platform.number(record), options)
                 if number is not None and output.json:
                     output.show(number)
                 elif number is not None:
