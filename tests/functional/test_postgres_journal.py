@@ -40,6 +40,7 @@ from tests.functional.conftest import Run
 from tests.functional.drawn import FIELDS
 from tests.functional.journals import ACCOUNT, a_row, after
 from tests.functional.support import error_of, run_script
+from tests.harness import preloaded
 from tests.harness.postgres import Server, schema_of
 
 
@@ -323,7 +324,7 @@ async def test_processes_race_for_rows_numbers_and_purchases(
     arguments = ("-W", "error", "-c", RACE, postgres.dsn(), schema_of(tmp_path))
     pipe = asyncio.subprocess.PIPE
     racers = [
-        await asyncio.create_subprocess_exec(
+        await preloaded.create_subprocess_exec(
             sys.executable, *arguments, name, stdin=pipe, stdout=pipe, cwd=Path(__file__).parents[2]
         )
         for name in "abcd"

@@ -40,6 +40,7 @@ from sigmamind_async.sync import (
 from sigmamind_async.sync.blocking import Blocking, blocking, iterate
 from sigmamind_async.sync.event_loop import EVENT_LOOP, EventLoopThread, poll_interval
 from tests.functional.support import run_script
+from tests.harness import preloaded
 
 
 @pytest.fixture
@@ -494,7 +495,7 @@ async def test_ctrl_c_ends_a_call_and_says_what_may_have_happened(job: bool) -> 
     with SandboxThread(seed=1, faults=Faults(hang=60.0)) as box:
         box.sigmamind.script("create", [Fault.HANG_AFTER_COMMIT])
         end = box.sigmamind
-        process = await asyncio.create_subprocess_exec(
+        process = await preloaded.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-c", f"JOB = {job}\n{PREAMBLE}{CTRL_C}"),
             *(end.base_url, end.api_key),
             stdout=asyncio.subprocess.PIPE,
