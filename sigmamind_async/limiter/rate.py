@@ -248,7 +248,7 @@ class AdaptiveRate(Pacing):
                 self._leave_window(now)
             return
         self._lot.passed()
-        if began < self.cut:
+        if began <= self.cut:
             return
         self._passed += 1
         self._passed_at = now
@@ -302,7 +302,7 @@ class AdaptiveRate(Pacing):
         self._jitter = jitter
         began, level = ticket[0], ticket[1]
         self._is_silent, self._wait = not wait, wait
-        late = began < self.cut
+        late = began <= self.cut
         if self.window.size:
             if self.window.refused(now, began, late=late):
                 self.ready = self.window.ready(now)
