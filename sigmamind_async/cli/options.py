@@ -19,7 +19,7 @@ from cyclopts.validators import Number
 
 PlatformName: TypeAlias = Literal["sigmamind", "verbex", "dialnexa"]
 
-FileFormat: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
+FileFormat: TypeAlias = Literal["csv", "tsv", "jsonl", "json", "yaml", "xlsx"]
 
 OnDrift: TypeAlias = Literal["fail", "keep", "overwrite"]
 

@@ -206,6 +206,9 @@ def test_a_device_is_not_replaced_by_a_file(
         path.rename(path.with_suffix(suffix))
     done = inside(*words, pipe.with_suffix(suffix))
     control = inside(*words, page.with_suffix(suffix))
+    loop = applied.folder / f"loop{suffix}"
+    loop.symlink_to(loop.name)
+    assert inside(*words, loop).code == 0, "what leads to itself is replaced"
 
     assert done.code == 2
     assert "is a device or a pipe; name a file; nothing was sent" in done.err

@@ -227,7 +227,9 @@ async def test_what_is_asked_for_after_the_end_is_refused() -> None:
     await thread.stop()
     with pytest.raises(JournalError) as caught:
         await thread.submit(lambda connection: connection.execute("SELECT 1"))
-    assert str(caught.value) == "name: is closed.\nUse it inside `async with`."
+    assert (
+        str(caught.value) == "name: is closed.\nUse it inside `async with` (if blocking, `with`)."
+    )
 
 
 async def test_no_more_connections_are_had_than_allowed(postgres: Server, tmp_path: Path) -> None:

@@ -433,6 +433,23 @@ client.phone_numbers.create(country_code="US")
 print(next(client.phone_numbers.list()).sip_phone_number)
 """
 
+DAEMON = """
+import logging
+from sigmamind_async.sync import event_loop
+logging.basicConfig(stream=sys.stdout, level="INFO")
+begun = threading.Event()
+
+def buy():
+    with client.with_options(observer=lambda event: begun.set()) as buyer:
+        buyer.phone_numbers.create(country_code="US")
+
+thread = threading.Thread(target=buy, daemon=True)
+thread.start()
+begun.wait(10)
+event_loop.EVENT_LOOP.stop()  # as at the end, which may come before the thread has written
+thread.join(10)
+"""
+
 FINALIZED = """
 print(client.phone_numbers.create(country_code="US").sip_phone_number)
 
@@ -481,6 +498,13 @@ async def test_a_forked_process_and_its_parent_both_go_on(box: Sandbox) -> None:
 async def test_a_client_that_is_left_open_ends_with_the_process(box: Sandbox) -> None:
     """Without a warning, also where an iterator was left in the middle."""
     assert await run_against(box, LEFT_OPEN) == box.ledger.owned()
+
+
+async def test_a_daemon_thread_ends_with_the_process_without_a_traceback(box: Sandbox) -> None:
+    """Also where its call has begun; what that may have done is in the log."""
+    box.latency = (30.0, 30.0)
+    [line] = await run_against(box, DAEMON)
+    assert "create_phone_number: failed after 1 attempt in" in line
 
 
 async def test_a_call_while_the_interpreter_shuts_down_is_refused(box: Sandbox) -> None:

@@ -478,6 +478,13 @@ async def test_a_reference_is_kept_and_compared(queue: Queue) -> None:
 async def test_what_changes_no_number_is_refused(queue: Queue) -> None:
     error = await error_of(queue.enqueue([("row-1", ListPhoneNumbers())]))
     assert str(error) == "value: ListPhoneNumbers changes no phone number"
+
+
+@pytest.mark.parametrize("operations", [None, 5, "order-1"])
+async def test_what_lists_no_operations_is_refused(queue: Queue, operations: Any) -> None:
+    for enqueue in (queue.enqueue, queue.enqueue_many):
+        with pytest.raises(InvalidRequestError, match="values: must be an iterable of rows, not "):
+            await enqueue(operations)
     error = await error_of(queue.enqueue([("", purchase())]))
     assert error.field == "op_id"
 

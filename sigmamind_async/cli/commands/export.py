@@ -127,4 +127,5 @@ def _content(rows: list[FleetRow], form: Format) -> bytes:
     write(rows, stream, form, columns=columns_of(rows) or ("phone_number",))
     content = stream.getvalue()
     # Excel takes a file without the mark for one in the code page of the machine.
-    return b"\xef\xbb\xbf" + content if form == "csv" and not content.isascii() else content
+    is_marked = form in {"csv", "tsv"} and not content.isascii()
+    return b"\xef\xbb\xbf" + content if is_marked else content
