@@ -79,7 +79,7 @@ PATIENCE: Final = 60.0
 
 def show_demo(*, seed: int, rows: int, keep: Path | None, json: bool) -> int:
     """Kill an apply, run it again, show what was bought, and return the exit code."""
-    output = Output.for_process(json=json)
+    output = Output(json=json)
     sample = sample_fleet(seed, rows, [agent.agent_id for agent in AGENTS])
     with SandboxThread(seed=seed, latency=(0.02, 0.2)) as box, _folder(keep) as folder:
         demo = Demo(output=output, box=box, sample=sample, folder=folder)

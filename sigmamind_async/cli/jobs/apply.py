@@ -129,7 +129,7 @@ async def make_plan(
 
 def _open_output(options: OutputOptions, given: FleetInput) -> Output:
     """Return the output, with what may be wrong with the rows, which stops nothing."""
-    output = Output.for_process(**attrs.asdict(options))
+    output = Output(**attrs.asdict(options))
     for warning in given.fleet.warnings:
         output.log(f"warning: {warning}")
     return output
