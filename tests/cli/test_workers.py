@@ -346,7 +346,7 @@ def test_apply_refuses_what_workers_do_not_heed(
     [
         (["--journal", "j.db"], "workers have their journal in PostgreSQL; give --postgres"),
         (["--accept-key"], "run sigmamind reconcile --postgres --accept-key once"),
-        (["--release-duplicates"], "releasing duplicates needs --yes"),
+        (["--release-duplicates"], "this releases duplicates, permanently. Agree with --yes"),
         (["--allow-secret", "TRUNK"], "--allow-secret TRUNK: must be env:NAME or file:FOLDER"),
     ],
 )

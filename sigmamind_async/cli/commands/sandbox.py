@@ -52,7 +52,7 @@ def sandbox(
 
     if command and (detach or json):
         raise CommandError(f"{'--detach' if detach else '--json'} does not apply with a command")
-    output = Output.for_process(json=json)
+    output = Output(json=json)
     if detach:
         words = [f"--port={port}", f"--faults={faults}", f"--seed={seed}"]
         words += [] if state is None else [f"--state={state}"]

@@ -41,7 +41,7 @@ def show_demo(
     json: bool,
 ) -> int:
     """Kill an apply, run it again, show what was bought, and return the exit code."""
-    output = Output.for_process(json=json)
+    output = Output(json=json)
     sample = sample_fleet(seed, rows, [agent.agent_id for agent in AGENTS])
     with SandboxThread(seed=seed, latency=(0.02, 0.2)) as box, _folder(keep) as folder:
         stage = Stage(output=output, box=box, sample=sample, folder=folder)
