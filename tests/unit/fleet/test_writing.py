@@ -129,9 +129,8 @@ def test_what_is_written_is_read_back(form: Format, rows: list[FleetRow]) -> Non
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("text", EVERYDAY)
-def test_control_everyday_texts_are_not_refused(form: Format, text: str) -> None:
-    made = [row(label=text)]
+def test_control_everyday_texts_are_not_refused(form: Format) -> None:
+    made = [row(label=text) for text in EVERYDAY]
 
     assert read_back(write_bytes(made, form), form) == made
 
