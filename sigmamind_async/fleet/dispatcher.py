@@ -270,7 +270,8 @@ class Dispatcher:
                     unfinished = [outcome]
                     if batch.stopped and not self.stopped:  # by responses of this platform
                         self.stopped_by = batch.stopped_by
-                        self.stop(batch.stopped)
+                        which = f"{platform}: " if len(self.provisioners) > 1 else ""
+                        self.stop(which + batch.stopped)
                     await end(outcome)
                     unfinished = []
         finally:

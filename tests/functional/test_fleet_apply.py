@@ -224,6 +224,32 @@ async def test_a_fleet_stops_on_all_platforms_where_one_refuses_every_row(box: S
     assert (control.stopped, control.counts["failed"]) == ("", 190)
 
 
+async def test_what_stopped_a_run_names_the_platform_where_there_are_several(box: Sandbox) -> None:
+    rows = [
+        FleetRow(
+            id=f"row-{n}",
+            platform="verbex",
+            source=Source.IMPORT,
+            fields={"phone_number": f"+141555502{n:02}", "termination_uri": "sip.example.com"},
+        )
+        for n in range(30)
+    ]
+    async with (
+        MemoryJournal() as journal,
+        SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as other,
+        Verbex(box.verbex.api_key, base_url=box.verbex.base_url) as reader,
+        Verbex("sk-wrong", base_url=box.verbex.base_url) as client,
+    ):
+        fleet = fleet_of(rows)
+        state = await refresh(fleet, {"verbex": reader}, journal)
+        provisioners = [Provisioner(other, journal), Provisioner(client, journal)]
+        run = apply(plan(fleet, state), provisioners, state=state)
+        await run
+
+    assert run.stopped.startswith("verbex: ")
+    assert isinstance(run.stopped_by, AuthenticationError)
+
+
 # --- the handle of a run ------------------------------------------------------------------------
 
 
