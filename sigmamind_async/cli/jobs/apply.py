@@ -319,7 +319,7 @@ class Application:
 
     def _show_plan(self, *, whole: bool) -> None:
         """Show what is done, *whole* that is row by row; then where it is done."""
-        name, plan = self.given.name, self.plan
+        name, plan = self.given.name, self.plan.skip_problems()
         lines = prose(f"{name}: {count_line(plan)}", log_width())
         if whole:
             view = PlanView(file=name, plan=plan, most=MOST_STEPS_TO_APPROVE)
