@@ -84,14 +84,6 @@ def unmeasured() -> Iterator[None]:
 
 
 @pytest.fixture
-def only_new_garbage() -> Iterator[None]:
-    """Let a test that collects garbage look at its own objects alone, and not at every test's."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture
 def covered_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure coverage in the test's processes, too, where it is measured at all.
 
@@ -114,14 +106,16 @@ def postgres() -> Iterator[Server]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Collect no garbage while the tests are collected, which all live to the end.
+    """Collect no garbage while the tests are collected, and never look at them for it.
 
-    After it a full collection looks at all of them: a third of a second, so fewer of these.
+    They all live to the end, and so do their results, and to look at so many takes half a second:
+    so full collections are rare, too.
     """
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
         young, middle, _ = gc.get_threshold()
         gc.set_threshold(young, middle, 100)

@@ -24,7 +24,7 @@ from benchmarks.measure import (
 )
 
 # Each sample begins with a collection.
-pytestmark = pytest.mark.usefixtures("unmeasured", "only_new_garbage")
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def first(figures: list[Figure]) -> Figure:

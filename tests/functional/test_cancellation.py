@@ -74,7 +74,6 @@ def test_without_the_mark_an_arrived_request_looks_unsent(
     assert any(one.arrived and not one.marked for one in found)
 
 
-@pytest.mark.usefixtures("only_new_garbage")
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 def test_no_socket_is_left_open(run: Run[list[Cancelled]], *, warm: bool) -> None:
     """Neither is a warning left, for the suite takes each for an error."""
@@ -85,7 +84,6 @@ def test_no_socket_is_left_open(run: Run[list[Cancelled]], *, warm: bool) -> Non
     assert open_sockets() == before
 
 
-@pytest.mark.usefixtures("only_new_garbage")
 def test_a_socket_that_is_left_open_is_seen() -> None:
     before = open_sockets()
 

@@ -125,16 +125,16 @@ AROUND: dict[str, Encoder] = {
 }
 
 
-@pytest.mark.parametrize("around", AROUND)
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_a_secret_is_found_in_every_spelling(encoder: str, around: str) -> None:
+def test_a_secret_is_found_in_every_spelling(encoder: str) -> None:
     spelled = ENCODERS[encoder](SECRET)
-    text = AROUND[around](spelled)
-    scrubbed = redact(text, [Secret("another"), Secret(SECRET)])
+    for around, wrapped in AROUND.items():
+        text = wrapped(spelled)
+        scrubbed = redact(text, [Secret("another"), Secret(SECRET)])
 
-    assert spelled not in scrubbed
-    assert MASK in scrubbed
-    assert len(scrubbed) < len(text)
+        assert spelled not in scrubbed, around
+        assert MASK in scrubbed, around
+        assert len(scrubbed) < len(text), around
 
 
 def nothing(_: str) -> str:

@@ -249,11 +249,10 @@ ERROR_SINKS: dict[str, Callable[[BaseException], object]] = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("sink", ERROR_SINKS)
-async def test_an_error_leaks_nothing(script: str, sink: str, clock: FakeClock) -> None:
+async def test_an_error_leaks_nothing(script: str, clock: FakeClock) -> None:
     error = await failed(SCRIPTS[script], clock, [])
 
-    assert not leaked(ERROR_SINKS[sink](error))
+    assert [sink for sink, shown in ERROR_SINKS.items() if leaked(shown(error))] == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

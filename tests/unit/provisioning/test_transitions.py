@@ -177,24 +177,19 @@ def _found_by_tag() -> Arrows:
 
 
 @pytest.mark.parametrize("accepted", [False, True])
-@pytest.mark.parametrize(("kind", "state", "name"), list(product(Kind, State, EVENTS)))
-def test_an_event_leads_where_the_table_says_or_nowhere(
-    kind: Kind, state: State, name: str, *, accepted: bool
-) -> None:
+@pytest.mark.parametrize("kind", Kind)
+def test_events_lead_where_the_table_says_or_nowhere(kind: Kind, *, accepted: bool) -> None:
     """Whatever the table does not name is refused, or leaves the row as it is."""
-    row = a_row(kind, state, accepted=accepted and state is S.UNCONFIRMED)
-    wanted = arrows(kind, accepted=row.accepted).get((state, name))
-    try:
-        moved = advance(row, EVENTS[name], NOW, POLICY).row
-    except IllegalTransitionError:
-        assert wanted is None
-        return
-    if wanted is None:
-        assert moved == row
-        return
-    assert moved.state is wanted
-    assert moved.version == row.version + 1
-    assert (moved.op_id, moved.kind, moved.token) == (row.op_id, row.kind, row.token)
+    led: Arrows = {}
+    for state, (name, event) in product(State, EVENTS.items()):
+        row = a_row(kind, state, accepted=accepted and state is S.UNCONFIRMED)
+        with suppress(IllegalTransitionError):
+            moved = advance(row, event, NOW, POLICY).row
+            if moved != row:
+                led[state, name] = moved.state
+                assert moved.version == row.version + 1
+                assert (moved.op_id, moved.kind, moved.token) == (row.op_id, row.kind, row.token)
+    assert led == arrows(kind, accepted=accepted)
 
 
 def test_legal_names_every_pair_that_some_row_takes_and_no_other() -> None:

@@ -380,17 +380,17 @@ def _doubt_from_the_claim_on(row: Row, event: Event, now: float, policy: Policy)
 class Unlucky(World):
     """A world in which answers are lost and purchases are late, which is what mutants forget.
 
-    They are found in it several times as soon.
+    What was not found is sent again there, by a process that knows how it is. Mutants are found in
+    it many times as soon.
     """
 
-    @rule(
-        one=st.integers(0, 1),
-        fate=st.sampled_from(["lost", "late", "latest", "crash late"]),
-        fresh=st.booleans(),
-        slow=st.booleans(),
-    )
-    def send(self, one: int, fate: str, fresh: bool, slow: bool) -> None:
-        super().send(one, fate, fresh, slow)
+    @initialize(release=st.booleans())
+    def begin(self, release: bool) -> None:
+        super().begin(Kind.PURCHASE, retry_unconfirmed=True, release=release)
+
+    @rule(one=st.integers(0, 1), fate=st.sampled_from(["lost", "late", "latest", "crash late"]))
+    def send(self, one: int, fate: str) -> None:
+        super().send(one, fate, fresh=True, slow=False)
 
 
 MUTANTS: dict[str, tuple[str, Any]] = {

@@ -100,12 +100,13 @@ def test_an_empty_page_token_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("kind", "field"), [*NULLABLE, *NEVER_NULL])
-@pytest.mark.parametrize("value", [5, True, [], {}])
-def test_what_is_no_text_is_refused(kind: str, field: str, value: Any) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        MAKERS[kind](**{field: value})
+def test_what_is_no_text_is_refused(kind: str, field: str) -> None:
+    values: list[Any] = [5, True, [], {}]
+    for value in values:
+        with pytest.raises(InvalidRequestError) as caught:
+            MAKERS[kind](**{field: value})
 
-    assert caught.value.field == field
+        assert caught.value.field == field
 
 
 @pytest.mark.parametrize("kind", ["update sip", "update pia", "update twilio", "update"])
