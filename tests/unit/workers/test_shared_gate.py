@@ -286,6 +286,7 @@ CASES = {
     "150 a minute, Retry-After": (partial(Window, 150, 60, report=retry_after), 3, 600.0),
     "100 in 10 seconds, one": (partial(Window, 100, 10), 1, 1_500 / 10),
     "100 in any 10 seconds, one": (partial(SlidingLog, 100, 10), 1, 1_500 / 10),
+    "100 in any 10 seconds, five": (partial(SlidingLog, 100, 10), 5, 1_500 / 10),
 }
 
 
