@@ -293,17 +293,29 @@ _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:[,' ][0-9]{3})+(?:\.[0-9]*)?", re.AS
 _TIME: Final = re.compile(
     r"([0-9]{1,3})(?::([0-9]{1,2})(?::([0-9]{1,2}))?)?(?: ?([ap])\.?m\.?)?", re.ASCII
 )
+_WORD: Final = r"[^\W\d_]{3,9}"
 _DATE: Final = re.compile(
-    r"([0-9]{1,4}|[a-z]{3,9})(?:[-/ ]|[-/., ]{1,2}(?=.*[-/ .]))([0-9]{1,4}|[a-z]{3,9})"
-    r"(?:[-/., ]{1,2}([0-9]{1,4}))?",
-    re.ASCII,
+    rf"([0-9]{{1,4}}|{_WORD})(?:[-/. ]|[-/., ]{{1,2}}(?=.*[-/ .]|{_WORD}))([0-9]{{1,4}}|{_WORD})"
+    r"(?:[-/., ]{1,2}([0-9]{1,4}))?\.?"
 )
-_NO_SEPARATOR: Final = re.compile("(?<=[0-9])(?=[a-z]{3})|(?<=[a-z]{3})(?=[0-9])", re.ASCII)
+_NO_SEPARATOR: Final = re.compile(r"(?<=[0-9])(?=[^\W\d_]{3})|(?<=[^\W\d_]{3})(?=[0-9])")
 """As in 4Mar."""
 _FRACTION: Final = re.compile("([0-9]{1,9}) ([0-9]{1,3})/([1-9][0-9]{0,2})", re.ASCII)
 _MONTHS: Final = (  # noqa: SIM905 - easier to read than quoted one by one
     "january february march april may june july august september october november december"
 ).split()
+_SHORT_MONTHS: Final = {
+    word: at
+    for at, words in enumerate(
+        [
+            *("jän janv ene gen", "févr fév fev", "mär mars mrt", "avr abr", "mai mag mei"),
+            *("juin giu", "juil lug", "aoû août ago", "set", "okt ott out", "", "dez déc dic"),
+        ],
+        1,
+    )
+    for word in words.split()
+}
+"""Of other languages, as their spreadsheets write them."""
 _DIGITS: Final = Context(prec=15, rounding=ROUND_DOWN)
 """Further digits of a number are lost in a spreadsheet."""
 _DIGITS_OF_FRACTION: Final = Context(prec=14, rounding=ROUND_HALF_UP)
@@ -319,7 +331,7 @@ def spreadsheet_ids(row_id: str) -> frozenset[str]:
     """
     text = unicodedata.normalize("NFKC", row_id).strip().casefold()
     dates = () if _FRACTION.fullmatch(text) else _dates_of(text)
-    return frozenset(dates) or frozenset({_time_of(text) or _number_of(text) or text})
+    return frozenset({*dates, _time_of(text) or _number_of(text)} - {""}) or frozenset({text})
 
 
 def _dates_of(text: str) -> Iterator[str]:
@@ -347,7 +359,8 @@ def _day_or_month(text: str) -> int:
     """Return the number; 0 if *text* is neither a day nor a month."""
     if text.isdigit():
         return int(text) if len(text) < 3 else 0
-    return next((at for at, name in enumerate(_MONTHS, 1) if name.startswith(text)), 0)
+    months = (at for at, name in enumerate(_MONTHS, 1) if name.startswith(text))
+    return next(months, _SHORT_MONTHS.get(text, 0))
 
 
 def _time_of(text: str) -> str:

@@ -67,7 +67,9 @@ def _load(content: bytes) -> Workbook:
             size = sum(part.file_size for part in archive.infolist())
         if size <= _LARGEST_UNPACKED:
             with warnings.catch_warnings(action="ignore"):  # about styles
-                book: Workbook = openpyxl.load_workbook(io.BytesIO(content), keep_links=False)
+                book: Workbook = openpyxl.load_workbook(
+                    io.BytesIO(content), keep_links=False, rich_text=True
+                )
             return book
     except Exception:  # noqa: BLE001 - openpyxl lets errors of many kinds out of a damaged file
         raise FileError(
@@ -117,8 +119,12 @@ def _cell(cell: SheetCell | MergedCell | None, column: int) -> Cell:
 def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
     """Return the text of *cell*, which is not empty."""
     value: Any = cell.value
-    font: Any = cell.font  # without types
-    if font.strike:
+    fonts: list[Any] = [cell.font]  # without types
+    if isinstance(cell.value, list):  # parts of a text with fonts of their own
+        parts: list[Any] = value
+        fonts += [part.font for part in parts if not isinstance(part, str)]
+        value = "".join(map(str, parts))
+    if any(font.strike for font in fonts):
         return CellError("is struck through; delete the row, or remove the line through the text")
     if cell.data_type == "f":
         return CellError("is a formula; write its value in its place")

@@ -13,6 +13,8 @@ from typing import IO, TYPE_CHECKING, cast
 
 import openpyxl
 import pytest
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
 from openpyxl.styles import Font
 
 from sigmamind_async.fleet.load import load
@@ -83,6 +85,16 @@ def mark_far_away(sheet: Worksheet) -> None:
 
 def strike_through(sheet: Worksheet) -> None:
     sheet["A2"].font = Font(strike=True)
+
+
+def strike_part_through(sheet: Worksheet) -> None:
+    struck = TextBlock(InlineFont(strike=True), "b")
+    sheet["A2"].value = CellRichText("a", struck)
+
+
+def make_part_bold(sheet: Worksheet) -> None:
+    """The control: it is read as text."""
+    sheet["A2"].value = CellRichText("a", TextBlock(InlineFont(b=True), "b"))
 
 
 def hide_sheet(sheet: Worksheet) -> None:
@@ -357,6 +369,8 @@ FILES: list[tuple[str, str | bytes]] = [
     ("large.xlsx", book(NAMES, (*CELLS[:4], 1e300))),
     ("gaps.xlsx", book((), NAMES, (), CELLS[:4], ("b", *CELLS[1:3], "+14155550103", "x", ""))),
     ("struck.xlsx", book(NAMES, CELLS, edit=strike_through)),
+    ("struckpart.xlsx", book(NAMES, CELLS, edit=strike_part_through)),
+    ("bold.xlsx", book(NAMES, CELLS, edit=make_part_bold)),
     ("hiddensheet.xlsx", book(NAMES, CELLS, edit=hide_sheet)),
     ("merged.xlsx", book(NAMES, CELLS, edit=merge_cells)),
     ("empty.xlsx", book()),
@@ -527,6 +541,12 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "struck.xlsx": [
         "2:1: id: is struck through; delete the row, or remove the line through the text",
+    ],
+    "struckpart.xlsx": [
+        "2:1: id: is struck through; delete the row, or remove the line through the text",
+    ],
+    "bold.xlsx": [
+        "row 2 ab existing: phone_number=+14155550102, label=Support",
     ],
     "hiddensheet.xlsx": [
         "the sheet 'Sheet' is hidden; show it or delete it",
