@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 import attrs
 
 from sigmamind_async.convert.validators import is_mask
-from sigmamind_async.errors import APITimeoutError
-from sigmamind_async.values import Secret
+from sigmamind_async.errors import APITimeoutError, ConfigurationError
+from sigmamind_async.values import Secret, check_flag
 
 T = TypeVar("T")
 
@@ -38,6 +38,8 @@ _FLAGS: Final = os.O_RDONLY | sum(
 def _as_texts(several: str | Path | Iterable[str | Path] | None) -> tuple[str, ...] | None:
     if several is None:
         return None
+    if not isinstance(several, Iterable):
+        raise ConfigurationError("names, folders: must be texts, such as ['TRUNK_PASSWORD']")
     return tuple(map(str, [several] if isinstance(several, str | Path) else several))
 
 
@@ -54,7 +56,9 @@ class SecretResolver:
 
     folder: Path = Path()
     """What a relative PATH is relative to."""
-    allow_inline: bool = False
+    allow_inline: bool = attrs.field(
+        default=False, validator=lambda _, field, value: check_flag(field.name, value)
+    )
     """True if a text that is no reference is taken for the secret itself."""
     environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
     """Where variables are read; by default the process's own environment."""

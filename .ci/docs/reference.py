@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from sigmamind_async import errors
 from sigmamind_async.cli.accounts import PLATFORMS
-from sigmamind_async.cli.app import cyclopts_app
+from sigmamind_async.cli.app import arguments_of
 from sigmamind_async.cli.errors import PAGES as PAGES_OF_ERRORS
 from sigmamind_async.cli.errors import Exit, exit_for
 from sigmamind_async.cli.help import COMMANDS, ROOT_OPTIONS, _entry, command_help
@@ -254,7 +254,7 @@ def command_line() -> Iterator[str]:
     yield "Every command with its options, as `sigmamind COMMAND --help` shows them."
     for name in COMMANDS:
         yield f"## `sigmamind {name}`"
-        shown = command_help(name, cyclopts_app(name).assemble_argument_collection())
+        shown = command_help(name, arguments_of(name))
         yield f"```text\n{shown}\n```"
 
 
@@ -267,7 +267,7 @@ def options() -> Iterator[str]:
     )
     found: dict[tuple[str, ...], dict[tuple[str, str], list[str]]] = {}
     for command in COMMANDS:
-        for argument in cyclopts_app(command).assemble_argument_collection():
+        for argument in arguments_of(command):
             if argument.show and argument.index is None:
                 typed, text = _entry(argument)
                 meaning = (typed.removeprefix(", ".join(argument.names)).strip(), text)
@@ -504,7 +504,7 @@ def _documented(path: Path, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _option_names(command: str) -> Iterator[str]:
-    for argument in cyclopts_app(command).assemble_argument_collection():
+    for argument in arguments_of(command):
         yield from argument.names
 
 

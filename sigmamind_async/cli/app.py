@@ -10,6 +10,7 @@ import errno
 import gc
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,7 +18,6 @@ from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, cast
 
-from sigmamind_async.cli import streams
 from sigmamind_async.cli.errors import (
     ArgumentError,
     CommandError,
@@ -38,13 +38,20 @@ from sigmamind_async.cli.help import (
     overview,
     split_at_dashes,
 )
-from sigmamind_async.cli.settings import take_settings, use_settings
+from sigmamind_async.cli.process import (
+    check_stdout,
+    give_up_stdout,
+    prepare_streams,
+    take_settings,
+    use_settings,
+)
 from sigmamind_async.errors import SigmaMindError
 
 if TYPE_CHECKING:
     from inspect import BoundArguments
 
     from cyclopts import App
+    from cyclopts.argument import Argument
     from rich.console import Console
 
 _EXTRA: Final = frozenset({"cyclopts", "jinja2", "rich", "yaml"})
@@ -54,6 +61,8 @@ _MISSING_EXTRA: Final = (
 )
 _NO_CONSOLE: Final = cast("Console", io.StringIO())
 """For cyclopts, which would import rich's console even for an error that it does not print."""
+_DESCRIPTION: Final = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
+"""What a docstring says about one argument."""
 _PLAIN_HYPHEN: Final = "./-"
 """Another spelling of the file ``-``, which would be read as an option without a name."""
 
@@ -65,10 +74,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
     options, others = split_at_dashes(sys.argv[1:] if tokens is None else tokens)
     is_topic = options[:1] == ["explain"]
     words = [*(word for word in options if is_topic or word != "--debug"), *others]
-    streams.prepare()
+    prepare_streams()
     code = _report(lambda: _run(words), options)
     # Unconfirmed rows matter more than output that could not be written.
-    return max(code, _report(streams.check_stdout, options))
+    return max(code, _report(check_stdout, options))
 
 
 def _report(work: Callable[[], object], words: Sequence[str]) -> int:
@@ -81,7 +90,7 @@ def _report(work: Callable[[], object], words: Sequence[str]) -> int:
     except SigmaMindError as error:
         return _fail(error, sentence_for(error), exit_for(error), words)
     except BrokenPipeError as error:
-        streams.give_up_stdout(error)
+        give_up_stdout(error)
         return Exit.DONE
     except KeyboardInterrupt as error:
         return _fail(error, "interrupted", Exit.INTERRUPTED, words)
@@ -156,7 +165,7 @@ def _run(words: list[str]) -> object:
         print(overview(name))
         return None
     if asks_for_help(rest):
-        print(command_help(name, cyclopts_app(name).assemble_argument_collection()))
+        print(command_help(name, arguments_of(name)))
         return None
     command, bound = bind(name, rest)
     return command(*bound.args, **bound.kwargs)
@@ -210,10 +219,32 @@ def cyclopts_app(name: str) -> App:
         name=f"sigmamind {name}",
         help_flags=(),
         version_flags=(),
-        default_parameter=Parameter(negative=""),
+        default_parameter=Parameter(negative=()),
     )
     app.default(command_function(name))
     return app
+
+
+def arguments_of(name: str) -> list[Argument]:
+    """Return what the command *name* takes, with the help that docstrings have about it.
+
+    cyclopts would find the same, after reading the source of every group, which takes as long as
+    everything else.
+    """
+    from inspect import cleandoc
+
+    from cyclopts import Parameter
+
+    arguments = [*cyclopts_app(name).assemble_argument_collection()]
+    groups = [each.hint for each in arguments if each.name == "*"]
+    docstrings = [cleandoc(each.__doc__ or "") for each in (command_function(name), *groups)]
+    texts = dict(_DESCRIPTION.findall("\n".join(docstrings)))
+    for each in arguments:
+        if each.parameter.help is None and (text := texts.get(each.field_info.name)):
+            each.parameter = Parameter.combine(
+                each.parameter, Parameter(help=" ".join(text.split()))
+            )
+    return arguments
 
 
 def command_function(name: str) -> Callable[..., object]:

@@ -143,7 +143,8 @@ def new_file(path: Path, mode: int = 0o666) -> Generator[IO[bytes]]:
     if path.exists() and not path.is_file() and not path.is_dir():
         # Whoever may write to its folder would replace the device itself by a file.
         raise CommandError(f"{path}: is a device or a pipe; name a file; nothing was sent")
-    path = path.resolve() if path.is_symlink() else path
+    # `resolve` raises an error of its own where links lead to each other.
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         if path.is_dir():

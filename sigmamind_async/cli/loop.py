@@ -7,7 +7,7 @@ import gc
 import signal
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
         try:
             loop.add_signal_handler(number, handler)
         except NotImplementedError:  # Windows
-            signal.signal(number, _passing_to(loop, handler))
+            signal.signal(number, partial(loop.call_soon_threadsafe, handler))
     try:
         yield
     finally:
@@ -73,12 +73,3 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN if heard and number == hangup else earlier)
-
-
-def _passing_to(
-    loop: asyncio.AbstractEventLoop, handle: Callable[[], None]
-) -> Callable[[int, FrameType | None], None]:
-    def passing(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(handle)
-
-    return passing

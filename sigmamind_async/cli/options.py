@@ -19,7 +19,7 @@ from cyclopts.validators import Number
 
 PlatformName: TypeAlias = Literal["sigmamind", "verbex", "dialnexa"]
 
-FileFormat: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
+FileFormat: TypeAlias = Literal["csv", "tsv", "jsonl", "json", "yaml", "xlsx"]
 
 OnDrift: TypeAlias = Literal["fail", "keep", "overwrite"]
 
@@ -52,126 +52,105 @@ Seconds = Annotated[float, Parameter(converter=seconds, metavar="TIME", validato
 @Parameter(name="*", group=Group("Requests", sort_key=6))
 @attrs.frozen(kw_only=True)
 class RequestOptions:
-    """How a call reaches the platform."""
+    """How a call reaches the platform.
 
-    deadline: Annotated[Seconds, Parameter(help="Longest one call takes, retries included.")] = 60.0
-    attempt_timeout: Annotated[Seconds, Parameter(help="Longest one attempt takes.")] = 20.0
-    proxy: Annotated[
-        str | None,
-        Parameter(help="URL of an HTTP proxy. Default: HTTPS_PROXY and NO_PROXY."),
-    ] = attrs.field(default=None, repr=False)
-    refusal_status: Annotated[
-        tuple[int, ...],
-        Parameter(
-            negative=(),
-            validator=Number(gte=400, lte=599),
-            help="A status other than 429 with which a rate limiter in front of the platform"
-            " refuses requests. May be repeated.",
-        ),
-    ] = ()
+    Attributes:
+        deadline: Longest one call takes, retries included.
+        attempt_timeout: Longest one attempt takes.
+        proxy: URL of an HTTP proxy. Default: HTTPS_PROXY and NO_PROXY.
+        refusal_status: A status other than 429 with which a rate limiter in front of the platform
+            refuses requests. May be repeated.
+    """
+
+    deadline: Seconds = 60.0
+    attempt_timeout: Seconds = 20.0
+    proxy: str | None = attrs.field(default=None, repr=False)
+    refusal_status: Annotated[tuple[int, ...], Parameter(validator=Number(gte=400, lte=599))] = ()
 
 
 @Parameter(name="*", group=Group("Journal", sort_key=4))
 @attrs.frozen(kw_only=True)
 class JournalOptions:
-    """Where the journal is."""
+    """Where the journal is.
 
-    journal: Annotated[
-        Path | None, Parameter(help="The journal file. Default: FILE.journal.db.")
-    ] = None
-    postgres: Annotated[
-        str | None,
-        Parameter(
-            help="Keep the journal in PostgreSQL: a DSN, env:NAME or file:PATH; alone, it is"
-            " env:SIGMAMIND_POSTGRES."
-        ),
-    ] = None
+    Attributes:
+        journal: The journal file. Default: FILE.journal.db.
+        postgres: Keep the journal in PostgreSQL: a DSN, env:NAME or file:PATH; alone, it is
+            env:SIGMAMIND_POSTGRES.
+    """
+
+    journal: Path | None = None
+    postgres: str | None = None
 
 
 @Parameter(name="*", group=Group("Purchases", sort_key=3))
 @attrs.frozen(kw_only=True)
 class SpendingOptions:
-    """What may be spent."""
+    """What may be spent.
 
-    max_purchases: Annotated[
-        WholeNumber | None,
-        Parameter(
-            validator=Number(gte=0),
-            help="Most numbers that may be bought with this journal, over all runs.",
-        ),
-    ] = None
-    yes: Annotated[
-        bool, Parameter(help="Do not ask; for a file that buys, give --max-purchases too.")
-    ] = False
+    Attributes:
+        max_purchases: Most numbers that may be bought with this journal, over all runs.
+        yes: Do not ask; for a file that buys, give --max-purchases too.
+    """
+
+    max_purchases: Annotated[WholeNumber | None, Parameter(validator=Number(gte=0))] = None
+    yes: bool = False
 
 
 @Parameter(name="*", group=Group("Unconfirmed purchases", sort_key=5))
 @attrs.frozen(kw_only=True)
 class SettlementOptions:
-    """What is done about purchases that got no answer."""
+    """What is done about purchases that got no answer.
 
-    settle_time: Annotated[
-        Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
-    ] = SETTLE_TIME
-    retry_unconfirmed: Annotated[
-        bool,
-        Parameter(
-            help="Send it again if it has not turned up by then. A row that already needs a"
-            " decision needs reconcile --only."
-        ),
-    ] = False
-    release_duplicates: Annotated[
-        bool, Parameter(help="Release duplicates. Permanent; asks, or needs --yes.")
-    ] = False
-    accept_key: Annotated[
-        bool, Parameter(help="Accept a new API key for the account in this journal.")
-    ] = False
+    Attributes:
+        settle_time: How long a purchase without an answer may still turn up.
+        retry_unconfirmed: Send it again if it has not turned up by then. A row that already needs a
+            decision needs reconcile --only.
+        release_duplicates: Release duplicates. Permanent; asks, or needs --yes.
+        accept_key: Accept a new API key for the account in this journal.
+    """
+
+    settle_time: Seconds = SETTLE_TIME
+    retry_unconfirmed: bool = False
+    release_duplicates: bool = False
+    accept_key: bool = False
 
 
 @Parameter(name="*", group=Group("Plan", sort_key=2))
 @attrs.frozen(kw_only=True)
 class ChangeOptions:
-    """What a plan may do."""
+    """What a plan may do.
 
-    on_drift: Annotated[
-        OnDrift, Parameter(help="What to do about a field that was changed outside this fleet.")
-    ] = "fail"
-    allow_release: Annotated[
-        bool,
-        Parameter(
-            help="Release numbers of rows with the state absent or a new platform. Permanent."
-        ),
-    ] = False
-    rewrite_secrets: Annotated[
-        bool,
-        Parameter(
-            help="Write passwords again; a new value behind the same reference is not noticed."
-        ),
-    ] = False
-    allow_unlisted: Annotated[
-        bool,
-        Parameter(
-            help="Buy for new rows although the journal has bought numbers that no row lists."
-        ),
-    ] = False
+    Attributes:
+        on_drift: What to do about a field that was changed outside this fleet.
+        allow_release: Release numbers of rows with the state absent or a new platform. Permanent.
+        rewrite_secrets: Write passwords again; a new value behind the same reference is not
+            noticed.
+        allow_unlisted: Buy for new rows although the journal has bought numbers that no row lists.
+    """
+
+    on_drift: OnDrift = "fail"
+    allow_release: bool = False
+    rewrite_secrets: bool = False
+    allow_unlisted: bool = False
 
 
 @Parameter(name="*", group=Group("File", sort_key=1))
 @attrs.frozen(kw_only=True)
 class FileOptions:
-    """How a file of rows is read."""
+    """How a file of rows is read.
 
-    platform: Annotated[PlatformName | None, Parameter(help="For rows that name none.")] = None
-    format: Annotated[
-        FileFormat | None,
-        Parameter(help="Format of FILE. Default: by its suffix; for stdin, jsonl."),
-    ] = None
-    skip_bad: Annotated[bool, Parameter(help="Leave out rows with a problem, and do the rest.")] = (
-        False
-    )
-    allow_inline_secrets: Annotated[
-        bool, Parameter(help="Accept passwords in FILE itself, not only references to them.")
-    ] = False
+    Attributes:
+        platform: For rows that name none.
+        format: Format of FILE. Default: by its suffix; for stdin, jsonl.
+        skip_bad: Leave out rows with a problem, and do the rest.
+        allow_inline_secrets: Accept passwords in FILE itself, not only references to them.
+    """
+
+    platform: PlatformName | None = None
+    format: FileFormat | None = None
+    skip_bad: bool = False
+    allow_inline_secrets: bool = False
 
 
 _OUTPUT: Final = Group("Output", sort_key=7)
@@ -184,13 +163,26 @@ OnePlatform = Annotated[PlatformName, Parameter(name="--platform", help="Platfor
 @Parameter(name="*", group=_OUTPUT)
 @attrs.frozen(kw_only=True)
 class OutputOptions:
-    """What is shown, and how."""
+    """What is shown, and how.
+
+    Attributes:
+        quiet: Show only what failed.
+        verbose: Show every row, unchanged ones too.
+    """
 
     json: Json = False
-    quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), help="Show only what failed.")] = False
-    verbose: Annotated[
-        bool, Parameter(name=("--verbose", "-v"), help="Show every row, unchanged ones too.")
-    ] = False
+    quiet: Annotated[bool, Parameter(name=("--quiet", "-q"))] = False
+    verbose: Annotated[bool, Parameter(name=("--verbose", "-v"))] = False
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class AccountOptions:
+    """One account."""
+
+    platform: OnePlatform = "sigmamind"
+    request: RequestOptions = RequestOptions()
+    json: Json = False
 
 
 @Parameter(name="*")
@@ -204,60 +196,88 @@ class JobOptions:
     output: OutputOptions = OutputOptions()
 
 
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ListOptions:
+    """Which numbers are listed.
+
+    Attributes:
+        platform: Platform of the account; may be repeated. Default: all whose API key is set.
+        unassigned: Only numbers without an inbound agent.
+        agent: Only numbers that this agent answers or calls from.
+    """
+
+    platform: tuple[PlatformName, ...] = ()
+    unassigned: bool = False
+    agent: str | None = None
+    request: RequestOptions = RequestOptions()
+    json: Json = False
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class ReassignOptions:
+    """Whose numbers get which agent.
+
+    Attributes:
+        from_agent: Agent that has the numbers.
+        to_agent: Agent that gets them.
+        side: Which calls: those that the agent answers, those it makes, or both.
+        dry_run: Show what would change, and change nothing.
+        yes: Do not ask.
+        journal: Journal of the fleet that the numbers are in, to keep it up to date.
+    """
+
+    from_agent: str
+    to_agent: str
+    platform: OnePlatform = "sigmamind"
+    side: Literal["inbound", "outbound", "both"] = "both"
+    dry_run: bool = False
+    yes: bool = False
+    journal: Path | None = None
+    request: RequestOptions = RequestOptions()
+    output: OutputOptions = OutputOptions()
+
+
 @Parameter(name="*", group=Group("Worker", sort_key=0))
 @attrs.frozen(kw_only=True)
 class WorkerOptions:
-    """What a worker serves."""
+    """What a worker serves.
 
-    platform: Annotated[
-        tuple[PlatformName, ...],
-        Parameter(
-            negative=(),
-            help="Platform to serve; may be repeated. Default: all whose API key is set.",
-        ),
-    ] = ()
-    concurrency: Annotated[
-        WholeNumber, Parameter(validator=Number(gte=1), help="Operations under way at once.")
-    ] = 20
-    allow_secret: Annotated[
-        tuple[str, ...],
-        Parameter(
-            negative=(),
-            help="Secrets that requests may name: env:NAME, where * stands for any letters, or"
-            " file:FOLDER; may be repeated. Default: variables TRUNK_* and no file.",
-        ),
-    ] = ()
-    upkeep: Annotated[
-        Seconds,
-        Parameter(
-            validator=Number(gte=1, lte=3540),
-            help="Time, roughly, between two searches for unconfirmed purchases and lost workers;"
-            " one worker of all makes them.",
-        ),
-    ] = 60.0
+    Attributes:
+        platform: Platform to serve; may be repeated. Default: all whose API key is set.
+        concurrency: Operations under way at once.
+        allow_secret: Secrets that requests may name: env:NAME, where * stands for any letters, or
+            file:FOLDER; may be repeated. Default: variables TRUNK_* and no file.
+        upkeep: Time, roughly, between two searches for unconfirmed purchases and lost workers; one
+            worker of all makes them.
+    """
+
+    platform: tuple[PlatformName, ...] = ()
+    concurrency: Annotated[WholeNumber, Parameter(validator=Number(gte=1))] = 20
+    allow_secret: tuple[str, ...] = ()
+    upkeep: Annotated[Seconds, Parameter(validator=Number(gte=1, lte=3540))] = 60.0
 
 
 @Parameter(name="*", group=Group("Calls", sort_key=1))
 @attrs.frozen(kw_only=True)
 class CallOptions:
-    """How test calls are placed; see `verify_numbers`."""
+    """How test calls are placed; see `verify_numbers`.
 
-    agent_id: Annotated[
-        str | None,
-        Parameter(name="--agent", help="Agent that speaks. Default: each number's outbound agent."),
-    ] = None
-    timeout: Annotated[Seconds, Parameter(help="Longest wait for the end of one call.")] = 120.0
-    poll_interval: Annotated[Seconds, Parameter(help="Time between two looks at a call.")] = 1.0
-    concurrency: Annotated[
-        WholeNumber, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
-    ] = 5
+    Attributes:
+        agent_id: Agent that speaks. Default: each number's outbound agent.
+        timeout: Longest wait for the end of one call.
+        poll_interval: Time between two looks at a call.
+        concurrency: Most calls in progress at once.
+        per_destination: Most calls at once to the same test number.
+    """
+
+    agent_id: Annotated[str | None, Parameter(name="--agent")] = None
+    timeout: Seconds = 120.0
+    poll_interval: Seconds = 1.0
+    concurrency: Annotated[WholeNumber, Parameter(validator=Number(gte=1))] = 5
     per_destination: Annotated[
-        WholeNumber,
-        Parameter(
-            name="--max-per-destination",
-            validator=Number(gte=1),
-            help="Most calls at once to the same test number.",
-        ),
+        WholeNumber, Parameter(name="--max-per-destination", validator=Number(gte=1))
     ] = 1
 
 
@@ -268,7 +288,7 @@ POSTGRES_VARIABLE: Final = "SIGMAMIND_POSTGRES"
 POSTGRES_DEFAULT: Final = f"env:{POSTGRES_VARIABLE}"
 """What the option alone stands for."""
 
-_PASSWORDS: Final = re.compile(r"(?<=://)\S+(?=@)|(?<=password=)(?:'[^']*'|\S+)")
+_PASSWORDS: Final = re.compile(r"(://)\S+(?=@)|(password\s*=\s*)(?:'(?:\\.|[^'\\])*'|\S+)")
 _WORDS: Final[ContextVar[tuple[str, ...]]] = ContextVar("_WORDS", default=())
 
 
@@ -285,7 +305,7 @@ def expand_bare_postgres(words: Sequence[str]) -> list[str]:
 
 def without_passwords(text: str) -> str:
     """Return *text*, which may repeat what was typed, without the password of a URL."""
-    return _PASSWORDS.sub("***", text)
+    return _PASSWORDS.sub(r"\1\2***", text)
 
 
 def remember_command(words: Sequence[str]) -> None:

@@ -64,7 +64,8 @@ class RequestValue(Portable, Generic[T_co]):
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the value with *fields*, by the names of its parameters.
 
-        A secret is a text, or a reference to one, ``env:NAME`` or ``file:PATH``. Raises
+        A secret is a text, or a reference to one, ``env:NAME`` or ``file:PATH``, which is read only
+        where a `SecretResolver` is; a `Secret` is taken as it is. Raises
         `InvalidRequestError` for a name that it does not have, or a value it cannot have.
         """
         return cast("Self", build(cls, fields))

@@ -89,7 +89,8 @@ class Portable(HintedNames, names=_ELSEWHERE):
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the value with *fields*, by field names, as `to_dict` gives them.
 
-        A secret is a text, or a reference to one, ``env:NAME`` or ``file:PATH``. Raises
+        A secret is a text, or a reference to one, ``env:NAME`` or ``file:PATH``, which is read only
+        where a `SecretResolver` is; a `Secret` is taken as it is. Raises
         `InvalidRequestError` for a name that the class does not have, and for what one of its
         fields cannot be.
         """

@@ -39,6 +39,10 @@ def export(
         yield FleetRow(id=row_id, platform=number.platform, source=Source.EXISTING, fields=fields)
 
 
+TABLES: Final = frozenset({"csv", "tsv", "xlsx"})
+"""Formats in which a row is cells under a header."""
+
+
 def writable_rows(
     rows: Iterable[FleetRow],
     format: Format,  # noqa: A002 - the word everybody uses
@@ -49,7 +53,7 @@ def writable_rows(
     number twice. A row that cannot be written without such a field is left out as a whole.
     """
     # Of the formats with a header, and of the others, one stands for all.
-    form: Format = "csv" if format in {"csv", "xlsx"} else "jsonl"
+    form: Format = "csv" if format in TABLES else "jsonl"
     rows = [*rows]
     times = Counter((row.platform, row.phone_number) for row in rows)
     left = iter(rows)
@@ -131,15 +135,15 @@ def write(
     Args:
         rows: Any iterable; none of it is kept, but by XLSX.
         stream: A file that is open for bytes.
-        format: ``csv``, ``jsonl``, ``json``, ``yaml`` or ``xlsx``.
-        columns: Fields that have a column in CSV and XLSX; `columns_of` finds those in use.
+        format: ``csv``, ``tsv``, ``jsonl``, ``json``, ``yaml`` or ``xlsx``.
+        columns: Fields that have a column in a table; `columns_of` finds those in use.
 
     Raises:
         ConfigurationError: A row holds a secret, or what could not be read back. What was written
             before it stays: write to a new file and rename that.
     """
     names = (*OWN_NAMES, *columns)
-    has_columns = format in {"csv", "xlsx"}
+    has_columns = format in TABLES
     write_rows((_words(row, names if has_columns else None) for row in rows), stream, format, names)
 
 

@@ -61,7 +61,7 @@ def load(
     Args:
         source: A path, or a file that is open for bytes. It is read once.
         name: What problems call the file. Default: the path.
-        format: ``csv``, ``jsonl``, ``json``, ``yaml`` or ``xlsx``. Default: by the suffix.
+        format: ``csv``, ``tsv``, ``jsonl``, ``json``, ``yaml`` or ``xlsx``. Default: by the suffix.
         default_platform: Platform of the rows that name none.
         allow_inline: Take a text that is no reference for the secret itself.
         origin: Name of the fleet among those that share a journal, see `Fleet.origin`.
@@ -272,7 +272,7 @@ _EXACT_DIGITS: Final = 15
 
 def _warnings(rows: Sequence[FleetRow], name: str, form: Format) -> Iterator[Problem]:
     """Yield what is no problem, and may be a mistake."""
-    if form == "csv" and (fragile := [row for row in rows if _is_fragile(row.id)]):
+    if form in {"csv", "tsv"} and (fragile := [row for row in rows if _is_fragile(row.id)]):
         others = f" (and {len(fragile) - 1} more)" if len(fragile) > 1 else ""
         message = (
             "a spreadsheet rewrites such an id, and under another id a number is bought again;"

@@ -20,7 +20,7 @@ from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED, pending_mismatch
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, creation_id, had_no_effect
-from sigmamind_async.fleet.state_index import request_cells, spreadsheet_id
+from sigmamind_async.fleet.state_index import request_cells, spreadsheet_ids
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendors import VENDORS, RemoteNumber, VendorSchema
 from sigmamind_async.provisioning.adapter import Value
@@ -243,6 +243,5 @@ def _identities(
     platform: str, row_id: str, request_type: str, fields: Mapping[str, object]
 ) -> frozenset[str]:
     request = orjson.dumps(dict(fields), option=orjson.OPT_SORT_KEYS).decode()
-    return frozenset(
-        {f"{platform} {spreadsheet_id(row_id)}", f"{platform} {request_type} {request}"}
-    )
+    ids = {f"{platform} {each}" for each in spreadsheet_ids(row_id)}
+    return frozenset({*ids, f"{platform} {request_type} {request}"})

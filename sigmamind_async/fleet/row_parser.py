@@ -91,7 +91,7 @@ def problems_of(row: FleetRow) -> list[Problem]:
     problems: list[Problem] = []
     for name, cell in row.fields.items():
         if name == "phone_number":
-            message = _number_problem(cell, is_present=is_present)
+            message = _number_problem(cell, row.source, is_present=is_present)
         else:
             message = _field_problem(name, cell, row.source, vendor) if is_present else ""
         if message:
@@ -99,15 +99,33 @@ def problems_of(row: FleetRow) -> list[Problem]:
     return problems if problems or not is_present else [*_source_problems(row, vendor)]
 
 
-def _number_problem(cell: Cell, *, is_present: bool) -> str:
+def _number_problem(cell: Cell, source: Source, *, is_present: bool) -> str:
     if is_present and not cell:
         return "cannot be cleared; leave it blank where the platform picks the number"
     try:
         if cell is not None:
             validators.phone_number("phone_number", cell)
+            # What the account has already is as long as it is.
+            return _length_problem(cell) if source is not Source.EXISTING else ""
     except InvalidRequestError as error:
         return str(error).removeprefix("phone_number: ")
     return ""
+
+
+_LENGTHS: Final[Mapping[str, int]] = {"1": 11, "7": 11}
+"""Digits of every number of a country code, itself included, where all have the same.
+
+https://www.itu.int/en/ITU-T/inr/nnp; of other countries only the package phonenumbers knows more.
+"""
+
+
+def _length_problem(cell: Cell) -> str:
+    digits = str(cell)[1:]
+    length = _LENGTHS.get(digits[:1], len(digits))
+    if len(digits) == length:
+        return ""
+    much = "few" if len(digits) < length else "many"
+    return f"has too {much} digits: after +{digits[0]} come {length - 1}, not {len(digits) - 1}"
 
 
 def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) -> str:
@@ -120,6 +138,8 @@ def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) 
         return "" if is_cleared else how
     if problem := forms[0].check(name, cell):
         return problem
+    if name in PHONE_NUMBERS:
+        return _length_problem(cell)
     # It would be taken for one, and never be shown again.
     is_tagged = name == "label" and isinstance(cell, str) and find_tag(cell) is not None
     return "must not end in text like [sm:...], the tag of a purchase" if is_tagged else ""

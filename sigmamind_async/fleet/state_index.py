@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import ROUND_DOWN, Context
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -19,6 +19,7 @@ from sigmamind_async.provisioning.row import Row, State
 
 _Values: TypeAlias = Mapping[str, str | int | None]
 _Items: TypeAlias = frozenset[tuple[str, object]]
+_NOTHING: Final[_Items] = frozenset()
 
 
 @attrs.frozen(kw_only=True)
@@ -163,10 +164,10 @@ class StateIndex:
         removed: dict[tuple[str, object], dict[_Items, RemovedPurchase]] = defaultdict(dict)
         for platform, row_id, number, fields in self._removed_purchases():
             changeable, fixed = _partition(platform, fields)
-            is_own, id_ = self._is_own(row_id), spreadsheet_id(row_id)
-            keys: list[tuple[str, object, _Items]] = [(platform, id_, fixed)]
+            is_own, ids = self._is_own(row_id), spreadsheet_ids(row_id)
+            keys: list[tuple[str, object, _Items]] = [(platform, id_, fixed) for id_ in ids]
             if is_own:
-                keys = [("", id_, frozenset()), (platform, None, fixed)]
+                keys = [*(("", id_, _NOTHING) for id_ in ids), (platform, None, fixed)]
             if is_own or fields.get("label"):
                 keys.append((platform, changeable, fixed))
             for where, key, stated in keys:
@@ -206,8 +207,9 @@ class StateIndex:
             return None
         fields = {name: normalize_cell(cell) for name, cell in row.fields.items()}
         changeable, fixed = _partition(row.platform, fields)
-        id_, platform = spreadsheet_id(row.id), row.platform
-        keys: list[tuple[str, object]] = [("", id_), (platform, id_), (platform, changeable)]
+        platform = row.platform
+        ids = [(where, id_) for id_ in spreadsheet_ids(row.id) for where in ("", platform)]
+        keys: list[tuple[str, object]] = [*ids, (platform, changeable)]
         keys += [] if alike else [(platform, None)]
         found = (self._match(where, key, fixed) for where, key in keys)
         return next((each for each in found if each is not None), None)
@@ -292,38 +294,60 @@ _TIME: Final = re.compile(
     r"([0-9]{1,3})(?::([0-9]{1,2})(?::([0-9]{1,2}))?)?(?: ?([ap])\.?m\.?)?", re.ASCII
 )
 _DATE: Final = re.compile(
-    r"[0-9]{4}[-/]([0-9]{1,2})[-/]([0-9]{1,2})|([0-9]{1,2})\.([0-9]{1,2})\.[0-9]{2,4}"
-    r"|([0-9]{1,2}|[a-z]{3,9})[-/ ]([0-9]{1,2}|[0-9]{4}|[a-z]{3,9})(?:[-/, ]{1,2}[0-9]{2,4})?",
+    r"([0-9]{1,4}|[a-z]{3,9})(?:[-/ ]|[-/., ]{1,2}(?=.*[-/ .]))([0-9]{1,4}|[a-z]{3,9})"
+    r"(?:[-/., ]{1,2}([0-9]{1,4}))?",
     re.ASCII,
 )
+_NO_SEPARATOR: Final = re.compile("(?<=[0-9])(?=[a-z]{3})|(?<=[a-z]{3})(?=[0-9])", re.ASCII)
+"""As in 4Mar."""
+_FRACTION: Final = re.compile("([0-9]{1,9}) ([0-9]{1,3})/([1-9][0-9]{0,2})", re.ASCII)
 _MONTHS: Final = (  # noqa: SIM905 - easier to read than quoted one by one
     "january february march april may june july august september october november december"
 ).split()
 _DIGITS: Final = Context(prec=15, rounding=ROUND_DOWN)
 """Further digits of a number are lost in a spreadsheet."""
+_DIGITS_OF_FRACTION: Final = Context(prec=14, rounding=ROUND_HALF_UP)
+"""Those behind are written as they are stored: 45.37 may be 45.369999999999999999."""
 
 
-def spreadsheet_id(row_id: str) -> str:
-    """Return one text for all ids that a spreadsheet makes one of.
+def spreadsheet_ids(row_id: str) -> frozenset[str]:
+    """Return texts, one of which is the same for two ids that a spreadsheet may make one of.
 
-    Such as 0101 and 101, 5 % and 0.05, 1 PM and 13:00:00, 3-4, 4-Mar and 2026/03/04.
+    Such as 0101 and 101, 5 % and 0.05, 1 PM and 13:00:00, 3-4, 4-Mar and 2026/03/04. There are
+    several where it depends on the country what a spreadsheet reads: 1-2-3 is 2003/01/02 or another
+    date.
     """
     text = unicodedata.normalize("NFKC", row_id).strip().casefold()
-    return _date_of(text) or _time_of(text) or _number_of(text) or text
+    dates = () if _FRACTION.fullmatch(text) else _dates_of(text)
+    return frozenset(dates) or frozenset({_time_of(text) or _number_of(text) or text})
 
 
-def _date_of(text: str) -> str:
-    """Return day and month in numbers, the lower one first; empty if *text* is no date."""
-    found = _DATE.fullmatch(text)
-    parts = [part for part in found.groups() if part] if found else []
-    words = tuple(filter(str.isalpha, parts))
-    months = [at for at, name in enumerate(_MONTHS, 1) if name.startswith(words)]
-    if not parts or len(months) != len(words):
-        return ""
-    # Without a day it is the first of a month. A year is left out: a spreadsheet adds one.
-    days = [int(part) for part in parts if part.isdigit() and len(part) < 4]
-    first, second = sorted([*months, *days, 1][:2])
-    return f"{first}-{second}"
+def _dates_of(text: str) -> Iterator[str]:
+    """Yield day and month in numbers, the lower one first, and with the year if there is one."""
+    found = _DATE.fullmatch(_NO_SEPARATOR.sub("-", text))
+    if found is None:
+        return
+    first, second, third = found.groups()
+    ways = [(first, second, third), (second, third, first)]
+    if not third:
+        # Without a day it is the first of a month.
+        ways = [(first, second, ""), ("1", first, second), ("1", second, first)]
+    for one, other, year in ways:
+        low, high = sorted([_day_or_month(one), _day_or_month(other)])
+        if not 1 <= low <= 12 or high > 31 or len(year) == 3 or year.isalpha():
+            continue
+        # A spreadsheet adds a year, of two or four digits.
+        if len(year) in {0, 4} or (third and year[1:]):
+            yield f"{low}-{high}"
+        if year[0 if third else 1 :]:
+            yield f"{low}-{high}-{int(year) % 100}"
+
+
+def _day_or_month(text: str) -> int:
+    """Return the number; 0 if *text* is neither a day nor a month."""
+    if text.isdigit():
+        return int(text) if len(text) < 3 else 0
+    return next((at for at, name in enumerate(_MONTHS, 1) if name.startswith(text)), 0)
 
 
 def _time_of(text: str) -> str:
@@ -342,7 +366,12 @@ def _number_of(text: str) -> str:
     if _GROUPED.fullmatch(digits):
         digits = re.sub("[,' ]", "", digits)
     try:
-        number = _DIGITS.create_decimal(digits) / (100 if text.endswith("%") else 1)
+        if mixed := _FRACTION.fullmatch(digits):
+            number = int(mixed[1]) + Decimal(mixed[2]) / int(mixed[3])
+        else:
+            number = Decimal(digits) / (100 if text.endswith("%") else 1)
+        is_whole = number == number.to_integral_value()
+        number = (_DIGITS if is_whole else _DIGITS_OF_FRACTION).plus(number)
     except ArithmeticError:  # no number, or out of range
         return ""
     is_negative = text.startswith(("-", "(")) or text.endswith("-")

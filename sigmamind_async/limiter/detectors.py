@@ -272,6 +272,8 @@ class WindowLimit:
         index = bisect_right(self._log, began) - 1
         if index >= 0 and began - self._log[index] < 1e-6:
             del self._log[index]
+            if late and self._log:  # it took no place, but the window was used up all the same
+                self._log.appendleft(self._log[0])
         self._answered += 1
         if abs(began - self._tested) < 1e-6:
             self._tested = -math.inf

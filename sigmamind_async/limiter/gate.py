@@ -33,7 +33,7 @@ from sigmamind_async.limiter.rate import AdaptiveRate
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import REFUSAL_STATUSES, Policy, Remaining
-from sigmamind_async.values import check_seconds
+from sigmamind_async.values import check_seconds, check_type
 
 MAX_PAUSE = 300.0
 """Longest pause in seconds, unless a gate sets another."""
@@ -430,6 +430,8 @@ class Gate:
         if max_wait is not None:
             check_seconds("max_wait", max_wait, zero=True)
         check_seconds("max_pause", max_pause)
+        if admission is not None:
+            check_type("admission", admission, Admission)
         if not _are_statuses(refusal_statuses):
             raise ConfigurationError(
                 "refusal_statuses: must be a set of statuses from 400 to 599, such as {429, 503}"

@@ -170,7 +170,7 @@ class AdaptiveRate(Pacing):
         if tokens < 1.0 + _LATE * rate:
             self._record.add(now, 1.0 / (seconds or 1e-6))
             if self.lag:  # it may have waited to be asked for, which says nothing of the rate
-                seconds = min(seconds, (1.0 - self._tokens) / rate + _LATE)
+                seconds = min(seconds, max(0.0, 1.0 - self._tokens) / rate + _LATE)
             self._grow(now, rate, seconds)
         else:
             self._record.add(now, math.inf)
@@ -248,7 +248,7 @@ class AdaptiveRate(Pacing):
                 self._leave_window(now)
             return
         self._lot.passed()
-        if began < self.cut:
+        if began <= self.cut:
             return
         self._passed += 1
         self._passed_at = now
@@ -302,7 +302,7 @@ class AdaptiveRate(Pacing):
         self._jitter = jitter
         began, level = ticket[0], ticket[1]
         self._is_silent, self._wait = not wait, wait
-        late = began < self.cut
+        late = began <= self.cut
         if self.window.size:
             if self.window.refused(now, began, late=late):
                 self.ready = self.window.ready(now)
@@ -394,7 +394,7 @@ class AdaptiveRate(Pacing):
     def _leave_window(self, now: float) -> None:
         """Go on as a bucket where a window has been disproved."""
         size = self.window.size / self.window.length
-        self.window = WindowLimit(opened=now)
+        self.window = WindowLimit(opened=now, count=self.window.size)
         self.bucket.bracket(0.5 * size, 4 * size)
         self._settle(0.0)
         self._record.forget(now)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.values import check_type
 
 
 class Kind(enum.Enum):
@@ -190,7 +191,10 @@ class Row:
 
 def account_name(platform: str, label: str | None) -> str:
     """Return the account's name in a journal: ``sigmamind``, or ``sigmamind:production``."""
-    return platform if label is None else f"{platform}:{label}"
+    if label is None:
+        return platform
+    check_type("account", label, str)
+    return f"{platform}:{label}"
 
 
 def check_op_id(op_id: object) -> None:

@@ -1,6 +1,6 @@
 """Tags in labels: which number a purchase brought, if the platform picked it.
 
-A purchase appends a tag to the user's label, ``Support [sm:7Q2MX4KD9WPTB.1]``: a token of the
+A purchase appends a tag to the user's label, ``Support [sm:7Q2MX4KDJWPTB.1]``: a token of the
 operation and the number of the attempt. Each attempt has its own tag, so a number bought late by an
 earlier attempt is recognized as such.
 """

@@ -229,9 +229,11 @@ def _is_marked(text: str) -> bool:
 # ---------------------------------------------------------------- writing CSV
 
 
-def write_csv(rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str]) -> None:
+def write_csv(
+    rows: Iterable[Words], stream: IO[bytes], columns: Sequence[str], separator: str = ","
+) -> None:
     """Write a header of *columns*, then *rows*."""
-    writer = csv.writer(LineWriter(stream), lineterminator="\n")
+    writer = csv.writer(LineWriter(stream), delimiter=separator, lineterminator="\n")
     writer.writerow(columns)
     for words in rows:
         cells = ((words.get(name), cell_text(words, name)) for name in columns)

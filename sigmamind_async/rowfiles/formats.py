@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import PurePath
 from typing import IO, Any, Final, Literal, TypeAlias
 
@@ -29,11 +30,11 @@ from sigmamind_async.rowfiles.json_rows import (
 from sigmamind_async.rowfiles.xlsx_rows import read_xlsx, write_xlsx
 from sigmamind_async.rowfiles.yaml_rows import read_yaml, write_yaml
 
-Format: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
+Format: TypeAlias = Literal["csv", "tsv", "jsonl", "json", "yaml", "xlsx"]
 
 SUFFIXES: Final[Mapping[str, Format]] = {
     ".csv": "csv",
-    ".tsv": "csv",
+    ".tsv": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
@@ -139,6 +140,7 @@ _Read: TypeAlias = Callable[[Any, Vocabulary], Iterator[Item]]
 _Write: TypeAlias = Callable[[Iterable[Words], IO[bytes], Sequence[str]], None]
 _FORMATS: Final[Mapping[Format, tuple[Callable[[IO[bytes]], Any], _Read, _Write]]] = {
     "csv": (read_lines, read_csv, write_csv),
+    "tsv": (read_lines, read_csv, partial(write_csv, separator="\t")),
     "jsonl": (read_lines, read_json_lines, write_json_lines),
     "json": (read_text, read_json, write_json),
     "yaml": (read_text, read_yaml, write_yaml),

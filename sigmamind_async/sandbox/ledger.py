@@ -71,7 +71,7 @@ _TAG = re.compile(r" ?(\[sm:[A-Z2-7]{13})\.[0-9]+\]\Z", re.ASCII)
 def without_attempt(label: str) -> str:
     """Return *label* with its tag, if it has one, as all attempts of one purchase share it.
 
-    ``Support [sm:7Q2MX4KD9WPTB.2]`` is another attempt of ``Support [sm:7Q2MX4KD9WPTB.1]``, and
+    ``Support [sm:7Q2MX4KDJWPTB.2]`` is another attempt of ``Support [sm:7Q2MX4KDJWPTB.1]``, and
     ``Support [sm:HLM6GQDR36B43.1]`` is another purchase.
     """
     return _TAG.sub(r" \1]", label)

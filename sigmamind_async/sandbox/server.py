@@ -121,7 +121,7 @@ class Sandbox(Conditions):
         _check_operations(self.rate_limit)
         names = ("faults", "rate_limit", "switches", "latency", "list_lag")
         self._settings = {name: getattr(self, name) for name in names}
-        if not 0 <= port <= _LAST_PORT - 2:
+        if type(port) is not int or not 0 <= port <= _LAST_PORT - 2:
             message = f"port must be from 0 to {_LAST_PORT - 2}: each platform has its own"
             raise ValueError(message)
         self._log = CommitLog()

@@ -46,6 +46,7 @@ class EventLoopThread:
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._thread: threading.Thread | None = None
         self._inherited: list[object] = []
+        self._has_stopped = False
 
     def run(self, coroutine: Coroutine[Any, Any, T], inbox: Inbox | None = None) -> T:
         """Run *coroutine* in the loop and return its result.
@@ -82,6 +83,11 @@ class EventLoopThread:
             raise
         try:
             return task.result()
+        except asyncio.CancelledError:
+            if not self._has_stopped:
+                raise
+            # The program ends, and with it this daemon thread; the log has how the call ended.
+            raise SystemExit from None
         finally:
             del call, task  # with an error they would be part of a reference cycle
 
@@ -113,6 +119,7 @@ class EventLoopThread:
         """End the loop: cancel its tasks and close the connections that are left."""
         with self._lock:
             running, self._running = self._running, None
+            self._has_stopped = True
             if running is not None and self._thread is not None:
                 running[0].call_soon_threadsafe(running[1].set)
                 self._thread.join(GRACE)
@@ -136,6 +143,7 @@ class EventLoopThread:
             target=lambda: asyncio.run(live()), name="sigmamind_async.sync", daemon=True
         )
         self._thread.start()
+        self._has_stopped = False
         return started.result()
 
 

@@ -7,6 +7,7 @@ set.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import aiohttp
 
@@ -44,6 +45,7 @@ class AiohttpTransport:
                 await session.open()
             response = await session.request(attempt)
             attempt.has_head = True
+            attempt.is_followed = response.status == 204 and _announces_body(response.headers)
             stream, max_bytes = response.content, request.max_bytes
             # A short body arrives whole with its head, and is read without waiting.
             body = stream.read_nowait() if stream.is_eof() else await _read_body(stream, max_bytes)
@@ -91,6 +93,11 @@ class AiohttpTransport:
         opened = self._own.pop()
         if opened is not None:
             await opened.aclose(grace)
+
+
+def _announces_body(headers: Mapping[str, str]) -> bool:
+    """Return whether a response that has no body names one, which would be read as the next."""
+    return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
 
 def _strip(interruption: BaseException) -> None:

@@ -37,6 +37,8 @@ class Attempt:
     """Called with it when it has ended: by then its connection may be idle."""
     has_head: bool = False
     """True if the head of its response has been read."""
+    is_followed: bool = False
+    """True if its response announces a body that nothing reads."""
     chunks: int = 0
     """Pieces of data received."""
     heads: int = 0

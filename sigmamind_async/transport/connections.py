@@ -93,7 +93,7 @@ class Guard(asyncio.Protocol):
         if self.attempt is attempt:
             self.attempt = None
             # The last of several chunks may have arrived after the end of the response.
-            if attempt.chunks > 1 and self.protocol.should_close:
+            if attempt.is_followed or (attempt.chunks > 1 and self.protocol.should_close):
                 self.transport.abort()
 
     def is_usable(self, *, fresh: bool) -> bool:

@@ -131,6 +131,8 @@ def _reason(error: Exception) -> tuple[str, OSError]:
     elif system is not None and system.errno is not None:
         reason = os.strerror(system.errno)
         return reason, OSError(system.errno, reason)
+    elif isinstance(error, RuntimeError) and "closed" in str(error):  # aiohttp's, for a caller's
+        reason = "the client's session is closed"
     elif _is_cut_body(error):
         reason = "closed in the middle of the response"
     else:

@@ -56,6 +56,7 @@ _NOISY_LOGGERS: Final = (
     "procrastinate.worker",
     "procrastinate.worker.worker",
     "psycopg.pool",
+    "asyncio",  # has what procrastinate's tasks of jobs end with, which nobody awaits
 )
 
 
@@ -281,8 +282,12 @@ class OutageLog(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether *record* is about something else."""
         arguments = record.args if isinstance(record.args, tuple) else ()
+        # The program's own tasks may fail with errors of another database.
+        is_ours = record.name != "asyncio"
         for error in (record.exc_info[1] if record.exc_info else None, *arguments):
-            if isinstance(error, (ConnectorException, psycopg.OperationalError)):
+            if isinstance(error, ConnectorException) or (
+                is_ours and isinstance(error, psycopg.OperationalError)
+            ):
                 self.report(error)
                 return False
         return True

@@ -31,7 +31,7 @@ from sigmamind_async.provisioning.reconcile import stored_request
 from sigmamind_async.provisioning.row import Row, State, account_name
 from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
-from sigmamind_async.values import Secret, as_secret
+from sigmamind_async.values import Secret, as_secret, check_type
 from sigmamind_async.workers.enqueue import check_account_name
 from sigmamind_async.workers.shared_gate import SharedGate
 
@@ -259,6 +259,12 @@ class WorkerContext:
         self.on_settled: Final = on_settled
         self.journal: PostgresJournal = PostgresJournal(dsn, schema=schema, connections=connections)
         self._secrets = secrets or SecretResolver(names=DEFAULT_VARIABLES)
+        if secrets is not None:
+            check_type("secrets", secrets, SecretResolver)
+        if not callable(on_settled or print):
+            raise ConfigurationError("on_settled: must be a function that takes a Row")
+        if not callable(gate):
+            raise ConfigurationError("gate: must be a function that makes a gate, as SharedGate is")
         self._gate = gate
         self.accounts: Mapping[str, AccountWorker] = self._open_accounts(accounts)
 
@@ -289,7 +295,7 @@ class WorkerContext:
 
     def _open_accounts(self, accounts: Iterable[Account]) -> dict[str, AccountWorker]:
         opened: dict[str, AccountWorker] = {}
-        if isinstance(accounts, Account):
+        if isinstance(accounts, Account) or not isinstance(cast("object", accounts), Iterable):
             raise ConfigurationError("accounts: must be several, such as [Account(SigmaMind)]")
         for account in accounts:
             _check_account(account)

@@ -25,6 +25,7 @@ import psycopg
 from procrastinate.exceptions import ConnectorException
 from procrastinate.schema import SchemaManager
 
+from sigmamind_async.bulk import check_rows
 from sigmamind_async.errors import InvalidRequestError, JournalError
 from sigmamind_async.events import Observers, as_observer, notify
 from sigmamind_async.per_loop import PerLoop
@@ -337,6 +338,7 @@ async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 async def _batches(operations: Operations) -> AsyncGenerator[list[tuple[str, Value]]]:
+    check_rows(operations)
     batch: list[tuple[str, Value]] = []
     indices = itertools.count()
     async for given in iterate(operations):

@@ -36,7 +36,7 @@ from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.secret_references import SecretResolver
-from sigmamind_async.values import Secret, as_secret, check_count, check_seconds
+from sigmamind_async.values import Secret, as_secret, check_count, check_seconds, check_type
 from sigmamind_async.workers.connector import OutageLog, WorkerConnector
 from sigmamind_async.workers.context import (
     MAX_DELAY,
@@ -171,6 +171,8 @@ class Worker:
         check_count("concurrency", concurrency)
         check_seconds("heartbeat", heartbeat)
         check_seconds("polling", polling)
+        if grace is not None:
+            check_seconds("grace", grace, zero=True)
         self.context: WorkerContext = WorkerContext(
             accounts,
             dsn,
@@ -301,6 +303,7 @@ def blueprint(
         # Not exclusive: a worker that dies in this task would hold the lock forever.
         ("retry_stalled", tasks.retry_stalled, retry_stalled, False),
     ]:
+        check_type(name, cron, str)
         task = made.task(name=name, pass_context=True)(work)
         for account in context.accounts:
             lock = f"{queue_name(account)} {name}"

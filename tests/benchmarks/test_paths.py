@@ -38,7 +38,7 @@ def test_an_apply_of_two_rows() -> None:
 
     assert len({step.file for step in outer}) <= 33
     assert len(outer) <= 344
-    assert len({step.file for step in steps}) <= 93
+    assert len({step.file for step in steps}) <= 92
     assert len(steps) <= 712
 
 

@@ -21,6 +21,7 @@ from sigmamind_async.cli import main
 from sigmamind_async.cli.output import events
 from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import Sandbox, SandboxThread
+from tests.harness import preloaded
 
 COMMAND = (sys.executable, "-m", "sigmamind_async")
 SCHEMA = jsonschema.Draft202012Validator(
@@ -94,7 +95,7 @@ class Cli:
         environment: Mapping[str, str] | None = None,
         before: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        return preloaded.Popen(
             [*before, *COMMAND, *map(str, words)],
             stdin=stdin,
             stdout=stdout,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import re
 import subprocess
@@ -25,7 +24,7 @@ from sigmamind_async.cli.errors import (
     unexpected_sentence,
 )
 from sigmamind_async.cli.jobs.results import row_error
-from sigmamind_async.cli.jobs.runner import TICK, JobRunner, is_unreachable, stop_reason
+from sigmamind_async.cli.jobs.runner import TICK, JobRunner, stop_reason
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import StopReason, Summary
 from sigmamind_async.errors import (
@@ -41,7 +40,6 @@ from sigmamind_async.errors import (
     PermissionDeniedError,
     SigmaMindError,
 )
-from sigmamind_async.limiter.gate import Admission, Gate
 from tests.cli.conftest import Done
 
 if TYPE_CHECKING:
@@ -201,25 +199,6 @@ def test_why_a_job_ended_early_is_one_word(error: SigmaMindError, word: StopReas
     assert (stop_reason(error) == "not_the_api") is isinstance(error, APIStatusError)
 
 
-def test_a_platform_is_given_up_after_silence_behind_an_open_circuit() -> None:
-    progress = Progress(started=100.0, clock=lambda: 170.0)
-    open_circuit = Admission(open_until=171.0, last_success=105.0)
-
-    assert is_unreachable([open_circuit], progress, patience=60.0)
-    assert not is_unreachable([open_circuit], progress, patience=70.0)
-    assert not is_unreachable([Admission(last_success=105.0)], progress, patience=1.0)
-    assert not is_unreachable([open_circuit], Progress(), patience=1.0)
-
-
-def test_one_of_several_platforms_is_not_given_up_while_another_answers() -> None:
-    """Its own rows fail in time, each by itself, and the others go on."""
-    progress = Progress(started=100.0, clock=lambda: 170.0)
-    dead = Admission(open_until=171.0, last_success=105.0)
-
-    assert not is_unreachable([dead, Admission(last_success=169.0)], progress, patience=60.0)
-    assert is_unreachable([dead, Admission(last_success=106.0)], progress, patience=60.0)
-
-
 # ---------------------------------------------------------------- the front door
 
 
@@ -266,20 +245,17 @@ def test_an_unexpected_error_is_one_line(
 
 
 async def test_a_job_that_takes_its_time_to_end_is_not_hurried() -> None:
-    """Cancelled again with every look at a platform that stays away, it would lose what it knows.
+    """Cancelled again by a third Ctrl-C, it would lose what it knows.
 
     Fails where `JobRunner.cancel` does not remember that it has cancelled.
     """
     job = SlowJob(Progress())
-    runner = JobRunner(
-        output=Output(json=True),
-        gates=[Gate(admission=Admission(open_until=math.inf))],
-        patience=1.0,
-        progress=job.progress,
-    )
+    runner = JobRunner(output=Output(json=True), progress=job.progress)
+    for turn in range(1, 4):
+        asyncio.get_running_loop().call_later(turn * TICK / 2, runner._interrupt)  # noqa: SLF001
     await runner.run(job, job)
 
-    assert (runner.stopped, job.kept) == ("platform_unreachable", ["what is known"])
+    assert (runner.stopped, job.kept) == ("interrupted", ["what is known"])
 
 
 class SlowJob:
@@ -356,7 +332,7 @@ def test_a_reader_that_went_away_is_no_error(
 def test_a_stream_that_was_closed_at_the_start_is_no_crash(cli: Cli, stream: str) -> None:
     """Nor is the journal opened in its place, so that what is printed would be written into it.
 
-    Fails without `streams.prepare`: the lock file or the database becomes descriptor 1.
+    Fails without `prepare_streams`: the lock file or the database becomes descriptor 1.
     """
     before = ("sh", "-c", f'exec "$@" {stream}', "sh")
     words = ("--max-purchases", 2, "--yes")

@@ -13,7 +13,7 @@ import pytest
 
 from sigmamind_async import errors
 from sigmamind_async.cli import main
-from sigmamind_async.cli.app import cyclopts_app
+from sigmamind_async.cli.app import arguments_of
 from sigmamind_async.cli.commands.explain import GUIDE, SECTIONS, page_names, read_page
 from sigmamind_async.cli.errors import Exit
 from sigmamind_async.cli.help import COMMANDS
@@ -31,7 +31,7 @@ OPTIONS = sorted(
     {
         name
         for command in COMMANDS
-        for argument in cyclopts_app(command).assemble_argument_collection()
+        for argument in arguments_of(command)
         if argument.show and argument.index is None
         for name in argument.names
     }

@@ -14,10 +14,10 @@ import pytest
 
 from sigmamind_async import fleet
 from sigmamind_async.cli import main
-from sigmamind_async.cli.app import bind, cyclopts_app
+from sigmamind_async.cli.app import arguments_of, bind
 from sigmamind_async.cli.commands.explain import page_names, read_page
 from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_command
-from sigmamind_async.cli.settings import take_settings
+from sigmamind_async.cli.process import take_settings
 from tests.harness.journal import write_journal
 
 NAMES = sorted(COMMANDS)
@@ -25,7 +25,7 @@ LONGEST_SENTENCE = 90
 
 
 def help_of(name: str) -> str:
-    return command_help(name, cyclopts_app(name).assemble_argument_collection())
+    return command_help(name, arguments_of(name))
 
 
 def check_command(line: str) -> None:
@@ -53,7 +53,7 @@ def test_help_is_a_sentence_options_in_groups_an_example_and_a_page(name: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_has_a_meaning(name: str) -> None:
-    for argument in cyclopts_app(name).assemble_argument_collection():
+    for argument in arguments_of(name):
         if argument.show:
             assert (argument.parameter.help or "").endswith("."), argument.name
 

@@ -25,7 +25,7 @@ ROW = Row(
     kind=Kind.PURCHASE,
     request_type="CreatePhoneNumber",
     request_fields={"country_code": "US", "friendly_name": "Support"},
-    token="7Q2MX4KD9WPTB",
+    token="7Q2MX4KDJWPTB",
     state=State.UNCONFIRMED,
     attempt=1,
     unconfirmed_since=1_000.0,
@@ -112,7 +112,7 @@ def test_a_status_begins_with_what_needs_a_decision() -> None:
         "  1,202  numbers count as bought",
     ]
     assert "    sigmamind reconcile a.csv --only row-7 --retry-unconfirmed" in lines
-    assert "  the label of its number would end in [sm:7Q2MX4KD9WPTB.1]" in lines
+    assert "  the label of its number would end in [sm:7Q2MX4KDJWPTB.1]" in lines
     assert text.index("row-7: needs a decision") < text.index("row-7: unconfirmed since")
     assert 'safe to conclude "not bought" after ' in text
     assert "(14:50 left)" in text

@@ -196,7 +196,7 @@ def test_a_number_is_found_by_itself_where_records_have_ids(inside: Inside) -> N
             "exclude each other",
         ),
         (("list", "--unassigned", "--agent", "a"), 2, "exclude each other"),
-        (("release", NUMBER), 2, "needs --yes where there is no terminal"),
+        (("release", NUMBER), 2, "permanently. Agree with --yes; nothing was sent"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

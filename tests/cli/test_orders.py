@@ -229,7 +229,7 @@ def test_an_order_that_was_named_is_found_from_another_folder(cli: Cli, inside: 
     done = elsewhere(*BUY, *AGREED, "--order", "march")
 
     assert (done.code, bought(cli)) == (2, 20)
-    assert f"{cli.folder}/order-march.jsonl is this order, and has begun" in done.err
+    assert f"{cli.folder}/order-march.jsonl is the same order, and 20 of its 20" in done.err
     words = ("numbers", "buy", "--country", "US", "--max-purchases", "1", "--yes")
     assert elsewhere(*words, "--order", "march").code == 0
     assert bought(cli) == 21

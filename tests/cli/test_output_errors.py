@@ -63,13 +63,20 @@ def run(cli: Cli, *words: str, redirect: str) -> tuple[int, str]:
     return done.returncode, done.stderr.decode()
 
 
+def run_onto_full_disk(cli: Cli, *words: str) -> tuple[int, str]:
+    """Run a command whose output finds no space left; return its code and stderr."""
+    with Path("/dev/full").open("wb") as full, cli.start(*words, stdout=full) as process:
+        _, err = process.communicate(timeout=60)
+    return process.returncode, err.decode()
+
+
 @NEEDS_DEVICE
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_output_that_cannot_be_written_is_an_error(
     applied: Cli, inside: Inside, words: tuple[str, ...]
 ) -> None:
     """Negative control: where it can be, the same command ends with 0."""
-    code, err = run(applied, *words, redirect="> /dev/full")
+    code, err = run_onto_full_disk(applied, *words)
     control = inside(*words).code
 
     assert code != 0
@@ -111,7 +118,7 @@ def test_a_full_disk_stops_a_job_and_tears_no_row_off(
     cli.write("fleet.csv", "id,platform,source,country_code,label\n" + rows)
     cli.box.latency = (0.05, 0.05)
     words = ("apply", "fleet.csv", "--max-purchases", "200", "--yes")
-    code, err = run(cli, *words, *flag, redirect="> /dev/full")
+    code, err = run_onto_full_disk(cli, *words, *flag)
     bought = len(cli.box.ledger.purchases)
     status = inside("status", "fleet.csv", "--json")
 
@@ -199,6 +206,9 @@ def test_a_device_is_not_replaced_by_a_file(
         path.rename(path.with_suffix(suffix))
     done = inside(*words, pipe.with_suffix(suffix))
     control = inside(*words, page.with_suffix(suffix))
+    loop = applied.folder / f"loop{suffix}"
+    loop.symlink_to(loop.name)
+    assert inside(*words, loop).code == 0, "what leads to itself is replaced"
 
     assert done.code == 2
     assert "is a device or a pipe; name a file; nothing was sent" in done.err

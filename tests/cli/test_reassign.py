@@ -71,7 +71,7 @@ def test_only_what_is_the_agents_is_moved(
     ("words", "code", "told"),
     [
         (("--dry-run",), 0, "2 to change"),
-        ((), 2, "this changes 2 numbers: agree with --yes; nothing was sent"),
+        ((), 2, ". Agree with --yes; nothing was sent"),
         (("--to-agent", "nobody", "--yes"), 1, "the account has no agent 'nobody'"),
         (("--to-agent", OLD, "--yes"), 2, "are the same"),
         (("--journal", "none.db", "--yes"), 2, "there is no journal none.db"),

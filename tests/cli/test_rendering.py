@@ -53,10 +53,8 @@ from sigmamind_async.cli.output.events import (
     Summary,
     UnsettledRow,
     Verification,
-    VerificationList,
     VerificationSummary,
     View,
-    WorkerKilled,
     WorkerStarted,
     type_name,
 )
@@ -214,14 +212,14 @@ SHOWN: list[Event | View] = [
     StateChanged(row="row-7", before=State.UNCONFIRMED, after=State.DONE, message="found it"),
     JobKilled(platform="sigmamind", done=12, in_progress=8, not_started=100, unrecorded=3),
     WorkerStarted(accounts=("sigmamind", "verbex"), database="PostgreSQL on db", concurrency=20),
-    WorkerKilled(worker=2, in_progress=1, done=12, rows=120),
     AuditResult(purchases=2, bought=3, bought_twice=1),
     STATUS,
     JournalRows((SETTLED, UNDECIDED)),
     PlanView(file="fleet.csv", plan=PLAN),
     ProblemList((PROBLEM,)),
     VERIFIED,
-    VerificationList((VERIFIED, attrs.evolve(VERIFIED, error=CONFLICT), LEFT_OUT)),
+    attrs.evolve(VERIFIED, error=CONFLICT),
+    LEFT_OUT,
     VerificationSummary(numbers=2, passed=1, unconfirmed=1),
 ]
 EVENT_TYPES: dict[type, str] = {
@@ -475,26 +473,6 @@ def test_an_audit_that_fails_is_loud() -> None:
     assert drawn(AuditResult(purchases=2, bought=2)).endswith("PASS")
 
 
-def test_numbers_without_a_test_call_are_named_together() -> None:
-    """For one reason, which may be a command about each of them."""
-    numbers = [f"+1415555020{digit}" for digit in range(7)]
-    command = "no destination; set one: sigmamind numbers update {} --test-number NUMBER"
-    others = [
-        attrs.evolve(LEFT_OUT, phone_number=number, note=command.format(number))
-        for number in numbers
-    ]
-
-    assert drawn(VerificationList((*others, VERIFIED)), 60).splitlines() == [
-        "skipped      7 numbers: +14155550200, +14155550201,",
-        "             +14155550202, +14155550203, +14155550204 and 2",
-        "             more",
-        "    no destination; set one:",
-        "    sigmamind numbers update +NUMBER --test-number NUMBER",
-        "passed       +14155550123  to +14155550199",
-        "    ended: agent_ended_call, 4.2 s",
-    ]
-
-
 def test_variables_of_a_sandbox_can_be_sourced() -> None:
     assert drawn(SandboxStarted((ENDPOINT,))).splitlines() == [
         "export VERBEX_API_KEY='made up'",
@@ -535,6 +513,8 @@ def test_a_long_plan_is_cut_on_a_terminal_alone() -> None:
 
     assert "and 3 more; --json lists all" in drawn(many, 80)
     assert drawn(many).count("+ buy") == len(objects(many)) - 1 == MOST_STEPS + 3
+    asked = attrs.evolve(many, most=30)
+    assert drawn(asked).splitlines()[-3] == f"and {MOST_STEPS - 27} more: sigmamind plan f"
 
 
 def test_what_is_wrong_with_many_rows_is_said_once() -> None:

@@ -17,7 +17,7 @@ from sigmamind_async import fleet
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.help import COMMANDS
 from sigmamind_async.cli.jobs.doctor import _clock
-from sigmamind_async.cli.settings import (
+from sigmamind_async.cli.process import (
     PLATFORM_PREFIXES,
     PROFILE_VARIABLE,
     VARIABLES,

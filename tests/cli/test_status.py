@@ -379,7 +379,7 @@ def test_release_duplicates(cli: Cli, inside: Inside, two: Path, follow: Follow)
     done = follow(two, "--release-duplicates", "--yes")
 
     assert (refused.code, refused.out) == (2, "")
-    assert "needs --yes where there is no terminal" in refused.err
+    assert "permanently. Agree with --yes; nothing was sent" in refused.err
     assert done.code == 0
     assert len(cli.box.ledger.owned()) == 1
     assert inside("apply", two, *BUY).code == 0

@@ -142,7 +142,7 @@ VARYING = (
     (r"\b\d+ requests\b", "9 requests"),
     (r"key \.\.\.\w{4}", "key ...1234"),
     (r"sigmamind-async \S+, Python [\d.]+.*", "sigmamind-async 0.1.0, Python 3.11.7"),
-    (r"\[sm:\w+\.1\]", "[sm:7Q2MX4KD9WPTB.1]"),
+    (r"\[sm:\w+\.1\]", "[sm:7Q2MX4KDJWPTB.1]"),
     (r"\+(1\d{3})(?!555)\d{7}", r"+\g<1>5550123"),
     (r"\b[0-9a-f]{24}\b", "0c7cb4ca3e844302b0a52ddb"),
     (r"\b(twilio|vonage|plivo )\b", "telnyx"),

@@ -282,7 +282,6 @@ def test_files_share_the_database(cli: Cli, inside: Inside) -> None:
         (["worker", f"postgresql://u:{PASSWORD}@h/d"], "postgresql://***@h/d"),
         (["status", "--postgres", "host=127.0.0.1 port=1"], "cannot be reached: "),
         (["worker", "--postgres", "host=127.0.0.1 port=1"], "Check that the server runs there"),
-        (["demo", "--postgres", "host=x"], "say how many, --workers 3"),
         (["plan", "o.csv", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
         (["export", "--journal", "j", "--postgres", "host=x"], "leave j out"),
     ],
@@ -415,6 +414,8 @@ def test_further_commands_name_the_database_and_no_password(
     [
         ("'postgresql://u:p@w@h/d'", "'postgresql://***@h/d'"),
         ("host=h password=x dbname=d", "host=h password=*** dbname=d"),
+        ("host=h password = x", "host=h password = ***"),
+        (r"password='a\' b' port=1", "password=*** port=1"),
         ("Unknown option: --workr.", "Unknown option: --workr."),
     ],
 )

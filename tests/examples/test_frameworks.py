@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sigmamind_async.sandbox import Sandbox, SandboxThread
+from tests.harness import preloaded
 
 FASTAPI = """
 from contextlib import asynccontextmanager
@@ -238,7 +238,7 @@ def run_program(program: str, box: Sandbox, folder: Path) -> list[object]:
     (folder / "app.py").write_text(PRELUDE + program)
     end = box.sigmamind
     keys = {"SIGMAMIND_API_KEY": end.api_key, "SIGMAMIND_BASE_URL": end.base_url}
-    done = subprocess.run(
+    done = preloaded.run(
         [sys.executable, "app.py"],
         cwd=folder,
         env={**os.environ, **keys},

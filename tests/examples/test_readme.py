@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigmamind_async.sandbox import Sandbox, SandboxThread, Switches
+from tests.harness import preloaded
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -38,7 +39,7 @@ def run(
         for name, end in [("SIGMAMIND", box.sigmamind), ("VERBEX", box.verbex)]
         for word, value in [("API_KEY", end.api_key), ("BASE_URL", end.base_url)]
     } | {"TRUNK_PASSWORD": "made-up", "DATABASE_URL": database}
-    return subprocess.run(
+    return preloaded.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=folder,
         env={**os.environ, **environment},

@@ -21,6 +21,7 @@ from sigmamind_async.cli.app import bind
 from sigmamind_async.cli.help import find_command
 from sigmamind_async.sandbox import Sandbox, SandboxThread
 from tests.functional.workers import prepared
+from tests.harness import preloaded
 from tests.harness.ports import free_port
 from tests.harness.postgres import Server
 
@@ -46,7 +47,7 @@ def output_of(program: str, folder: Path, box: Sandbox, **environment: str) -> s
 
 def output_of_command(command: list[str], folder: Path, box: Sandbox, **environment: str) -> str:
     """Run Python with *command* in *folder*; return what it prints."""
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = preloaded.run(
         [sys.executable, *command],
         cwd=folder,
         env=environment_of(box, **environment),
@@ -399,7 +400,7 @@ def serving(
     command: list[str], folder: Path, box: Sandbox, url: str
 ) -> Iterator[subprocess.Popen[str]]:
     """Run Python with *command* until the block ends."""
-    with subprocess.Popen(
+    with preloaded.Popen(
         [sys.executable, *command],
         cwd=folder,
         env=environment_of(box, REDIS_URL=url),

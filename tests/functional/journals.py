@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from sigmamind_async.provisioning.row import Kind, Row, State
+from tests.harness import preloaded
 
 ACCOUNT = "sigmamind:test"
 
@@ -63,7 +64,7 @@ def process(script: str, *arguments: object) -> Generator[subprocess.Popen[str]]
     body = "".join(f"    {line}\n" for line in script.strip("\n").splitlines())
     code = f"{_PREAMBLE}\nasync def main():\n{body}\nasyncio.run(main())\n"
     command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
-    with subprocess.Popen(
+    with preloaded.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -16,6 +16,7 @@ import uvloop
 from sigmamind_async import RetryPolicy, SigmaMind
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.transport import AiohttpTransport, HttpRequest
+from tests.harness import preloaded
 
 KEY = "canary-key-5f3a91"
 PASSWORD = "canary-password-77c0d4"
@@ -130,7 +131,7 @@ def _is_socket(descriptor: Path) -> bool:
 async def run_script(script: str, *arguments: str, strict: bool = True) -> str:
     """Return what *script* prints, in a Python of its own; a *strict* one bears no warning."""
     options = ("-X", "dev", "-W", "error") if strict else ()
-    process = await asyncio.create_subprocess_exec(
+    process = await preloaded.create_subprocess_exec(
         sys.executable,
         *(*options, "-c", script, *arguments),
         stdout=asyncio.subprocess.PIPE,

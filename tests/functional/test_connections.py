@@ -209,6 +209,28 @@ def test_what_comes_behind_a_long_answer_is_not_the_next_one(
     assert run(twice(only_first(treat), call, 0.0))[0] == ["ours", "ours"]
 
 
+@pytest.mark.parametrize(
+    ("announced", "connections"), [(b"Content-Length: 20", 2), (b"Content-Length: 0", 1)]
+)
+def test_the_body_of_a_response_without_one_is_not_the_next_response(
+    run: Run[int], announced: bytes, connections: int
+) -> None:
+    """Control: where none is announced, the connection is used again."""
+
+    async def treat(exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.write(b"HTTP/1.1 204 No Content\r\n" + announced + b"\r\n\r\n")
+
+    async def main() -> int:
+        script = only_first(treat)
+        async with FaultServer(script) as server, client_of(server.url, retry=ONCE) as client:
+            await client.phone_numbers.delete(NUMBER)
+            await client.phone_numbers.create(country_code="US")
+            return server.connections
+
+    assert run(main()) == connections
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_without_the_guard_a_stray_answer_is_believed(
     run: Run[tuple[list[str | None], int]], no_guard: Callable[[], None], call: str

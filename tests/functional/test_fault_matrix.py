@@ -445,7 +445,10 @@ def test_a_closed_session_sends_nothing(run: Run[Response | Fault]) -> None:
         return await send(AiohttpTransport(session=session), "http://127.0.0.1:9", mark=mark)
 
     mark = ConnectionFlag()
-    assert classify(run(main()), connected=mark.may_have_left) is NOT_SENT
+    end = run(main())
+    assert classify(end, connected=mark.may_have_left) is NOT_SENT
+    assert isinstance(end, Fault)
+    assert "(the client's session is closed)" in end.detail
 
 
 @pytest.mark.parametrize("reply", [response(407), response(502), b""], ids=["407", "502", "EOF"])

@@ -37,6 +37,7 @@ from tests.functional.fleets import (
     imported,
     saying,
 )
+from tests.harness import preloaded
 
 GOES, MOVES, CHANGES = "+14155550110", "+14155550111", "+14155550112"
 BEFORE: Sequence[FleetRow] = (
@@ -253,7 +254,7 @@ class Places:
 async def killed(path: Path, box: Sandbox, now: float, last: int) -> bool:
     """Apply the later fleet in a process that is killed with event *last*; return if it was."""
     words = [str(path), str(now), str(last), *Places.told(box)]
-    process = await asyncio.create_subprocess_exec(
+    process = await preloaded.create_subprocess_exec(
         *(sys.executable, "-c", APPLIER, *words), cwd=Path(__file__).parents[2]
     )
     ended = await process.wait()

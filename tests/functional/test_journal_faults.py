@@ -325,6 +325,8 @@ def test_id_and_time_are_known_once_it_was_open(path: Path) -> None:
         (".", "is a folder"),
         ("garbage", "is not a journal: it is not a SQLite file, or is damaged"),
         ("garbage/orders.db", "a part of the path is a file"),
+        ("loop.db", "cannot be used: Too many levels of symbolic links"),
+        ("loop.db/orders.db", "cannot be used: Too many levels of symbolic links"),
         ("foreign.db", "is a file of another application, and was left as it is"),
         ("theirs.db", "is a file of another application, and was left as it is"),
         ("newer.db", "was made by another version of sigmamind-async (schema 99, here 5)"),
@@ -334,6 +336,7 @@ async def test_what_is_no_journal_is_left_as_it_is(
     tmp_path: Path, name: str, problem: str, read_only: bool
 ) -> None:
     (tmp_path / "garbage").write_bytes(b"no database at all " * 500)
+    (tmp_path / "loop.db").symlink_to("loop.db")
     for made in ("theirs.db", "newer.db"):
         await make(tmp_path / made)
     with closing(sqlite3.connect(tmp_path / "foreign.db")) as database:

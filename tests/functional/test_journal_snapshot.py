@@ -21,7 +21,7 @@ ROW = Row(
     kind=Kind.PURCHASE,
     request_type="CreatePhoneNumber",
     request_fields={"country_code": "US"},
-    token="7Q2MX4KD9WPTB",
+    token="7Q2MX4KDJWPTB",
     version=1,
 )
 STATES = (State.DONE, State.UNCONFIRMED, State.PLANNED, State.NEEDS_DECISION, State.DUPLICATE)

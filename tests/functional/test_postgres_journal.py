@@ -40,6 +40,7 @@ from tests.functional.conftest import Run
 from tests.functional.drawn import FIELDS
 from tests.functional.journals import ACCOUNT, a_row, after
 from tests.functional.support import error_of, run_script
+from tests.harness import preloaded
 from tests.harness.postgres import Server, schema_of
 
 
@@ -226,7 +227,9 @@ async def test_what_is_asked_for_after_the_end_is_refused() -> None:
     await thread.stop()
     with pytest.raises(JournalError) as caught:
         await thread.submit(lambda connection: connection.execute("SELECT 1"))
-    assert str(caught.value) == "name: is closed.\nUse it inside `async with`."
+    assert (
+        str(caught.value) == "name: is closed.\nUse it inside `async with` (if blocking, `with`)."
+    )
 
 
 async def test_no_more_connections_are_had_than_allowed(postgres: Server, tmp_path: Path) -> None:
@@ -323,7 +326,7 @@ async def test_processes_race_for_rows_numbers_and_purchases(
     arguments = ("-W", "error", "-c", RACE, postgres.dsn(), schema_of(tmp_path))
     pipe = asyncio.subprocess.PIPE
     racers = [
-        await asyncio.create_subprocess_exec(
+        await preloaded.create_subprocess_exec(
             sys.executable, *arguments, name, stdin=pipe, stdout=pipe, cwd=Path(__file__).parents[2]
         )
         for name in "abcd"

@@ -35,6 +35,7 @@ from sigmamind_async.workers.shared_gate import TTL, SharedGate
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.relay import relay_to
 from tests.functional.support import NUMBER, client_of, error_of, record
+from tests.harness import preloaded
 from tests.harness.postgres import Server, schema_of
 
 ACCOUNT = "sigmamind"
@@ -82,7 +83,7 @@ class Place:
         body = "".join(f"    {line}\n" for line in script.strip("\n").splitlines())
         code = f"{_PREAMBLE}{body}\nasyncio.run(main())\n"
         said = (self.server.dsn(), schema_of(self.folder), account, skew, *rest)
-        started = await asyncio.create_subprocess_exec(
+        started = await preloaded.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-c", code, *map(str, said)),
             stdout=asyncio.subprocess.PIPE,
         )

@@ -23,6 +23,7 @@ from sigmamind_async.platforms import dialnexa, sigmamind, verbex
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import FAST, KEY, record
+from tests.harness import preloaded
 
 NUMBERS = [f"+1415555{index:04}" for index in range(300)]
 
@@ -232,7 +233,7 @@ async def test_a_disk_that_fills_ends_the_job_at_the_first_row(tmp_path: Path) -
         await exchange.write(response(200, record(sipPhoneNumber="+" + request.path[-11:])))
 
     async with FaultServer(always(answer)) as server:
-        process = await asyncio.create_subprocess_exec(
+        process = await preloaded.create_subprocess_exec(
             *(sys.executable, "-c", FULL_DISK, server.url, str(tmp_path / "orders.db")),
             stdout=asyncio.subprocess.PIPE,
         )

@@ -40,6 +40,7 @@ from sigmamind_async.sync import (
 from sigmamind_async.sync.blocking import Blocking, blocking, iterate
 from sigmamind_async.sync.event_loop import EVENT_LOOP, EventLoopThread, poll_interval
 from tests.functional.support import run_script
+from tests.harness import preloaded
 
 
 @pytest.fixture
@@ -432,6 +433,23 @@ client.phone_numbers.create(country_code="US")
 print(next(client.phone_numbers.list()).sip_phone_number)
 """
 
+DAEMON = """
+import logging
+from sigmamind_async.sync import event_loop
+logging.basicConfig(stream=sys.stdout, level="INFO")
+begun = threading.Event()
+
+def buy():
+    with client.with_options(observer=lambda event: begun.set()) as buyer:
+        buyer.phone_numbers.create(country_code="US")
+
+thread = threading.Thread(target=buy, daemon=True)
+thread.start()
+begun.wait(10)
+event_loop.EVENT_LOOP.stop()  # as at the end, which may come before the thread has written
+thread.join(10)
+"""
+
 FINALIZED = """
 print(client.phone_numbers.create(country_code="US").sip_phone_number)
 
@@ -482,6 +500,13 @@ async def test_a_client_that_is_left_open_ends_with_the_process(box: Sandbox) ->
     assert await run_against(box, LEFT_OPEN) == box.ledger.owned()
 
 
+async def test_a_daemon_thread_ends_with_the_process_without_a_traceback(box: Sandbox) -> None:
+    """Also where its call has begun; what that may have done is in the log."""
+    box.latency = (30.0, 30.0)
+    [line] = await run_against(box, DAEMON)
+    assert "create_phone_number: failed after 1 attempt in" in line
+
+
 async def test_a_call_while_the_interpreter_shuts_down_is_refused(box: Sandbox) -> None:
     """The loop's thread has stopped by then: without a refusal the process never ends."""
     lines = await run_against(box, FINALIZED)
@@ -494,7 +519,7 @@ async def test_ctrl_c_ends_a_call_and_says_what_may_have_happened(job: bool) -> 
     with SandboxThread(seed=1, faults=Faults(hang=60.0)) as box:
         box.sigmamind.script("create", [Fault.HANG_AFTER_COMMIT])
         end = box.sigmamind
-        process = await asyncio.create_subprocess_exec(
+        process = await preloaded.create_subprocess_exec(
             *(sys.executable, "-W", "error", "-c", f"JOB = {job}\n{PREAMBLE}{CTRL_C}"),
             *(end.base_url, end.api_key),
             stdout=asyncio.subprocess.PIPE,

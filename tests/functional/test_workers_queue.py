@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import closing
@@ -31,6 +30,7 @@ from sigmamind_async.workers import Queue
 from sigmamind_async.workers.enqueue import _EXISTING_JOBS, operation_lock
 from tests.functional.support import NUMBER, PASSWORD, error_of, leaks
 from tests.functional.workers import Database, database, purchase, worker
+from tests.harness import preloaded
 from tests.harness.postgres import Server
 
 ORDER = ("order-1", purchase())
@@ -205,7 +205,7 @@ asyncio.run(main())
 
 async def test_a_crash_before_the_commit_leaves_neither(base: Database, queue: Queue) -> None:
     base.asked("CREATE TABLE orders (name text)")
-    ended = subprocess.run([sys.executable, "-c", CRASH, base.dsn], check=False)
+    ended = preloaded.run([sys.executable, "-c", CRASH, base.dsn], check=False)
     assert ended.returncode == -9
     assert base.asked("SELECT name FROM orders") == []
     assert (base.states, base.jobs) == ({}, [])
@@ -310,7 +310,7 @@ except ValueError:
 def enqueue_with_django(base: Database, queue: Queue) -> None:
     pytest.importorskip("django")
     del queue
-    subprocess.run([sys.executable, "-c", DJANGO, base.dsn], check=True)
+    preloaded.run([sys.executable, "-c", DJANGO, base.dsn], check=True)
 
 
 @pytest.mark.parametrize(
@@ -478,6 +478,13 @@ async def test_a_reference_is_kept_and_compared(queue: Queue) -> None:
 async def test_what_changes_no_number_is_refused(queue: Queue) -> None:
     error = await error_of(queue.enqueue([("row-1", ListPhoneNumbers())]))
     assert str(error) == "value: ListPhoneNumbers changes no phone number"
+
+
+@pytest.mark.parametrize("operations", [None, 5, "order-1"])
+async def test_what_lists_no_operations_is_refused(queue: Queue, operations: Any) -> None:
+    for enqueue in (queue.enqueue, queue.enqueue_many):
+        with pytest.raises(InvalidRequestError, match="values: must be an iterable of rows, not "):
+            await enqueue(operations)
     error = await error_of(queue.enqueue([("", purchase())]))
     assert error.field == "op_id"
 

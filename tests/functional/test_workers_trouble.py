@@ -29,6 +29,7 @@ from tests.functional.workers import (
     worker,
     working,
 )
+from tests.harness import preloaded
 from tests.harness.consumer import bare
 from tests.harness.postgres import Server, running
 
@@ -113,7 +114,7 @@ def process(
     """Run a worker in a process of its own; it ends with the block at the latest."""
     said = [box.sigmamind.base_url, box.sigmamind.api_key, base.dsn]
     arguments = [*said, str(concurrency), str(attempt), freeze]
-    with subprocess.Popen([sys.executable, "-c", PROCESS, *arguments]) as started:
+    with preloaded.Popen([sys.executable, "-c", PROCESS, *arguments]) as started:
         try:
             yield started
         finally:

@@ -43,6 +43,7 @@ from sigmamind_async.platforms.sigmamind.models import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, SqliteJournal, State
 from sigmamind_async.sandbox import REALISTIC_FAULTS, Commit, Faults, Ledger, Sandbox
 from sigmamind_async.testing import VirtualLoop, in_virtual_time
+from tests.harness import preloaded
 
 HERE = Path(__file__).parent
 LATE = 10.0
@@ -148,7 +149,7 @@ def shop_process(plan: Plan) -> Iterator[Shop]:
     """Run the platform in a process of its own."""
     options = {"seed": plan.seed, "share": plan.faults, "late": plan.late, "lag": plan.lag}
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    process = subprocess.Popen(
+    process = preloaded.Popen(
         script("shop.py", *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
@@ -244,7 +245,7 @@ def buyer_process(plan: Plan, shop: Shop, *arguments: str) -> Iterator[subproces
         *("--width", str(plan.width)),
         *arguments,
     )
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = preloaded.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield process

@@ -32,7 +32,7 @@ import psycopg
 from sigmamind_async.provisioning import PostgresJournal, Row, State
 from sigmamind_async.sandbox import Ledger
 from sigmamind_async.workers import Queue
-from tests.harness import purchases
+from tests.harness import preloaded, purchases
 from tests.harness.buyer import operations
 from tests.harness.postgres import running
 from tests.harness.purchases import (
@@ -156,7 +156,7 @@ class Crew:
         return [process.wait(60) for process in self.processes]
 
     def _started(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self.command, cwd=HERE.parents[1])
+        return preloaded.Popen(self.command, cwd=HERE.parents[1])
 
 
 @contextmanager

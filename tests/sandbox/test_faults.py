@@ -102,6 +102,8 @@ def test_a_script_without_a_platform_is_for_the_only_one_that_has_the_operation(
         (Sandbox, "faults", 2, "share must be a number from 0 to 1"),
         (Sandbox, "latency", 0.1, "latency must be a pair"),
         (Sandbox, "port", -1, "port must be from 0"),
+        (Sandbox, "port", "60", "port must be from 0"),
+        (Sandbox, "port", True, "port must be from 0"),
         (Sandbox, "faults", Faults(only=["buy"]), "no platform has an operation 'buy'"),
         (Sandbox, "rate_limit", RateLimit(lanes={"buy": RateLimit()}), "operation 'buy'"),
     ],

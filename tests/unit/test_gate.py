@@ -836,6 +836,8 @@ def test_a_pause_is_announced_once() -> None:
         {"refusal_statuses": (each for each in [503])},
         {"max_wait": "1"},
         {"max_pause": None},
+        {"admission": "x"},
+        {"admission": Admission},
     ],
 )
 def test_a_gate_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:

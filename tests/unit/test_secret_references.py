@@ -10,10 +10,11 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sigmamind_async.errors import APITimeoutError
+from sigmamind_async.errors import APITimeoutError, ConfigurationError
 from sigmamind_async.secret_references import (
     MAX_BYTES,
     SecretReferenceError,
@@ -123,6 +124,13 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- what may be read
+
+
+@pytest.mark.parametrize("wrong", [{"names": True}, {"folders": 7}, {"allow_inline": "false"}])
+def test_a_setting_that_cannot_be_used_is_refused(wrong: dict[str, Any]) -> None:
+    """A text such as "false" would be true, and let passwords be in plain text."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        SecretResolver(**wrong)
 
 
 @pytest.mark.parametrize("name", ["TRUNK_PASSWORD", "TWILIO_A"])

@@ -34,15 +34,13 @@ _LINK: Final = re.compile(r"\[([^\]]+)\]\((?:[\w./-]*/)?([\w-]+)\.md(?:#[\w-]+)?
 
 
 def explain(
-    *topic: Annotated[
-        str,
-        Parameter(
-            allow_leading_hyphen=True,
-            help="A page, an error, a state, an option, an exit code or a command.",
-        ),
-    ],
+    *topic: Annotated[str, Parameter(allow_leading_hyphen=True)],
 ) -> None:
-    """Show what the guide says about *topic*: rendered on a terminal, as Markdown elsewhere."""
+    """Show what the guide says about *topic*: rendered on a terminal, as Markdown elsewhere.
+
+    Args:
+        topic: A page, an error, a state, an option, an exit code or a command.
+    """
     text = _find(" ".join(topic).partition("=")[0]) if topic else _list_of_pages()
     if sys.stdout.isatty():
         from rich.console import Console

@@ -27,35 +27,31 @@ _JOURNAL = Group("Journal", sort_key=4)
 
 def export(
     *,
-    platform: Annotated[
-        tuple[PlatformName, ...],
-        Parameter(negative=(), help="Platform of an account. May be repeated."),
-    ] = ("sigmamind",),
-    out: Annotated[Path | None, Parameter(help="File to write. Default: standard output.")] = None,
-    format: Annotated[  # noqa: A002 - an option of several commands
-        FileFormat | None,
-        Parameter(help="Format of the rows. Default: by the suffix of --out; without it, csv."),
-    ] = None,
-    force: Annotated[bool, Parameter(negative=(), help="Replace the file of --out.")] = False,
-    journal: Annotated[
-        Path | None,
-        Parameter(
-            group=_JOURNAL, help="Journal of a file that was applied: its rows keep their ids."
-        ),
-    ] = None,
-    postgres: Annotated[
-        str | None, Parameter(group=_JOURNAL, help="Database with that journal, as for apply.")
-    ] = None,
+    platform: tuple[PlatformName, ...] = ("sigmamind",),
+    out: Path | None = None,
+    format: FileFormat | None = None,  # noqa: A002 - an option of several commands
+    force: bool = False,
+    journal: Annotated[Path | None, Parameter(group=_JOURNAL)] = None,
+    postgres: Annotated[str | None, Parameter(group=_JOURNAL)] = None,
     request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
-    """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows."""
+    """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows.
+
+    Args:
+        platform: Platform of an account. May be repeated.
+        out: File to write. Default: standard output.
+        format: Format of the rows. Default: by the suffix of --out; without it, csv.
+        force: Replace the file of --out.
+        journal: Journal of a file that was applied: its rows keep their ids.
+        postgres: Database with that journal, as for apply.
+    """
     from sigmamind_async.cli.accounts import client_of
     from sigmamind_async.cli.fleet_input import new_file
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.cli.output.events import Exported
-    from sigmamind_async.cli.streams import write_stdout
+    from sigmamind_async.cli.process import write_stdout
     from sigmamind_async.fleet import FleetRow
     from sigmamind_async.fleet.export import export as rows_of
     from sigmamind_async.fleet.export import writable_rows
@@ -131,4 +127,5 @@ def _content(rows: list[FleetRow], form: Format) -> bytes:
     write(rows, stream, form, columns=columns_of(rows) or ("phone_number",))
     content = stream.getvalue()
     # Excel takes a file without the mark for one in the code page of the machine.
-    return b"\xef\xbb\xbf" + content if form == "csv" and not content.isascii() else content
+    is_marked = form in {"csv", "tsv"} and not content.isascii()
+    return b"\xef\xbb\xbf" + content if is_marked else content

@@ -38,22 +38,24 @@ _OF_WORKERS = frozenset(
 
 
 def plan(
-    file: Annotated[str, Parameter(help="A file of rows, or - for standard input.")],
+    file: str,
     /,
     *,
-    out: Annotated[
-        Path | None, Parameter(help="Save the plan here, to be applied by sigmamind apply.")
-    ] = None,
-    detailed_exitcode: Annotated[
-        bool, Parameter(help="Exit with 0 if nothing would change and with 4 if something would.")
-    ] = False,
+    out: Path | None = None,
+    detailed_exitcode: bool = False,
     files: FileOptions = FileOptions(),
     changes: ChangeOptions = ChangeOptions(),
     journal: JournalOptions = JournalOptions(),
     request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
-    """Show what `apply` would do."""
+    """Show what `apply` would do.
+
+    Args:
+        file: A file of rows, or - for standard input.
+        out: Save the plan here, to be applied by sigmamind apply.
+        detailed_exitcode: Exit with 0 if nothing would change and with 4 if something would.
+    """
     from sigmamind_async.cli.fleet_input import read_fleet
     from sigmamind_async.cli.jobs.apply import ApplyOptions, show_plan
 
@@ -66,21 +68,23 @@ def plan(
 
 
 def apply(
-    file: Annotated[str, Parameter(help="A file of rows, a saved plan, or - for standard input.")],
+    file: str,
     /,
     *,
-    report: Annotated[
-        Path | None, Parameter(help="Write an HTML report about the job to this file.")
-    ] = None,
-    workers: Annotated[
-        bool, Parameter(help="Hand the steps to the workers of the database, and follow them.")
-    ] = False,
+    report: Path | None = None,
+    workers: bool = False,
     files: FileOptions = FileOptions(),
     changes: ChangeOptions = ChangeOptions(),
     journal: JournalOptions = JournalOptions(),
     job: JobOptions = JobOptions(),
 ) -> int:
-    """Carry out what *file* says."""
+    """Carry out what *file* says.
+
+    Args:
+        file: A file of rows, a saved plan, or - for standard input.
+        report: Write an HTML report about the job to this file.
+        workers: Hand the steps to the workers of the database, and follow them.
+    """
     from sigmamind_async.cli.fleet_input import read_fleet
     from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
 
@@ -117,18 +121,16 @@ def _check_for_workers(journal: JournalOptions, files: FileOptions, given: list[
 def worker(
     *,
     options: WorkerOptions = WorkerOptions(),
-    postgres: Annotated[
-        str | None,
-        Parameter(
-            group=Group("Journal", sort_key=4),
-            help="Database of the journal and the queue: a DSN, env:NAME or file:PATH; alone, it is"
-            " env:SIGMAMIND_POSTGRES.",
-        ),
-    ] = None,
+    postgres: Annotated[str | None, Parameter(group=Group("Journal", sort_key=4))] = None,
     journal: Annotated[Path | None, Parameter(show=False)] = None,
     job: JobOptions = JobOptions(),
 ) -> int:
-    """Serve until SIGTERM, SIGHUP or Ctrl-C."""
+    """Serve until SIGTERM, SIGHUP or Ctrl-C.
+
+    Args:
+        postgres: Database of the journal and the queue: a DSN, env:NAME or file:PATH; alone, it is
+            env:SIGMAMIND_POSTGRES.
+    """
     if journal is not None:
         raise CommandError(
             "--journal does not apply: workers have their journal in PostgreSQL; give --postgres"

@@ -39,16 +39,17 @@ def status(
     /,
     *,
     platform: Platform = None,
-    settle_time: Annotated[
-        Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
-    ] = SETTLE_TIME,
-    rows: Annotated[
-        bool, Parameter(help="List every row with its number, whether it is settled or not.")
-    ] = False,
+    settle_time: Seconds = SETTLE_TIME,
+    rows: bool = False,
     journal: JournalOptions = JournalOptions(),
     json: Json = False,
 ) -> int:
-    """Show what the journal of *file*, or in a database, holds."""
+    """Show what the journal of *file*, or in a database, holds.
+
+    Args:
+        settle_time: How long a purchase without an answer may still turn up.
+        rows: List every row with its number, whether it is settled or not.
+    """
     from sigmamind_async.cli.journal_location import find_journal
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.cli.output.events import JournalRows
@@ -133,34 +134,33 @@ def reconcile(
     /,
     *,
     platform: Platform = None,
-    only: Annotated[
-        tuple[str, ...],
-        Parameter(help="Decide about the row with this id. May be repeated.", metavar="ROW"),
-    ] = (),
-    adopt: Annotated[
-        str | None,
-        Parameter(help="Link this number of the account to the row.", metavar="+NUMBER"),
-    ] = None,
-    abandon: Annotated[
-        bool, Parameter(help="Stop working on the row. No number is released.")
-    ] = False,
-    wait: Annotated[bool, Parameter(help="Look until nothing is unconfirmed.")] = False,
-    restored: Annotated[
-        bool, Parameter(help="Accept a journal that is an older copy of itself.")
-    ] = False,
-    yes: Annotated[bool, Parameter(help="Release duplicates without asking.")] = False,
+    only: Annotated[tuple[str, ...], Parameter(metavar="ROW")] = (),
+    adopt: Annotated[str | None, Parameter(metavar="+NUMBER")] = None,
+    abandon: bool = False,
+    wait: bool = False,
+    restored: bool = False,
+    yes: bool = False,
     journal: JournalOptions = JournalOptions(),
     settlement: SettlementOptions = SettlementOptions(),
     request: RequestOptions = RequestOptions(),
     json: Json = False,
 ) -> int:
-    """Settle what is unconfirmed in the journal of *file*, or carry out a decision."""
+    """Settle what is unconfirmed in the journal of *file*, or carry out a decision.
+
+    Args:
+        only: Decide about the row with this id. May be repeated.
+        adopt: Link this number of the account to the row.
+        abandon: Stop working on the row. No number is released.
+        wait: Look until nothing is unconfirmed.
+        restored: Accept a journal that is an older copy of itself.
+        yes: Release duplicates without asking.
+    """
     from sigmamind_async.cli.accounts import client_of
     from sigmamind_async.cli.jobs.reconciliation import Decision, Reconciliation, accept_restored
     from sigmamind_async.cli.journal_location import find_journal
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
-    from sigmamind_async.cli.prompts import Approval, is_interactive
+    from sigmamind_async.cli.prompts import Approval
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
@@ -173,11 +173,10 @@ def reconcile(
     if only:
         chosen = decision.choose([row for _, rows in accounts.values() for row in rows], place.name)
     clients = {name: client_of(name, request) for name in chosen}
+    output = Output.for_process(json=json)
     if settlement.release_duplicates:
         records = [record for rows in chosen.values() for row in rows for record in row.duplicates]
-        approval = Approval(yes=yes, ask=not json and is_interactive())
-        approval.check_release(", ".join(records) or "duplicates")
-    output = Output.for_process(json=json)
+        Approval(yes, output.can_ask).check_release(", ".join(records) or "duplicates")
     is_settled = True
     for name, rows in chosen.items():
         work = Reconciliation(place, decision, clients[name], output)

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.options import POSTGRES_OPTION, Json, WholeNumber
+from sigmamind_async.cli.options import Json, WholeNumber
 
 if TYPE_CHECKING:  # they are imported when the command runs
     from sigmamind_async.cli.output.console import Output
@@ -25,54 +25,27 @@ _PLATFORMS: Final = 3
 
 
 def sandbox(
-    *command: Annotated[
-        str,
-        Parameter(
-            allow_leading_hyphen=True,
-            metavar="-- COMMAND",
-            help="Command to run with the environment set; its exit code is returned.",
-        ),
-    ],
-    port: Annotated[
-        WholeNumber,
-        Parameter(
-            group="Server",
-            validator=Number(gte=0, lte=65533),
-            help="First of three consecutive ports; 0 picks free ones.",
-        ),
-    ] = 0,
-    state: Annotated[
-        Path | None,
-        Parameter(group="Server", help="File that keeps numbers and ledger across restarts."),
-    ] = None,
-    detach: Annotated[
-        bool,
-        Parameter(
-            group="Server",
-            help='Serve in the background: eval "$(sigmamind sandbox --detach)" sets the'
-            " environment; kill $SIGMAMIND_SANDBOX_PID ends it.",
-        ),
-    ] = False,
-    faults: Annotated[
-        float,
-        Parameter(
-            group="Faults",
-            validator=Number(gte=0, lte=1),
-            help="Share of the requests that go wrong, 0 to 1.",
-        ),
-    ] = 0.0,
-    rate: Annotated[
-        float | None,
-        Parameter(
-            group="Faults",
-            validator=Number(gt=0),
-            help="Requests per second that each platform admits. Default: no limit.",
-        ),
-    ] = None,
-    seed: Annotated[WholeNumber, Parameter(group="Faults", help="Seed of the faults.")] = 0,
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True, metavar="-- COMMAND")],
+    port: Annotated[WholeNumber, Parameter(group="Server", validator=Number(gte=0, lte=65533))] = 0,
+    state: Annotated[Path | None, Parameter(group="Server")] = None,
+    detach: Annotated[bool, Parameter(group="Server")] = False,
+    faults: Annotated[float, Parameter(group="Faults", validator=Number(gte=0, lte=1))] = 0.0,
+    rate: Annotated[float | None, Parameter(group="Faults", validator=Number(gt=0))] = None,
+    seed: Annotated[WholeNumber, Parameter(group="Faults")] = 0,
     json: Json = False,
 ) -> int:
-    """Run a copy of each platform on loopback until Ctrl-C, or until a command has ended."""
+    """Run a copy of each platform on loopback until Ctrl-C, or until a command has ended.
+
+    Args:
+        command: Command to run with the environment set; its exit code is returned.
+        port: First of three consecutive ports; 0 picks free ones.
+        state: File that keeps numbers and ledger across restarts.
+        detach: Serve in the background: eval "$(sigmamind sandbox --detach)" sets the environment;
+            kill $SIGMAMIND_SANDBOX_PID ends it.
+        faults: Share of the requests that go wrong, 0 to 1.
+        rate: Requests per second that each platform admits. Default: no limit.
+        seed: Seed of the faults.
+    """
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
     from sigmamind_async.sandbox import RateLimit, Sandbox, SandboxThread, StateFileError
@@ -215,50 +188,20 @@ def _detach(words: Sequence[str], output: Output) -> int:
 
 def demo(
     *,
-    seed: Annotated[
-        WholeNumber, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
-    ] = 1,
+    seed: Annotated[WholeNumber, Parameter(group="Sandbox")] = 1,
     rows: Annotated[
-        WholeNumber | None,
-        Parameter(
-            group="Sandbox",
-            validator=Number(gte=12, lte=10_000),
-            help="Rows of the fleet. Default: 240, with workers 120.",
-        ),
-    ] = None,
-    keep: Annotated[
-        Path | None,
-        Parameter(
-            group="Output",
-            metavar="DIR",
-            help="New folder in which the files of the demo are kept.",
-        ),
-    ] = None,
-    workers: Annotated[
-        WholeNumber | None,
-        Parameter(
-            group="Workers",
-            validator=Number(gte=2, lte=20),
-            help="Apply the fleet with this many worker processes, and kill one of them.",
-        ),
-    ] = None,
-    postgres: Annotated[
-        str | None,
-        Parameter(
-            name=POSTGRES_OPTION,
-            group="Workers",
-            help="PostgreSQL server on which a database may be created and dropped: a DSN, env:NAME"
-            " or file:PATH. Default: a server that runs only for the demo.",
-        ),
-    ] = None,
+        WholeNumber, Parameter(group="Sandbox", validator=Number(gte=12, lte=10_000))
+    ] = 240,
+    keep: Annotated[Path | None, Parameter(group="Output", metavar="DIR")] = None,
     json: Json = False,
 ) -> int:
-    """Kill an apply, run it again, and show what was bought."""
-    if workers is None and postgres is not None:
-        raise CommandError(f"{POSTGRES_OPTION} is for workers: say how many, --workers 3")
-    from sigmamind_async.cli.demo.local import show_demo
+    """Kill an apply, run it again, and show what was bought.
 
-    count = rows or (240 if workers is None else 120)
-    return show_demo(
-        seed=seed, rows=count, keep=keep, workers=workers, postgres=postgres, json=json
-    )
+    Args:
+        seed: Seed of the fleet and of the faults.
+        rows: Rows of the fleet.
+        keep: New folder in which the files of the demo are kept.
+    """
+    from sigmamind_async.cli.demo.stage import show_demo
+
+    return show_demo(seed=seed, rows=rows, keep=keep, json=json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 from cyclopts import Parameter
 
@@ -21,18 +21,18 @@ _TEMPLATE: Final = Path(__file__).with_name("fleet.yaml")
 
 
 def init(
-    file: Annotated[Path, Parameter(help="File to write; its name ends in .yaml.")] = Path(
-        "fleet.yaml"
-    ),
+    file: Path = Path("fleet.yaml"),
     /,
     *,
-    platform: Annotated[
-        PlatformName | None,
-        Parameter(help="Platform of the example. Default: the first whose API key is set."),
-    ] = None,
+    platform: PlatformName | None = None,
     json: Json = False,
 ) -> int:
-    """Write a fleet file with comments, to be edited."""
+    """Write a fleet file with comments, to be edited.
+
+    Args:
+        file: File to write; its name ends in .yaml.
+        platform: Platform of the example. Default: the first whose API key is set.
+    """
     from sigmamind_async.cli.accounts import PLATFORMS, choose_platforms
     from sigmamind_async.cli.fleet_input import new_file
     from sigmamind_async.cli.output.console import Output
@@ -57,22 +57,20 @@ def init(
 
 
 def doctor(
-    file: Annotated[
-        str | None, Parameter(help="A fleet file: its journal is checked as well.")
-    ] = None,
+    file: str | None = None,
     /,
     *,
-    postgres: Annotated[
-        str | None,
-        Parameter(
-            help="Database to check: a DSN, env:NAME or file:PATH. Default: SIGMAMIND_POSTGRES, if"
-            " it is set."
-        ),
-    ] = None,
+    postgres: str | None = None,
     request: RequestOptions = RequestOptions(deadline=10.0),
     json: Json = False,
 ) -> int:
-    """Check keys, addresses, accounts, clock, packages, journals and database."""
+    """Check keys, addresses, accounts, clock, packages, journals and database.
+
+    Args:
+        file: A fleet file: its journal is checked as well.
+        postgres: Database to check: a DSN, env:NAME or file:PATH. Default: SIGMAMIND_POSTGRES, if
+            it is set.
+    """
     from sigmamind_async.cli.jobs.doctor import check_everything
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
@@ -81,18 +79,20 @@ def doctor(
 
 
 def completion(
-    shell: Annotated[
-        Literal["bash", "zsh", "fish"], Parameter(help="The shell: bash, zsh or fish.")
-    ],
+    shell: Literal["bash", "zsh", "fish"],
     /,
 ) -> int:
-    """Print the script that completes commands and options in a shell."""
+    """Print the script that completes commands and options in a shell.
+
+    Args:
+        shell: The shell: bash, zsh or fish.
+    """
     from cyclopts import App
 
     from sigmamind_async.cli.app import command_function
     from sigmamind_async.cli.help import COMMANDS
 
-    flags = Parameter(negative="")
+    flags = Parameter(negative=())
     root = App(name="sigmamind", default_parameter=flags)
     groups: dict[str, App] = {}
     for name, command in COMMANDS.items():

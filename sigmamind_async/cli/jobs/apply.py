@@ -45,8 +45,16 @@ from sigmamind_async.cli.other_journals import (
 )
 from sigmamind_async.cli.output.console import Output, Traffic, log_width
 from sigmamind_async.cli.output.events import PlanView, ProblemList
-from sigmamind_async.cli.output.text import aligned, count_line, count_of, line, prose, render
-from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.output.text import (
+    aligned,
+    count_line,
+    count_of,
+    ids_text,
+    line,
+    prose,
+    render,
+)
+from sigmamind_async.cli.prompts import Approval
 from sigmamind_async.cli.report.model import Header
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.events import Observers
@@ -62,10 +70,8 @@ if TYPE_CHECKING:  # they need an extra, or are for a report
     from sigmamind_async.cli.report.page import PageFile
     from sigmamind_async.workers import WorkerProvisioner
 
-WIDE = 1_000
-"""Columns that no line of a plan needs."""
-MOST_PLAN_LINES = 60
-"""Lines of a plan above a question: what is asked stays on the screen."""
+MOST_STEPS = 30
+"""Steps of a plan above a question: what is asked stays on the screen."""
 _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption"}
 """What the actions of a plan are called when they are counted."""
 
@@ -193,12 +199,8 @@ def _open_report(path: Path | None) -> AbstractContextManager[PageFile | None]:
     """Open the report at *path*, if one is wanted; raise `CommandError` if it cannot be written."""
     if path is None:
         return nullcontext()
-    try:
-        from sigmamind_async.cli.report.page import page_file
-    except ImportError:
-        raise CommandError(
-            '--report needs jinja2, which comes with the extra: pip install "sigmamind-async[cli]"'
-        ) from None
+    from sigmamind_async.cli.report.page import page_file
+
     return page_file(path)
 
 
@@ -300,17 +302,20 @@ class Application:
     def approve(self) -> None:
         """Show what is done, and ask; raise `CommandError` where that is not agreed to."""
         plan, name, spending = self.plan, self.given.name, self.options.job.spending
-        can_ask = not self.output.json and name != STDIN_NAME and is_interactive()
-        approval = Approval(max_purchases=spending.max_purchases, yes=spending.yes, ask=can_ask)
+        approval = Approval(spending.yes, self.output.can_ask and name != STDIN_NAME)
         if plan.problems:
             self.output.show(ProblemList(tuple(plan.problems)))
         to_buy, releases = sum(self.to_buy.values()), _releases(plan)
-        self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
+        self.limit = approval.check_limit(
+            name, to_buy, sum(self.bought.values()), spending.max_purchases
+        )
         needs_consent = bool(to_buy or releases)
         self.asked = needs_consent and not spending.yes
         self._show_plan(whole=needs_consent and not self.output.quiet)
-        approval.check_purchases(to_buy)
-        approval.check_releases(name, releases)
+        approval.check_count(f"buys {count_of(to_buy, 'number')} and costs money", to_buy, "buy")
+        count = len(releases)
+        what = f"releases {count_of(count, 'number')}, permanently: {ids_text(releases)}"
+        approval.check_count(what, count, "release", "--allow-release --yes")
         if self.options.job.settlement.release_duplicates:
             approval.check_release("duplicates")
 
@@ -319,12 +324,8 @@ class Application:
         name, plan = self.given.name, self.plan
         lines = prose(f"{name}: {count_line(plan)}", log_width())
         if whole:
-            # A width limits the rows: there may be 100,000.
-            lines = [*render(PlanView(file=name, plan=plan), log_width() or WIDE), line()]
-            if hidden := max(0, len(lines) - MOST_PLAN_LINES):
-                # The line of counts, which is the last one, stays.
-                more = line((f"... and {hidden:,} more lines: sigmamind plan {name}", "dim"))
-                lines[MOST_PLAN_LINES - 3 : -3] = [more]
+            view = PlanView(file=name, plan=plan, most=MOST_STEPS)
+            lines = [*render(view, log_width()), line()]
         for each in lines:
             self.output.log_line(each)
         counts: dict[str, Counter[str]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 import attrs
@@ -18,7 +18,13 @@ from sigmamind_async.cli.accounts import (
 )
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.loop import run
-from sigmamind_async.cli.options import PlatformName, RequestOptions, option_of
+from sigmamind_async.cli.options import (
+    AccountOptions,
+    ListOptions,
+    PlatformName,
+    RequestOptions,
+    option_of,
+)
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
     AgentList,
@@ -28,7 +34,7 @@ from sigmamind_async.cli.output.events import (
     NumberReleased,
     Side,
 )
-from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.prompts import Approval
 from sigmamind_async.errors import NotFoundError
 from sigmamind_async.fleet.spec import SECRETS, Cell
 from sigmamind_async.platforms.dialnexa.client import DialNexa
@@ -40,23 +46,12 @@ T = TypeVar("T")
 # ---------------------------------------------------------------- many
 
 
-def show_numbers(
-    platforms: Iterable[PlatformName],
-    *,
-    unassigned: bool,
-    agent: str | None,
-    request: RequestOptions,
-    json: bool,
-) -> int:
-    """Show the numbers of *platforms*; without any, of all whose API key is set."""
-    if unassigned and agent is not None:
+def show_numbers(options: ListOptions) -> int:
+    """Show the numbers of the platforms; without any, of all whose API key is set."""
+    if options.unassigned and options.agent is not None:
         raise CommandError("--unassigned and --agent exclude each other")
-    clients = [client_of(name, request) for name in choose_platforms(platforms)]
-    run(
-        _show(
-            clients, lambda number: _shown(number, agent, unassigned), Output.for_process(json=json)
-        )
-    )
+    clients = [client_of(name, options.request) for name in choose_platforms(options.platform)]
+    run(_show(clients, options, Output.for_process(json=options.json)))
     return Exit.DONE
 
 
@@ -67,9 +62,10 @@ _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
 }
 
 
-def _shown(number: NumberRecord, agent: str | None, unassigned: bool) -> NumberRecord | None:
+def _shown(number: NumberRecord, options: ListOptions) -> NumberRecord | None:
     """Return what is shown of *number*; `None` to leave it out."""
-    if unassigned:
+    agent = options.agent
+    if options.unassigned:
         return None if number.inbound_agent_id else number
     if agent is None:
         return number
@@ -77,18 +73,14 @@ def _shown(number: NumberRecord, agent: str | None, unassigned: bool) -> NumberR
     return None if side is None else attrs.evolve(number, side=side)
 
 
-async def _show(
-    clients: Iterable[AnyClient],
-    view: Callable[[NumberRecord], NumberRecord | None],
-    output: Output,
-) -> None:
+async def _show(clients: Iterable[AnyClient], options: ListOptions, output: Output) -> None:
     """Show numbers, one account after the other: as they come to a program, or as one table."""
     together: list[NumberRecord] = []
     for client in clients:
         platform = PLATFORMS[client.platform.name]
         async with client:
             async for record in platform.schema.adapter.list_numbers(client):
-                number = view(platform.number(record))
+                number = _shown(platform.number(record), options)
                 if number is not None and output.json:
                     output.show(number)
                 elif number is not None:
@@ -150,14 +142,18 @@ def show_one_agent(
 class AccountNumbers:
     """One account, reached through the key in the environment."""
 
+    options: AccountOptions
     platform: Platform
     client: AnyClient
     output: Output
 
     @classmethod
-    def of(cls, name: PlatformName, request: RequestOptions, *, json: bool) -> AccountNumbers:
-        """Return the account on the platform with this *name*."""
-        return cls(PLATFORMS[name], client_of(name, request), Output.for_process(json=json))
+    def of(cls, options: AccountOptions) -> AccountNumbers:
+        """Return the account that *options* name."""
+        client = client_of(options.platform, options.request)
+        return cls(
+            options, PLATFORMS[options.platform], client, Output.for_process(json=options.json)
+        )
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -174,15 +170,14 @@ class AccountNumbers:
         self.output.show(self.run(self.change(number, change)))
         return Exit.DONE
 
-    def release(self, number: str, request: RequestOptions, *, yes: bool) -> int:
+    def release(self, number: str, *, yes: bool) -> int:
         """Release one number, once that is confirmed."""
         key, platform = self.run(self.key(number)), self.platform
         account = describe_account(self.client)
         if yes:
             self.output.log(f"releasing {number} on {account}, permanently")
-        approval = Approval(yes=yes, ask=not self.output.json and is_interactive())
-        approval.check_release(number, f" on {account}", number)
-        again = attrs.evolve(self, client=client_of(platform.name, request))
+        Approval(yes, self.output.can_ask).check_release(f"{number} on {account}", number)
+        again = AccountNumbers.of(self.options)
         again.run(again.client.run(platform.schema.adapter.release(key)))
         released = NumberReleased(
             platform=platform.name,

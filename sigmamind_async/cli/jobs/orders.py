@@ -24,7 +24,14 @@ from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
 from sigmamind_async.cli.jobs.numbers import AccountNumbers
 from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
 from sigmamind_async.cli.loop import run
-from sigmamind_async.cli.options import PlatformName, option_of, resume_command
+from sigmamind_async.cli.options import (
+    AccountOptions,
+    JobOptions,
+    OutputOptions,
+    PlatformName,
+    option_of,
+    resume_command,
+)
 from sigmamind_async.cli.other_journals import is_gone, known_journals
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
@@ -90,11 +97,11 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     """Buy the numbers of *order*; with the *name* of an order that has begun, go on with it."""
     resume = resume_command()
     if name is None:
-        file = _new_order(order)
-        name = _name_of(file)
+        # Not by chance: of two processes that make the same order, both make this one.
+        name = _letters(hashlib.sha256(repr(order).encode()).digest())
         resume = f"{resume} --order {name}"
-    else:
-        file = _named_order(order, name)
+        _check_begun(order, None)
+    file = _order_file(order, name)
     place = _journal_of(file)
     Output.for_process(json=options.job.output.json).show(
         OrderPlaced(
@@ -128,7 +135,7 @@ def _letters(values: bytes) -> str:
     return "".join(_LETTERS[value % len(_LETTERS)] for value in values[:8])
 
 
-def _named_order(order: Order, name: str) -> Path:
+def _order_file(order: Order, name: str) -> Path:
     """Return the file of the order called *name*, made if there is none yet."""
     if not _NAME.fullmatch(name):
         raise CommandError(
@@ -137,7 +144,7 @@ def _named_order(order: Order, name: str) -> Path:
     file = Path(f"order-{name}.jsonl")
     _count_purchases(order, file)  # which raises where its journal is gone
     if not file.exists():
-        _check_elsewhere(order, file)
+        _check_begun(order, file)
         with new_file(file) as stream:
             stream.writelines(json.dumps(line).encode() + b"\n" for line in order.lines(name))
     elif _read_lines(file) != order.lines(name):
@@ -148,23 +155,11 @@ def _named_order(order: Order, name: str) -> Path:
     return file
 
 
-def _check_elsewhere(order: Order, file: Path) -> None:
-    """Raise `CommandError` where the same order has begun in another folder, as *file* there."""
-    for each in _same_orders(order):
-        if each.name == file.name and _count_purchases(order, each) is not None:
-            raise CommandError(
-                f"{each} is this order, and has begun: run this command in {each.parent} to"
-                " continue with it, or give --order another name to buy as many"
-                " again; nothing was sent"
-            )
-
-
-def _new_order(order: Order) -> Path:
-    """Return the file of an order of which nothing has been sent.
-
-    Raises `CommandError` if the same order is there already, and has begun.
-    """
+def _check_begun(order: Order, wanted: Path | None) -> None:
+    """Raise `CommandError` where the same order has begun: under the name *wanted*, or any."""
     for file in _same_orders(order):
+        if wanted is not None and file.name != wanted.name:
+            continue
         bought = _count_purchases(order, file)
         if bought is None:
             continue
@@ -177,8 +172,6 @@ def _new_order(order: Order) -> Path:
             f" to buy in another account, with --order {_letters(secrets.token_bytes(8))}; nothing"
             " was sent"
         )
-    # Not by chance: of two processes that make the same order, both make this one.
-    return _named_order(order, _letters(hashlib.sha256(repr(order).encode()).digest()))
 
 
 def _same_orders(order: Order) -> list[Path]:
@@ -222,13 +215,10 @@ def _count_purchases(order: Order, file: Path) -> int | None:
 
 
 def import_number(
-    number: str,
-    platform: PlatformName,
-    fields: Mapping[str, str | None],
-    journal: Path,
-    options: ApplyOptions,
+    number: str, options: AccountOptions, fields: Mapping[str, str | None], journal: Path
 ) -> int:
     """Import *number*, unless the account has it already."""
+    platform = options.platform
     given_row = FleetRow(
         id=platform,
         platform=platform,
@@ -246,14 +236,15 @@ def import_number(
     fleet = fleet_of([row])
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
-        account = AccountNumbers.of(platform, options.job.request, json=options.job.output.json)
+        account = AccountNumbers.of(options)
         found = account.run(account.find(number))
         if found is not None:
             account.output.show(found)
             account.output.log(f"{number} is in the {platform} account already; nothing was sent")
             return Exit.DONE
     given = FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver())
-    return apply_fleet(given, attrs.evolve(options, resume=resume_command()))
+    job = JobOptions(request=options.request, output=OutputOptions(json=options.json))
+    return apply_fleet(given, ApplyOptions(job=job, resume=resume_command()))
 
 
 async def _has_begun(place: FileJournal, row: FleetRow) -> bool:

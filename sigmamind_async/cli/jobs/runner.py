@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import attrs
 
 from sigmamind_async import fleet
-from sigmamind_async.bulk import Progress
+from sigmamind_async.bulk import Progress, StopOn
 from sigmamind_async.cli.errors import exit_for_job, more_about, page_of_job, platform_prefix
 from sigmamind_async.cli.jobs.results import (
     NEEDS_DECISION,
@@ -39,7 +39,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.fleet import Action, FleetState, Plan, Secrets, StepOutcome
-from sigmamind_async.limiter.gate import Admission, Gate
+from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
 if TYPE_CHECKING:  # a job without a report does without it
@@ -79,9 +79,10 @@ class JobRunner:
     traffic: Traffic = attrs.field(factory=Traffic)
     """The requests that were sent, counted as an observer of the job's clients."""
     gates: Sequence[Gate] = ()
-    """Those of the job's clients: they know whether a platform can be reached."""
+    """Those of the job's clients, which know what a platform asks for."""
     patience: float = 60.0
-    """Seconds without an answer after which a platform counts as unreachable."""
+    """Seconds that rows wait while every request fails, and that unconfirmed ones are looked for:
+    the deadline of one call."""
     progress: Progress = attrs.field(factory=Progress)
     stopped: StopReason | None = None
     """Why the job ended early."""
@@ -162,10 +163,6 @@ class JobRunner:
         if self.output.closed:
             self.stop("output_closed")
         self.output.pulse(self._view)
-        admissions = [gate.admission for gate in self.gates]
-        if is_unreachable(admissions, self.progress, self.patience):
-            self.stop("platform_unreachable")
-            self.cancel()
         self._look_for_a_wait()
 
     def _stop_with_job(self) -> None:
@@ -248,6 +245,7 @@ class PlanRunner(JobRunner):
             secrets=secrets,
             report=self._add,
             progress=self.progress,
+            stop_on=StopOn(patience=self.patience),
         )
         try:
             await self.run(run, run, lambda: run.unconfirmed)
@@ -334,11 +332,3 @@ def stop_reason(error: SigmaMindError) -> StopReason:
     if error.not_from_api:
         return "not_the_api"
     return "cannot_pay" if isinstance(error, InsufficientFundsError) else "key_refused"
-
-
-def is_unreachable(admissions: Sequence[Admission], progress: Progress, patience: float) -> bool:
-    """Return whether a platform has failed for *patience* seconds, and none has answered."""
-    if progress.started is None or all(each.open_until is None for each in admissions):
-        return False
-    alive = max(progress.started, *(each.last_success or 0.0 for each in admissions))
-    return progress.clock() - alive > patience

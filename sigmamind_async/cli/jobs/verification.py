@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 import attrs
 
+from sigmamind_async.bulk import StopOn
 from sigmamind_async.cli.accounts import client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.results import row_error
 from sigmamind_async.cli.jobs.runner import JobRunner
 from sigmamind_async.cli.loop import new_loop
-from sigmamind_async.cli.options import CallOptions, PlatformName, RequestOptions
+from sigmamind_async.cli.options import AccountOptions, CallOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
     Verification,
-    VerificationList,
     VerificationSummary,
 )
-from sigmamind_async.cli.output.text import count_of
-from sigmamind_async.cli.prompts import agree, is_interactive
+from sigmamind_async.cli.output.text import count_of, ids_text
+from sigmamind_async.cli.prompts import Approval
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.platforms.sigmamind.verification import (
@@ -32,26 +32,25 @@ from sigmamind_async.provisioning.adapters.sigmamind import SIGMAMIND
 
 
 def verify(
-    names: Sequence[str],
-    platform: PlatformName,
-    calls: CallOptions,
-    max_calls: int | None,
-    *,
-    request: RequestOptions,
-    json: bool,
+    names: Sequence[str], account: AccountOptions, calls: CallOptions, max_calls: int | None
 ) -> int:
     """Place a test call from each number with one of *names*; without any, from all."""
+    platform, request = account.platform, account.request
     if platform != SigmaMind.platform.name:
         raise CommandError(f"{platform} has no calls to verify a number with; sigmamind has")
-    output = Output.for_process(json=json)
+    output = Output.for_process(json=account.json)
     runner = JobRunner(output=output, patience=request.deadline)
     client = cast("SigmaMind", client_of(platform, request, observer=runner.traffic))
     runner.gates = [client.gate]
-    results: list[Verification] = []
+    ends = Counter[str]()
+    left_out: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(result: Verification) -> None:
-        results.append(result)
-        if not output.is_terminal:  # there, all of them are shown at the end
+        ends[result.status] += 1
+        if result.status == "skipped" and output.is_terminal:
+            number = result.phone_number or "(unknown)"
+            left_out[result.note.replace(number, "+NUMBER")].append(number)
+        else:
             output.show(result)
 
     async def place_calls() -> None:
@@ -64,18 +63,22 @@ def verify(
 
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
-        run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
+        run = verify_numbers(
+            client,
+            records,
+            progress=runner.progress,
+            stop_on=StopOn(patience=runner.patience),
+            **attrs.asdict(calls),
+        )
         _agree(client, run.calls, max_calls, output)
         for name in missing:
             add(Verification(phone_number=name, status="failed", note="is not in the account"))
         loop.run(carry_out())
     for result in run.undelivered:
         add(verification_of(result))
-    if output.is_terminal:
-        results.sort(key=lambda result: _ORDER.index(result.status))
-        output.show(VerificationList(tuple(results)))
-    ends = Counter[str](result.status for result in results)
-    summary = VerificationSummary(numbers=len(results), stopped=runner.stopped, **ends)
+    for note, numbers in left_out.items():  # one line for all that have a reason in common
+        output.log(f"left out: {ids_text(numbers)}: {note}")
+    summary = VerificationSummary(numbers=ends.total(), stopped=runner.stopped, **ends)
     output.show(summary)
     return exit_for(summary, named=bool(names))
 
@@ -93,21 +96,13 @@ async def _look_up(client: SigmaMind, names: Sequence[str]) -> tuple[list[PhoneN
 def _agree(client: SigmaMind, calls: int, max_calls: int | None, output: Output) -> None:
     """Raise `CommandError` unless placing *calls* is agreed to."""
     count, account = count_of(calls, "test call"), describe_account(client)
-    what = f"places {count}; each rings a telephone and costs money"
+    what = f"places {count} from {account}; each rings a telephone and costs money"
     if max_calls is not None and calls > max_calls:
         raise CommandError(f"this {what}. --max-calls allows {max_calls}; nothing was sent")
-    if not calls:
-        return
-    if max_calls is not None:
+    if max_calls and calls:
         output.log(f"placing {count} from {account}")
-    elif output.json or not is_interactive():
-        raise CommandError(f"this {what}. Agree with --max-calls {calls}; nothing was sent")
-    else:
-        agree(f"{what}.\nAccount: {account}", calls, "place")
-
-
-_ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")
-"""Of the table's rows: what needs attention is last, where it stays on the screen."""
+    approval = Approval(max_calls is not None, output.can_ask)
+    approval.check_count(what, calls, "place", f"--max-calls {calls}")
 
 
 def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:

@@ -24,7 +24,7 @@ from sigmamind_async.cli.output.console import JobView, Output
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
 from sigmamind_async.cli.output.journal_status import row_id_of, without_call
 from sigmamind_async.cli.output.text import Widths
-from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.prompts import Approval
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.row import Kind, Row, State
@@ -40,8 +40,7 @@ def serve(database: Database, options: WorkerOptions, job: JobOptions, output: O
     """Serve until a signal comes, settle what is under way then, and show the totals."""
     spending, settlement, request = job.spending, job.settlement, job.request
     if settlement.release_duplicates:
-        approval = Approval(yes=spending.yes, ask=not output.json and is_interactive())
-        approval.check_release("duplicates")
+        Approval(spending.yes, output.can_ask).check_release("duplicates")
     names = choose_platforms(options.platform)
     gates: list[Gate] = []
     warnings, view = WarningLog(output.log), JobView(progress=Progress(), gates=gates)

@@ -21,7 +21,7 @@ from sigmamind_async.cli.output import (
     journal_status,  # noqa: F401 # pyright: ignore[reportUnusedImport] - registers its texts
     text,
 )
-from sigmamind_async.cli.streams import give_up_stdout
+from sigmamind_async.cli.process import give_up_stdout
 
 if TYPE_CHECKING:  # rich is a tenth of what `status` costs in a pipe: only a terminal loads it
     from rich.console import Console
@@ -121,6 +121,11 @@ class Output:
                 console.print(_styled(line), soft_wrap=True)
             else:
                 print(text.plain(line), file=sys.stderr)
+
+    @property
+    def can_ask(self) -> bool:
+        """True if a person is at a terminal and can answer."""
+        return not self.json and sys.stdin.isatty() and sys.stderr.isatty()
 
     @property
     def has_live_view(self) -> bool:

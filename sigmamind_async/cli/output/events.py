@@ -164,11 +164,6 @@ class Verification(Event):
     note: str = ""
 
 
-@attrs.frozen(eq=False, repr=False)
-class VerificationList(View):
-    events: tuple[Verification, ...]
-
-
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class VerificationSummary(Event):
     numbers: int
@@ -233,6 +228,8 @@ class PlanSummary(Event):
 class PlanView(View):
     file: str
     plan: Plan
+    most: int | None = None
+    """Steps that a person sees; with `None` 200 on a terminal, and all elsewhere."""
 
 
 # ---------------------------------------------------------------- journals
@@ -337,14 +334,6 @@ class JobKilled(Event):
     in_progress: int
     not_started: int
     unrecorded: int
-
-
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class WorkerKilled(Event):
-    worker: int
-    in_progress: int
-    done: int
-    rows: int
 
 
 def _passed(audit: AuditResult) -> bool:

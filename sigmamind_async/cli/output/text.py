@@ -263,12 +263,6 @@ def _sentence(shown: Event | View) -> str:
                 f"{shown.platform:<9}  {shown.done:>3,} done, {shown.in_progress:>3,} in progress"
                 f" ({shown.unrecorded:>2,} bought, unrecorded), {shown.not_started:>3,} not started"
             )
-        case events.WorkerKilled():
-            return (
-                f"kill -9 of worker {shown.worker} while it was sending"
-                f" {count_of(shown.in_progress, 'request')};"
-                f" {shown.done:,} of {count_of(shown.rows, 'row')} were done"
-            )
         case events.WorkerStarted():
             limit = count_of(shown.concurrency, "operation")
             accounts = ", ".join(shown.accounts)
@@ -476,26 +470,6 @@ def _verification_lines(result: events.Verification, width: int | None) -> list[
     return aligned(cells, "; ".join(filter(None, (", ".join(end), result.note))), width)
 
 
-@render.register(events.VerificationList)
-def _(shown: events.VerificationList, width: int | None) -> Iterator[Line]:
-    """Yield test calls; numbers that were left out for one reason are named together."""
-    left_out: defaultdict[str, list[events.Verification]] = defaultdict(list)
-    for result in shown.events:
-        if result.status == "skipped":
-            left_out[result.note.replace(result.phone_number or "", "+NUMBER")].append(result)
-    for note, results in left_out.items():
-        if len(results) == 1:
-            yield from _verification_lines(results[0], width)
-            continue
-        numbers = [each.phone_number or "(unknown)" for each in results]
-        head = f"skipped      {count_of(len(numbers), 'number')}: {ids_text(numbers)}"
-        yield from prose(head, width, "skipped", hang=STATUS_WIDTH + 2)
-        yield from prose(note, width, indent=4)
-    for result in shown.events:
-        if result.status != "skipped":
-            yield from _verification_lines(result, width)
-
-
 @render.register(events.VerificationSummary)
 def _(summary: events.VerificationSummary, width: int | None) -> Iterable[Line]:
     words = ("passed", "failed", "unconfirmed", "skipped")
@@ -546,11 +520,14 @@ def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
     # The others are only counted.
     steps = [step for step in plan.steps if step.writes or step.blocked or step_notes(step)]
     if steps:
-        most = len(steps) if width is None else MOST_STEPS
+        most = shown.most or (len(steps) if width is None else MOST_STEPS)
         yield line()
         yield from _step_lines(steps[:most], width)
         if len(steps) > most:
-            yield line((f"and {len(steps) - most:,} more; --json lists all", "dim"))
+            others = (
+                "; --json lists all" if shown.most is None else f": sigmamind plan {shown.file}"
+            )
+            yield line((f"and {len(steps) - most:,} more{others}", "dim"))
     if plan.problems:
         yield line()
         yield from _problem_lines(events.ProblemList(tuple(plan.problems)), width)

@@ -357,7 +357,7 @@ class SqlJournal(Journal):
             raise self._not_open()
 
     def _not_open(self) -> JournalError:
-        return self._error("is not open.\nUse it inside `async with`.")
+        return self._error("is not open.\nUse it inside `async with` (if blocking, `with`).")
 
     def _error(self, problem: str) -> JournalError:
         return JournalError(f"{self._name}: {problem}")

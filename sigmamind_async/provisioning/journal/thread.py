@@ -15,7 +15,7 @@ from sigmamind_async.errors import JournalError
 from sigmamind_async.per_loop import fork_count
 
 ENDED: Final = "the thread that writes it has ended.\nOpen the journal again."
-_CLOSED: Final = "is closed.\nUse it inside `async with`."
+_CLOSED: Final = "is closed.\nUse it inside `async with` (if blocking, `with`)."
 _FORKED: Final = "was opened before this process was forked.\nMake a new {} in each process."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ import pytest
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.spec import Fleet, FleetRow
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
-from sigmamind_async.fleet.state_index import spreadsheet_id
+from sigmamind_async.fleet.state_index import spreadsheet_ids
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.provisioning.row import Kind, State
 from tests.unit.fleet.rows import (
@@ -512,13 +513,29 @@ REWRITTEN = [
     ),
     *(("Jan 2026", "2026/01/01"), ("12/31/26", "31.12.2026"), ("Mar 5, 2026", "5-Mar-26")),
     *(("1 PM", "13:00:00"), ("12 am", "00:00:00"), ("1:05", "01:05:00"), ("25:61", "26:01:00")),
+    *(("1-2-3", "2003/01/02"), ("1-2-3", "03.02.2001"), ("1/2/3", "1/2/2003"), ("1.2.3", "1-2-3")),
+    *(("12-11-10", "2010/12/11"), ("12-11-10", "2012-11-10"), ("3/4", "04.03.2026")),
+    *(("5/2020", "2020/05/01"), ("2020/5", "2020-05-01"), ("2020-5", "May-20")),
+    *(("4Mar", "2026/03/04"), ("Mar 4", "4Mar"), ("23December", "23-Dec")),
+    *(("3 1/8", "3.125"), ("2 2/6", "2.3333333333333333333"), ("45.370", "45.369999999999999999")),
     *(("5 %", "0.05"), ("$5", "5"), ("(7)", "-7"), ("12-", "-12"), ("10,000.50", "10000.5")),
 ]
 APART = [
     "1-2-3",
     "1-2-4",
     "1-2",
-    "1.2.3",
+    "3-4",
+    "1-3-4",
+    "Mar-26",
+    "Mar-27",
+    "1-1-99",
+    "3 1/7",
+    "123456789012345",
+    "123456789012346",
+    "room4mar",
+    "99-99-1",
+    "1.2",
+    "1.2.3.4",
     "jan",
     "january",
     "mark-5",
@@ -532,8 +549,21 @@ APART = [
 
 def test_an_id_in_the_words_of_a_spreadsheet_is_the_same() -> None:
     """What one writes when it saves these; it was bought again. Control: ids that are others."""
-    assert [pair for pair in REWRITTEN if len({*map(spreadsheet_id, pair)}) > 1] == []
-    assert len({*map(spreadsheet_id, APART)}) == len(APART)
+    ids = spreadsheet_ids
+    assert [pair for pair in REWRITTEN if ids(pair[0]).isdisjoint(ids(pair[1]))] == []
+    apart = itertools.combinations(APART, 2)
+    assert [pair for pair in apart if not ids(pair[0]).isdisjoint(ids(pair[1]))] == []
+
+
+def test_an_id_that_may_be_several_dates_buys_nothing_again() -> None:
+    """Whatever a spreadsheet made of it. Negative control: as another date, it is another id."""
+    state = removed()
+    state = attrs.evolve(state, last_applied={"1-2-3": state.last_applied["0101"]})
+    for id_ in ("2003/01/02", "2001-02-03"):
+        made = [bought(id_, label="New", area_code=212)]
+        assert "row 1-2-3," in messages(planned(made, state, allow_unlisted=True))[0]
+    made = [bought("2004/01/02", label="New", area_code=212)]
+    assert planned(made, state, allow_unlisted=True).purchases == 1
 
 
 @pytest.mark.parametrize("allow_unlisted", [True, False])

@@ -68,6 +68,25 @@ def test_a_row_that_says_the_most(made: FleetRow) -> None:
     assert told(made) == []
 
 
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        ("+1415555", "has too few digits: after +1 come 10, not 6"),
+        ("+141555501000", "has too many digits: after +1 come 10, not 11"),
+        ("+7495555010", "has too few digits: after +7 come 10, not 9"),
+        ("+14155550100", ""),
+        ("+74955550100", ""),
+        ("+44207946", ""),
+    ],
+)
+def test_a_number_has_the_digits_of_its_country_code(number: str, problem: str) -> None:
+    """Where every number has as many. Control: what the account has already is as it is."""
+    wrong = [problem] if problem else []
+    assert told(imported(phone_number=number)) == [f"a phone_number: {each}" for each in wrong]
+    assert told(row(test_number=number)) == [f"a test_number: {each}" for each in wrong]
+    assert told(row(phone_number=number)) == []
+
+
 def test_a_secret_in_the_open() -> None:
     """Whoever allows it may say it so."""
     assert told(imported(trunk_password=Secret("12345678"))) == []

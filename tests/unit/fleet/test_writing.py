@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.export import columns_of, write
+from sigmamind_async.fleet.export import TABLES, columns_of, write
 from sigmamind_async.fleet.row_parser import PLATFORMS
 from sigmamind_async.fleet.spec import (
     FIELDS,
@@ -247,13 +247,19 @@ def test_what_cannot_be_seen_is_refused(form: Format, text: str) -> None:
         write_bytes([row(label=text)], form)
 
 
+def test_a_table_of_tabs_has_no_commas() -> None:
+    assert written([row(label="a,b")], "tsv", ["label"]) == (
+        "id\tplatform\tsource\tstate\tlabel\na\tverbex\timport\tpresent\ta,b\n"
+    )
+
+
 @pytest.mark.parametrize("text", NO_CELL)
 def test_what_no_cell_can_hold_is_refused(text: str) -> None:
     """Some spreadsheets drop an apostrophe before a text, and others keep it."""
     made = [row(label=text)]
 
     for form in FORMATS:
-        if form in {"csv", "xlsx"}:
+        if form in TABLES:
             with pytest.raises(ConfigurationError, match=r"label (would be read|begins with)"):
                 write_bytes(made, form)
         else:

@@ -191,6 +191,7 @@ async def test_a_journal_that_fails_between_two_requests_does_not_hide_the_first
 @pytest.mark.parametrize(
     ("setting", "why"),
     [
+        ({"account": 7}, "account: must be a str, not of type int"),
         ({"retry_unconfirmed": "false"}, "retry_unconfirmed: must be True or False"),
         ({"release_duplicates": 0}, "release_duplicates: must be True or False"),
         ({"tag": []}, "tag: must be 'keep' or 'strip'"),
@@ -216,3 +217,9 @@ def test_what_is_no_setting_of_a_journal_is_refused(name: str) -> None:
 def test_a_journal_needs_a_path(path: Any) -> None:
     with pytest.raises(ConfigurationError, match="path: must be text or a path, not "):
         SqliteJournal(path)
+
+
+def test_a_journal_is_no_path_with_a_zero_byte() -> None:
+    """Opened, it would seem that something had been written and lost."""
+    with pytest.raises(ConfigurationError, match="path: contains a zero byte"):
+        SqliteJournal("a\0b.db")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 
 import psycopg
@@ -58,3 +60,29 @@ def test_everything_else_is_said_as_it_is(caplog: pytest.LogCaptureFixture) -> N
 
     assert caplog.messages[:3] == ["a fault"] * 3
     assert len(caplog.messages) == 6, "and nothing is left of it afterwards"
+
+
+@pytest.mark.parametrize(
+    ("ending", "logged"),
+    [
+        (lost(), "PostgreSQL on db: cannot be reached: Connection refused. Retrying."),
+        (REFUSED, "Task exception was never retrieved"),
+        (ValueError("theirs"), "Task exception was never retrieved"),
+    ],
+    ids=["a job of the queue", "the program's database", "the program's own"],
+)
+async def test_what_no_task_waits_for(
+    ending: Exception, logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The task of a job that cannot be written ends with an error that procrastinate leaves."""
+
+    async def end() -> None:
+        raise ending
+
+    with OutageLog("PostgreSQL on db", FakeClock()).installed():
+        task = asyncio.create_task(end())
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+
+    assert [message.partition("\n")[0] for message in caplog.messages] == [logged]

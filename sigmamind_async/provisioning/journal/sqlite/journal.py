@@ -109,6 +109,8 @@ class SqliteJournal(SqlJournal):
     ) -> None:
         if not isinstance(path, str | os.PathLike):
             raise ConfigurationError(f"path: must be text or a path, not {type(path).__name__}")
+        if "\0" in str(path):
+            raise ConfigurationError("path: contains a zero byte")
         check_flag("shared", shared)
         check_flag("restored", restored)
         path = Path(path)
