@@ -252,14 +252,10 @@ def state_folder() -> Path:
     return Path(os.devnull)
 
 
-def _known_file() -> Path:
-    return state_folder() / "journals"
-
-
 def known_journals() -> list[Path]:
     """Return the journals that this user has bought with, the latest first."""
     try:
-        lines = _known_file().read_text(encoding="utf-8").splitlines()
+        lines = (state_folder() / "journals").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError):
         return []
     return [Path(line) for line in dict.fromkeys(reversed(lines)) if line]
@@ -267,7 +263,7 @@ def known_journals() -> list[Path]:
 
 def _remember(journal: Path) -> None:
     """Add *journal* to the journals of this user, if that can be written; prune a long list."""
-    journal, known, file = journal.absolute(), known_journals(), _known_file()
+    journal, known, file = journal.absolute(), known_journals(), state_folder() / "journals"
     if journal in known or not str(journal).isprintable():
         return
     with suppress(OSError, UnicodeError):

@@ -36,10 +36,10 @@ def test_an_apply_of_two_rows() -> None:
     steps = set(paths.course_of_apply().steps)
     outer = {step for step in steps if step.file.startswith(("cli/", "fleet/", "rowfiles/"))}
 
-    assert len({step.file for step in outer}) <= 33
-    assert len(outer) <= 344
+    assert len({step.file for step in outer}) <= 32
+    assert len(outer) <= 340
     assert len({step.file for step in steps}) <= 92
-    assert len(steps) <= 712
+    assert len(steps) <= 708
 
 
 def test_the_spine_of_an_apply() -> None:

@@ -94,6 +94,18 @@ def test_a_terminal_shows_how_far_the_demo_is(cli: Cli) -> None:
     assert [line for line in lines if len(line) > 80] == []
 
 
+@pytest.mark.long
+def test_the_demo_kills_a_worker_and_others_take_over(inside: Inside) -> None:
+    """Killed while it was sending; nothing bought twice, nothing lost."""
+    done = inside("demo", "--workers", 2, "--rows", 48, "--json")
+    killed, result = done.objects
+
+    assert (done.code, done.err) == (0, "")
+    assert killed["in_progress"] > 0
+    assert killed["done"] < killed["rows"] == 48
+    assert result == audit_result(28)
+
+
 # ---------------------------------------------------------------- the sample
 
 

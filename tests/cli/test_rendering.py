@@ -55,6 +55,7 @@ from sigmamind_async.cli.output.events import (
     Verification,
     VerificationSummary,
     View,
+    WorkerKilled,
     WorkerStarted,
     type_name,
 )
@@ -212,6 +213,7 @@ SHOWN: list[Event | View] = [
     StateChanged(row="row-7", before=State.UNCONFIRMED, after=State.DONE, message="found it"),
     JobKilled(platform="sigmamind", done=12, in_progress=8, not_started=100, unrecorded=3),
     WorkerStarted(accounts=("sigmamind", "verbex"), database="PostgreSQL on db", concurrency=20),
+    WorkerKilled(worker=2, in_progress=1, done=12, rows=120),
     AuditResult(purchases=2, bought=3, bought_twice=1),
     STATUS,
     JournalRows((SETTLED, UNDECIDED)),

@@ -282,6 +282,7 @@ def test_files_share_the_database(cli: Cli, inside: Inside) -> None:
         (["worker", f"postgresql://u:{PASSWORD}@h/d"], "postgresql://***@h/d"),
         (["status", "--postgres", "host=127.0.0.1 port=1"], "cannot be reached: "),
         (["worker", "--postgres", "host=127.0.0.1 port=1"], "Check that the server runs there"),
+        (["demo", "--postgres", "host=x"], "say how many, --workers 3"),
         (["plan", "o.csv", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
         (["export", "--journal", "j", "--postgres", "host=x"], "leave j out"),
     ],
@@ -345,7 +346,7 @@ def test_apply_refuses_what_workers_do_not_heed(
     [
         (["--journal", "j.db"], "workers have their journal in PostgreSQL; give --postgres"),
         (["--accept-key"], "run sigmamind reconcile --postgres --accept-key once"),
-        (["--release-duplicates"], "releasing duplicates needs --yes"),
+        (["--release-duplicates"], "this releases duplicates, permanently. Agree with --yes"),
         (["--allow-secret", "TRUNK"], "--allow-secret TRUNK: must be env:NAME or file:FOLDER"),
     ],
 )

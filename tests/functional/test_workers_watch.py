@@ -117,6 +117,7 @@ async def test_a_database_may_be_away_for_a_moment(
     box: Sandbox, base: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For longer, all callers get the error; one that comes then gets it at once."""
+    monkeypatch.setattr(watch, "PATIENCE", 3600.0)
     async with waiting(base, queue, "order-0") as [wait]:
         base.server.asked(f"ALTER DATABASE {base.name} ALLOW_CONNECTIONS false")
         base.server.asked(ENDED.format(base.name))

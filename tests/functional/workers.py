@@ -115,7 +115,7 @@ async def working(running: Worker) -> AsyncGenerator[Worker]:
             await asyncio.wait({run})
 
 
-async def until(holds: Callable[[], bool], seconds: float = 90.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 240.0) -> None:
     """Wait until *holds*."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - it is in another process

@@ -557,7 +557,7 @@ SOUND = {
         '__all__ = ["main"]'
     ),
     "cli/app.py": "def run():\n    from sigmamind_async.sandbox.server import Sandbox",
-    "cli/demo/stage.py": "from sigmamind_async.sandbox.server import Sandbox",
+    "cli/demo/local.py": "from sigmamind_async.sandbox.server import Sandbox",
     "sandbox/server.py": "from aiohttp import web\nfrom sigmamind_async.values import E164",
     "testing/clock.py": "from sigmamind_async.fleet import plan\nfrom ..sandbox import server",
 }
@@ -642,7 +642,7 @@ def test_a_cycle_is_found(path: str, text: str, tmp_path: Path) -> None:
         ("engine.py", "def f():\n    import aiohttp.client_exceptions", "transport"),
         ("sandbox/server.py", "from aiohttp import ClientSession", "transport"),
         ("transport.py", "from aiohttp import web", "sandbox"),
-        ("cli/demo/stage.py", "from aiohttp.web import Application", "sandbox"),
+        ("cli/demo/local.py", "from aiohttp.web import Application", "sandbox"),
     ],
 )
 def test_a_misplaced_aiohttp_is_found(path: str, text: str, home: str, tmp_path: Path) -> None:

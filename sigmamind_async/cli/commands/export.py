@@ -73,7 +73,7 @@ def export(
         if not isinstance(each, FleetRow):
             print(f"warning: {each}", file=sys.stderr)
     if out is not None:
-        Output.for_process(json=json).show(Exported(file=str(out), rows=len(rows)))
+        Output(json=json).show(Exported(file=str(out), rows=len(rows)))
     return 0
 
 

@@ -147,5 +147,5 @@ def worker(
         from sigmamind_async.cli.jobs.worker_runner import serve
     except ImportError as error:
         raise missing(error) from None
-    serve(database, options, job, Output.for_process(**attrs.asdict(job.output)))
+    serve(database, options, job, Output(**attrs.asdict(job.output)))
     return Exit.DONE

@@ -58,7 +58,7 @@ def status(
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
-    shown = Output.for_process(json=json)
+    shown = Output(json=json)
     states = frozenset(State) if json or rows else None
     accounts, now = read_journal(place, _accounts_of(platform), states)
     is_settled = True
@@ -173,7 +173,7 @@ def reconcile(
     if only:
         chosen = decision.choose([row for _, rows in accounts.values() for row in rows], place.name)
     clients = {name: client_of(name, request) for name in chosen}
-    output = Output.for_process(json=json)
+    output = Output(json=json)
     if settlement.release_duplicates:
         records = [record for rows in chosen.values() for row in rows for record in row.duplicates]
         Approval(yes, output.can_ask).check_release(", ".join(records) or "duplicates")

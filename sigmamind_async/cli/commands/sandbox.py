@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.options import Json, WholeNumber
+from sigmamind_async.cli.options import POSTGRES_OPTION, Json, WholeNumber
 
 if TYPE_CHECKING:  # they are imported when the command runs
     from sigmamind_async.cli.output.console import Output
@@ -52,7 +52,7 @@ def sandbox(
 
     if command and (detach or json):
         raise CommandError(f"{'--detach' if detach else '--json'} does not apply with a command")
-    output = Output.for_process(json=json)
+    output = Output(json=json)
     if detach:
         words = [f"--port={port}", f"--faults={faults}", f"--seed={seed}"]
         words += [] if state is None else [f"--state={state}"]
@@ -190,18 +190,30 @@ def demo(
     *,
     seed: Annotated[WholeNumber, Parameter(group="Sandbox")] = 1,
     rows: Annotated[
-        WholeNumber, Parameter(group="Sandbox", validator=Number(gte=12, lte=10_000))
-    ] = 240,
+        WholeNumber | None, Parameter(group="Sandbox", validator=Number(gte=12, lte=10_000))
+    ] = None,
     keep: Annotated[Path | None, Parameter(group="Output", metavar="DIR")] = None,
+    workers: Annotated[
+        WholeNumber | None, Parameter(group="Workers", validator=Number(gte=2, lte=20))
+    ] = None,
+    postgres: Annotated[str | None, Parameter(name=POSTGRES_OPTION, group="Workers")] = None,
     json: Json = False,
 ) -> int:
     """Kill an apply, run it again, and show what was bought.
 
     Args:
         seed: Seed of the fleet and of the faults.
-        rows: Rows of the fleet.
+        rows: Rows of the fleet. Default: 240, with workers 120.
         keep: New folder in which the files of the demo are kept.
+        workers: Apply the fleet with this many worker processes, and kill one of them.
+        postgres: PostgreSQL server on which a database may be created and dropped: a DSN, env:NAME
+            or file:PATH. Default: a server that runs only for the demo.
     """
-    from sigmamind_async.cli.demo.stage import show_demo
+    if workers is None and postgres is not None:
+        raise CommandError(f"{POSTGRES_OPTION} is for workers: say how many, --workers 3")
+    from sigmamind_async.cli.demo.local import show_demo
 
-    return show_demo(seed=seed, rows=rows, keep=keep, json=json)
+    count = rows or (240 if workers is None else 120)
+    return show_demo(
+        seed=seed, rows=count, keep=keep, workers=workers, postgres=postgres, json=json
+    )

@@ -50,9 +50,7 @@ def init(
     text = _TEMPLATE.read_text("utf-8").format(file=file, platform=name, purchase=purchase)
     with new_file(file) as stream:
         stream.write(text.encode())
-    Output.for_process(json=json).show(
-        FileCreated(file=str(file), next_command=f"sigmamind plan {file}")
-    )
+    Output(json=json).show(FileCreated(file=str(file), next_command=f"sigmamind plan {file}"))
     return Exit.DONE
 
 
@@ -75,7 +73,7 @@ def doctor(
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
 
-    return run(check_everything(file, postgres, request, Output.for_process(json=json)))
+    return run(check_everything(file, postgres, request, Output(json=json)))
 
 
 def completion(

@@ -129,7 +129,7 @@ async def make_plan(
 
 def _open_output(options: OutputOptions, given: FleetInput) -> Output:
     """Return the output, with what may be wrong with the rows, which stops nothing."""
-    output = Output.for_process(**attrs.asdict(options))
+    output = Output(**attrs.asdict(options))
     for warning in given.fleet.warnings:
         output.log(f"warning: {warning}")
     return output
@@ -172,7 +172,8 @@ def show_plan(
 
 def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     """Make the numbers as *given* says, and return the exit code."""
-    _check_saved(given, options)
+    if given.plan is not None:
+        _check_saved(given.name, given.plan, options.changes)
     if options.workers:  # they resolve the references
         given = attrs.evolve(given, references=SecretReference)
     output = _open_output(options.job.output, given)
@@ -204,18 +205,15 @@ def _open_report(path: Path | None) -> AbstractContextManager[PageFile | None]:
     return page_file(path)
 
 
-def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
+def _check_saved(name: str, plan: Plan, changes: ChangeOptions) -> None:
     """Raise `CommandError` where a saved plan is to be carried out otherwise than it was shown."""
-    if given.plan is None:
-        return
-    refused = given_options(attrs.evolve(options.changes, allow_release=False))
-    if refused:
+    if refused := given_options(attrs.evolve(changes, allow_release=False)):
         raise CommandError(
-            f"{given.name} is a saved plan: {' and '.join(refused)} must be given to sigmamind"
-            " plan; nothing was sent"
+            f"{name} is a saved plan: {' and '.join(refused)} must be given to sigmamind plan;"
+            " nothing was sent"
         )
-    if _releases(given.plan) and not options.changes.allow_release:
-        raise CommandError(f"{given.name}: {RELEASE_NOT_ALLOWED}, here as well; nothing was sent")
+    if _releases(plan) and not changes.allow_release:
+        raise CommandError(f"{name}: {RELEASE_NOT_ALLOWED}, here as well; nothing was sent")
 
 
 def _releases(plan: Plan) -> list[str]:

@@ -51,7 +51,7 @@ def show_numbers(options: ListOptions) -> int:
     if options.unassigned and options.agent is not None:
         raise CommandError("--unassigned and --agent exclude each other")
     clients = [client_of(name, options.request) for name in choose_platforms(options.platform)]
-    run(_show(clients, options, Output.for_process(json=options.json)))
+    run(_show(clients, options, Output(json=options.json)))
     return Exit.DONE
 
 
@@ -113,7 +113,7 @@ def show_account_agents(request: RequestOptions, *, json: bool) -> int:
                 async for agent in client.agents.list()
             ]
 
-    Output.for_process(json=json).show(AgentList(tuple(run(read()))))
+    Output(json=json).show(AgentList(tuple(run(read()))))
     return Exit.DONE
 
 
@@ -131,7 +131,7 @@ def show_one_agent(
             agent = await cast("SigmaMind", client).agents.get(agent_id)
             return AgentRecord(platform=platform, agent_id=agent.agent_id, name=agent.agent_name)
 
-    Output.for_process(json=json).show(run(read()))
+    Output(json=json).show(run(read()))
     return Exit.DONE
 
 
@@ -151,9 +151,7 @@ class AccountNumbers:
     def of(cls, options: AccountOptions) -> AccountNumbers:
         """Return the account that *options* name."""
         client = client_of(options.platform, options.request)
-        return cls(
-            options, PLATFORMS[options.platform], client, Output.for_process(json=options.json)
-        )
+        return cls(options, PLATFORMS[options.platform], client, Output(json=options.json))
 
     # --- commands ----------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
         _check_begun(order, None)
     file = _order_file(order, name)
     place = _journal_of(file)
-    Output.for_process(json=options.job.output.json).show(
+    Output(json=options.job.output.json).show(
         OrderPlaced(
             name=name,
             platform=order.platform,

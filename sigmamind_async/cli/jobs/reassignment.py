@@ -30,7 +30,7 @@ def reassign_numbers(options: ReassignOptions) -> int:
         raise CommandError("--from-agent and --to-agent are the same")
     if path is not None and not path.exists():
         raise CommandError(f"there is no journal {path}")
-    output = Output.for_process(**attrs.asdict(options.output))
+    output = Output(**attrs.asdict(options.output))
     traffic = Traffic()
     client = client_of(options.platform, options.request, observer=traffic)
     with new_loop() as loop:

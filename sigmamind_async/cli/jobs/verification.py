@@ -38,7 +38,7 @@ def verify(
     platform, request = account.platform, account.request
     if platform != SigmaMind.platform.name:
         raise CommandError(f"{platform} has no calls to verify a number with; sigmamind has")
-    output = Output.for_process(json=account.json)
+    output = Output(json=account.json)
     runner = JobRunner(output=output, patience=request.deadline)
     client = cast("SigmaMind", client_of(platform, request, observer=runner.traffic))
     runner.gates = [client.gate]

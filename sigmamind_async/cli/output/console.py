@@ -57,7 +57,10 @@ class Output:
     """Shows events to a person, or writes them for a program."""
 
     json: bool = False
-    is_terminal: bool = False
+    is_terminal: bool = attrs.field(
+        default=attrs.Factory(lambda it: sys.stdout.isatty() and not it.json, takes_self=True)
+    )
+    """Whether standard output is a terminal, for which events are drawn."""
     quiet: bool = False
     """Show only what went wrong of a job's rows."""
     verbose: bool = False
@@ -73,14 +76,6 @@ class Output:
     """True once the status of a journal is shown: a blank line goes before the next one."""
     _new: int = 0
     """Rows that this run did."""
-
-    @classmethod
-    def for_process(
-        cls, *, json: bool = False, quiet: bool = False, verbose: bool = False
-    ) -> Output:
-        """Return the output of this process."""
-        is_terminal = sys.stdout.isatty() and not json
-        return cls(json=json, is_terminal=is_terminal, quiet=quiet, verbose=verbose)
 
     def show(self, shown: events.Event | events.View) -> None:
         """Write one event to standard output; what cannot be written is dropped."""

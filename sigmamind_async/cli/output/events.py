@@ -336,6 +336,14 @@ class JobKilled(Event):
     unrecorded: int
 
 
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WorkerKilled(Event):
+    worker: int
+    in_progress: int
+    done: int
+    rows: int
+
+
 def _passed(audit: AuditResult) -> bool:
     return not (audit.bought_twice or audit.lost or audit.not_done)
 

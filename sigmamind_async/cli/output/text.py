@@ -263,6 +263,12 @@ def _sentence(shown: Event | View) -> str:
                 f"{shown.platform:<9}  {shown.done:>3,} done, {shown.in_progress:>3,} in progress"
                 f" ({shown.unrecorded:>2,} bought, unrecorded), {shown.not_started:>3,} not started"
             )
+        case events.WorkerKilled():
+            return (
+                f"kill -9 of worker {shown.worker} while it was sending"
+                f" {count_of(shown.in_progress, 'request')};"
+                f" {shown.done:,} of {count_of(shown.rows, 'row')} were done"
+            )
         case events.WorkerStarted():
             limit = count_of(shown.concurrency, "operation")
             accounts = ", ".join(shown.accounts)
