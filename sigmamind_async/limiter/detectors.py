@@ -10,7 +10,7 @@ Pure: every method is passed the time, in seconds.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import deque
 from typing import Final
 
@@ -43,6 +43,9 @@ _OVERTAKING: Final = 0.005
 """Seconds by which requests may overtake one another on their way."""
 _MOST_STRIKES: Final = 3
 """Refusals of a window's own requests after which it is believed no more."""
+_ALIKE: Final = 0.04
+"""Share of its size by which two windows of one limit may differ: the count of the first may miss a
+few that were refused, or were under way."""
 _TOLERATED: Final = 0.04
 """Share of refusals that cut nothing where they come at any rate."""
 _MOST_CREDIT: Final = 4.0
@@ -142,7 +145,8 @@ class WindowLimit:
     _differed: bool = False
     """True if one of them was used up faster than the one before."""
     _log: deque[float] = attrs.field(factory=deque[float])
-    """When the latest requests were sent, as many as pass in one."""
+    """When the latest requests were sent, as many as pass in one, and a few in place of those of
+    them that will turn out to be refused."""
     _sent: int = 0
     _answered: int = 0
     """Requests that were answered since it was found."""
@@ -195,7 +199,7 @@ class WindowLimit:
         off = abs(count - previous)
         if earlier.silence > 0:
             gained = 1.5 + (at - earlier.closed) / earlier.silence
-            found = count >= gained and off <= round(0.04 * count)
+            found = count >= gained and off <= round(_ALIKE * count)
         else:
             alike = wait > 0 and count < FEW and off <= round(0.02 * count)
             longest = max(_OVERTAKING, earlier.longest)
@@ -211,7 +215,7 @@ class WindowLimit:
         ]
         self.length = max(fitting, default=earlier.longest)
         self._due, self._lost = self.size + self._every, 0.5 if wait and self.length < 5 else 0.0
-        self._log = deque(sent[-self.size :])
+        self._log = deque(sent[-self.size - FEW :])
         return True
 
     def next_try(self, now: float, jitter: float) -> float:
@@ -233,10 +237,15 @@ class WindowLimit:
             self._every = min(2 * self._every, FEW * (1 + self._lost * self.size / self.length))
             self._due = self._sent + max(self._every, self.size)
         log.append(now)
-        while len(log) > self.size + 1:
+        while len(log) > self.size + FEW:
             log.popleft()
         self._sent += 1
         return self.ready(now)
+
+    def insert(self, at: float) -> None:
+        """Count a request that goes at that time, whether or not the window has room for it."""
+        insort(self._log, at)
+        self._sent += 1
 
     def withdraw(self, at: float) -> None:
         """Take back a request that was counted for that time, and was not sent."""
@@ -261,8 +270,11 @@ class WindowLimit:
         """Record a request that passed; return whether it still is a window."""
         self._answered += 1
         if self._answered % (3 * self.size) == 0:
-            self._strikes = 0
-        return abs(began - self._tested) > 1e-6
+            self._strikes = min(0, self._strikes)
+        if abs(began - self._tested) < 1e-6:  # there is room for one more
+            self.size, self._strikes, self._tested = self.size + 1, self._strikes - 1, -math.inf
+            self._due = self._sent + self.size
+        return -self._strikes <= round(_ALIKE * self.size)
 
     def refused(self, now: float, began: float, *, late: bool) -> bool:
         """Record a refusal; return whether it still is a window.
@@ -272,11 +284,9 @@ class WindowLimit:
         index = bisect_right(self._log, began) - 1
         if index >= 0 and began - self._log[index] < 1e-6:
             del self._log[index]
-            if late and self._log:  # it took no place, but the window was used up all the same
-                self._log.appendleft(self._log[0])
         self._answered += 1
         if abs(began - self._tested) < 1e-6:
-            self._tested = -math.inf
+            self._tested, self._strikes = -math.inf, max(0, self._strikes)
         elif not late:
             self._strikes += 1
             self._held_until = now + max(0.02 * self.length, 2 * _OVERTAKING) * 1.5**self._strikes

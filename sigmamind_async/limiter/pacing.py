@@ -83,8 +83,14 @@ class SendRecord:
         return found[-1][1] if found else 0
 
     def times(self, end: float) -> list[float]:
-        """Return when each was sent, up to *end*."""
-        return [at for at, count, _ in self._entries if at <= end for _ in range(int(count))]
+        """Return when each was sent, up to *end*; those known only together, evenly spread."""
+        entries = [entry for entry in self._entries if entry[0] <= end]
+        ends = [at for at, _, _ in [*entries[1:], *entries[-1:]]]
+        return [
+            at + index / count * (after - at)
+            for (at, count, _), after in zip(entries, ends, strict=True)
+            for index in range(int(count))
+        ]
 
     def forget(self, until: float) -> None:
         """Drop what was sent up to *until*."""

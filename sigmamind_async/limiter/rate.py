@@ -413,7 +413,10 @@ class AdaptiveRate(Pacing):
         """Count a request that another process has sent without being held back."""
         if not self.bucket.center and at < self.window.opened:
             self._begin(at)
-        self._record.insert(at)
+        if self.window.size:
+            self.window.insert(at)
+        else:
+            self._record.insert(at)
 
     def withdraw(self, at: float) -> None:
         """Take back a request that was counted for that time, and was not sent."""

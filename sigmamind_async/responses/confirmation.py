@@ -159,10 +159,10 @@ def _is_page(response: Response) -> bool:
 def reports_failure(content: object, *, depth: int = 4) -> bool:
     """Return whether parsed JSON reports that the request failed, in any usual envelope.
 
-    Wrappers are opened up to *depth* levels down.
+    Wrappers are opened up to *depth* levels down; of a list only the first are looked at.
     """
     if isinstance(content, list):
-        inner = cast("list[object]", content)
+        inner = cast("list[object]", content)[:_MOST_LISTED]
     elif isinstance(content, dict):
         fields = cast("dict[str, Any]", content)
         names = {name: _letters(name) for name in fields}
@@ -254,6 +254,7 @@ _REMOVED: Final = _word_set(
     "deleted isdeleted removed isremoved released isreleased acknowledged deletedcount removedcount"
 )
 """Keys with which the response to a removal reports success; a record may hold them as well."""
+_MOST_LISTED: Final = 100  # as on a page; a hostile list of a million would hold the loop up
 _WRAPPERS: Final = ("data", "result", "response", "body", "payload")
 _ENVELOPE: Final = _word_set(
     "code state outcome message messages msg detail details description reason title type timestamp"

@@ -227,7 +227,7 @@ class SharedModel:
         """Take back what was handed out, but what may go before all gates know of the cut."""
         self.version += 1
         for at in self.slots:
-            if at <= now + POLL:
+            if at <= now + POLL and not self.rate.is_closed:  # what is closed admits none of them
                 self.rate.insert(at)
         self.slots.clear()
         if self.version == 1:  # until all have reported what they have sent before

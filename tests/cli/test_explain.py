@@ -27,20 +27,10 @@ CLASSES = [
     for name, value in vars(errors).items()
     if inspect.isclass(value) and issubclass(value, errors.SigmaMindError)
 ]
-OPTIONS = sorted(
-    {
-        name
-        for command in COMMANDS
-        for argument in arguments_of(command)
-        if argument.show and argument.index is None
-        for name in argument.names
-    }
-)
 TOPICS = [
     *page_names(),
     *CLASSES,
     *(state.value for state in State),
-    *OPTIONS,
     *(str(code.value) for code in Exit),
     *COMMANDS,
     *FIELDS,
@@ -54,6 +44,14 @@ def test_every_name_is_explained(topic: str, capsys: pytest.CaptureFixture[str])
 
     assert title.startswith("#")
     assert rest
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_explained(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for argument in arguments_of(command):
+        if argument.show and argument.index is None:
+            for name in argument.names:
+                test_every_name_is_explained(name, capsys)
 
 
 @pytest.mark.parametrize("topic", ["OutcomeUnknown", "setle-time", "fleetfile", "needs_decisions"])

@@ -265,10 +265,10 @@ async def test_a_bare_array_that_was_cut_and_leads_nowhere_is_an_error() -> None
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 @pytest.mark.parametrize("name", VENDORS)
-async def test_a_million_empty_records_are_refused(name: str, encoding: str) -> None:
-    body = b'{"%s":[%s]}' % (VENDORS[name].key.encode(), b",".join([b"{}"] * 1_000_000))
+async def test_a_crowd_of_empty_records_is_refused(name: str, encoding: str) -> None:
+    body = b'{"%s":[%s]}' % (VENDORS[name].key.encode(), b",".join([b"{}"] * 150_000))
     if encoding == "gzip":
-        body = gzip.compress(body)  # to 3 kB
+        body = gzip.compress(body)  # to a thousandth
     async with FaultServer(always(answer(200, body, Content_Encoding=encoding))) as server:
         error = await error_of(VENDORS[name].listed(server))
     assert type(error) is ResponseDecodeError
@@ -284,7 +284,7 @@ from sigmamind_async.testing import ScriptedTransport
 from sigmamind_async.operation import Response
 
 paging.PAGE_RECORDS = int(sys.argv[1])
-body = b",".join([b"{}"] * 500_000)
+body = b",".join([b"{}"] * 300_000)
 answers = [Response(status=200, body=body.join([b"[", b"]"])), Response(status=200, body=b"[]")]
 client = SigmaMind("key", transport=ScriptedTransport(answers[1:] + answers[:1] * 5))
 kept = []

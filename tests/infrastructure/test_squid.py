@@ -8,7 +8,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -108,24 +107,29 @@ def squid(folder: Path) -> Iterator[Squid]:
             user="proxy" if root else getpass.getuser(),
         )
     )
+    # Of two with one name, one ends: it names what they have in common memory, with -N as well.
+    name = f"test{os.getpid()}"
     process = subprocess.Popen(
-        [SQUID, "-N", "-f", configuration], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [SQUID, "-N", "-n", name, "-f", configuration],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
-        _wait_for(made.guests, process)
+        _wait_for(made, process)
         yield made
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.wait()
+        for left in Path("/dev/shm").glob(f"{name}-*"):
+            left.unlink()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        assert process.poll() is None, process.communicate()[0].decode()
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+def _wait_for(made: Squid, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", made.guests)):
             return
         time.sleep(0.1)
-    raise AssertionError("squid does not listen")
+    raise AssertionError((made.folder / "cache.log").read_text(errors="replace"))
 
 
 async def ask(make: Any, url: str, **options: Any) -> None:

@@ -125,6 +125,13 @@ def test_the_depth_of_an_answer_is_no_matter() -> None:
     assert isinstance(reports_failure(deep), bool)
 
 
+def test_of_a_long_list_only_the_first_are_looked_at() -> None:
+    """What a million records say is nobody's report, and reading them all takes seconds."""
+    records: list[object] = [{}] * 99
+    assert reports_failure([*records, {"success": False}])
+    assert not reports_failure([*records, {}, {"success": False}])
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_not_from_the_api(name: str) -> None:
     assert body_problem(PAGES[name]) is BodyProblem.NOT_FROM_API

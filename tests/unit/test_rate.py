@@ -199,3 +199,14 @@ def test_after_any_events_it_comes_back_once_everything_passes(
         learner.passed(now + 0.01, (now, 1, ""))
 
     assert now - begins < 3_000.0
+
+
+def test_a_request_that_was_planned_ahead_while_more_may_go_never_slows_the_rate() -> None:
+    """What may go at once as a closed window opens is more than the time since the last one."""
+    learner = AdaptiveRate(rate=1.0, lag=0.25)
+    learner.rate = 0.5
+    for index in range(200):
+        learner._tokens = 50.0  # noqa: SLF001 - as the opening of a window leaves it
+        learner.take(index / 1000)
+
+    assert learner.rate >= 0.5

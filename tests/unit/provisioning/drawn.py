@@ -71,10 +71,18 @@ _FORMS: dict[type[Value], list[Form]] = {
 """Which fields must be said together, and which must be left out then."""
 
 
-@st.composite
-def values_of(draw: st.DrawFn, cls: type[Value]) -> Value:
-    """Draw a value of *cls*, with any of its fields left out that may be."""
-    needed, left_out = draw(st.sampled_from(_FORMS.get(cls, [(set(), set())])))
+_MADE: dict[type[Value], st.SearchStrategy[Value]] = {}
+
+
+def values_of(cls: type[Value]) -> st.SearchStrategy[Value]:
+    """Return what draws values of *cls*, with any of its fields left out that may be."""
+    if cls not in _MADE:
+        forms = _FORMS.get(cls, [(set(), set())])
+        _MADE[cls] = st.one_of([_values_in(cls, needed, left_out) for needed, left_out in forms])
+    return _MADE[cls]
+
+
+def _values_in(cls: type[Value], needed: set[str], left_out: set[str]) -> st.SearchStrategy[Value]:
     hints = typing.get_type_hints(cls)
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
     required: dict[str, st.SearchStrategy[Any]] = {}
@@ -83,16 +91,19 @@ def values_of(draw: st.DrawFn, cls: type[Value]) -> Value:
         if field.init and field.name not in left_out:
             must = field.default is attrs.NOTHING or field.name in needed
             (required if must else optional)[field.name] = _field(field.name, hints[field.name])
-    return _valid(cls, draw(st.fixed_dictionaries(required, optional=optional)))
+    return st.fixed_dictionaries(required, optional=optional).map(
+        lambda chosen: _valid(cls, chosen)
+    )
 
 
 @st.composite
 def pairs_of(draw: st.DrawFn, cls: type[Value]) -> tuple[Value, Value]:
-    """Draw two values of *cls* that have some fields in common, or all of them."""
+    """Draw two values of *cls* that have some fields in common, all but one, or all of them."""
     one, other = draw(values_of(cls)), draw(values_of(cls))
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
     names = [field.name for field in fields if field.init]
-    common = draw(st.just(names) | st.lists(st.sampled_from(names), unique=True))
+    all_but_one = st.sampled_from(names).map(lambda left: [each for each in names if each != left])
+    common = draw(st.just(names) | all_but_one | st.lists(st.sampled_from(names), unique=True))
     chosen = {name: getattr(one if name in common else other, name) for name in names}
     return one, _valid(cls, chosen)
 

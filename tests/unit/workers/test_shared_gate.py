@@ -24,7 +24,7 @@ from sigmamind_async.workers.shared_gate import (
     LeasedRate,
     SharedGate,
 )
-from tests.harness.limits import Bucket, Limit, Window, constant, retry_after
+from tests.harness.limits import Bucket, Limit, SlidingLog, Window, constant, retry_after
 from tests.harness.simulator import Job, Server
 from tests.unit.workers.meeting import Meeting, Row
 
@@ -284,12 +284,15 @@ CASES = {
     "20 a second, Retry-After": (partial(Bucket, 20, 20, report=retry_after), 3, 1_500 / 20),
     "5 a second, Retry-After 5": (partial(Bucket, 5, 10, report=constant(5)), 3, 1_500 / 5),
     "150 a minute, Retry-After": (partial(Window, 150, 60, report=retry_after), 3, 600.0),
+    "100 in 10 seconds, one": (partial(Window, 100, 10), 1, 1_500 / 10),
+    "100 in any 10 seconds, one": (partial(SlidingLog, 100, 10), 1, 1_500 / 10),
+    "100 in any 10 seconds, five": (partial(SlidingLog, 100, 10), 5, 1_500 / 10),
 }
 
 
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("limit", "count", "ideal"), CASES.values(), ids=CASES)
-async def test_jobs_of_several_processes_run_near_what_the_platform_admits(
+async def test_jobs_that_share_a_rate_run_near_what_the_platform_admits(
     limit: partial[Limit], count: int, ideal: float
 ) -> None:
     """All rows done, near the ideal time, in fair shares, few refused, no told wait undercut."""
