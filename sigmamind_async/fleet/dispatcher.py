@@ -176,7 +176,9 @@ class Dispatcher:
     unreported: dict[str, Step] = attrs.field(factory=dict[str, Step], init=False)
     """Steps that have not been reported, by id."""
     _batches: list[StepBatch] = attrs.field(factory=list[StepBatch], init=False)
-    _away: dict[str, tuple[str, SigmaMindError]] = attrs.field(factory=dict, init=False)
+    _away: dict[str, tuple[str, SigmaMindError]] = attrs.field(
+        factory=dict[str, tuple[str, SigmaMindError]], init=False
+    )
     """Platforms that cannot be reached, with a sentence and the error that say so."""
 
     def begin(self, steps: Sequence[Step]) -> None:
