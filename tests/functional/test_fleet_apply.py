@@ -255,9 +255,9 @@ async def test_what_stopped_a_run_names_the_platform_where_there_are_several(box
 
 
 async def test_a_platform_that_is_away_does_not_stop_the_others(box: Sandbox) -> None:
-    """Only its own steps are skipped, none is retried at the end, and the run says why.
+    """Only its own steps are skipped, and the run says why.
 
-    Fails where `Dispatcher` stops all platforms for it: half of the purchases are skipped.
+    Fails where `Dispatcher` stops all platforms for it: some purchases are skipped then.
     """
     rows = [row(f"row-{n}", Source.PURCHASE, country_code="US", label=f"n{n}") for n in range(30)]
     fleet = fleet_of([*rows, *OWN_NUMBERS])
