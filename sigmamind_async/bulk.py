@@ -32,6 +32,7 @@ from sigmamind_async.errors import (
     InvalidRequestError,
     JournalError,
     PermissionDeniedError,
+    RateLimitError,
     SigmaMindError,
 )
 from sigmamind_async.limiter.gate import Gate
@@ -391,9 +392,11 @@ class BulkRun(SingleUse, Generic[V, T]):
     def _stop_for_outage(self, seconds: float) -> None:
         """Stop; rows that wait for a retry end, requests in progress are finished."""
         self._unreachable = True
-        errors = (row.ending() for row in self._running.values() if row.waits)
-        latest = next((f": {_one_line(error)}" for error in errors if error is not None), "")
-        why = f"no request has succeeded for {seconds:.0f} s{latest}"
+        endings = (row.ending() for row in self._running.values() if row.waits)
+        errors = [error for error in endings if error is not None]
+        errors.sort(key=lambda error: isinstance(error, RateLimitError))  # rarely what is wrong
+        example = f": {_one_line(errors[0])}" if errors else ""
+        why = f"no request has succeeded for {seconds:.0f} s{example}"
         self.stopped_by = self.stopped_by or APIConnectionError(why)
         self.stop(why)
 

@@ -87,8 +87,13 @@ def advice_for(error: BaseException | None) -> str:
     if error.committed != "no":
         return f"may have been carried out: {LOOK_UP}"
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
-    if isinstance(error, errors.NotFoundError) and ".list_" in (error.operation or ""):
+    operation = error.operation or ""
+    if isinstance(error, errors.NotFoundError) and ".list_" in operation:
         advice = "there is no platform at that address: check {prefix}_BASE_URL"
+    elif isinstance(error, errors.NotFoundError) and operation.endswith("_agent"):
+        is_listed = operation.startswith("sigmamind.")  # no other platform can list its agents
+        advice = "the account does not have it"
+        advice += ": sigmamind agents list shows what it has" if is_listed else ""
     return advice.format(prefix=platform_prefix(error))
 
 

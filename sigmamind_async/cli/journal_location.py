@@ -75,8 +75,8 @@ class FileJournal:
         place = cls(file, Path(file)) if _is_journal(file, chosen) else cls.beside(file, chosen)
         if not place.exists():
             raise CommandError(
-                f"there is no journal {place.path}: nothing has been applied from {file} yet,"
-                " or --journal names another one"
+                f"there is no journal {place.path}: nothing has been applied from"
+                f" {file.removesuffix(SUFFIX)} yet, or --journal names another one"
             )
         return place
 
@@ -173,8 +173,10 @@ def _check_options(file: str, options: JournalOptions) -> None:
 
 
 def _is_journal(file: str, chosen: Path | None) -> bool:
-    if chosen is not None or not Path(file).is_file():
+    if chosen is not None:
         return False
+    if not Path(file).is_file():
+        return file.endswith(SUFFIX) and not Path(file).exists()
     with Path(file).open("rb") as opened:
         return opened.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 

@@ -102,7 +102,8 @@ def apply(
             that it raises stops the run.
         progress: Counts, rate and estimated time, kept up to date.
         stop_on: When to start no more steps and skip the rest, as in `Provisioner.run_many`: the
-            requests of each platform are counted separately, and stop all platforms.
+            requests of each platform are counted separately, and stop all platforms; but where one
+            of several cannot be reached, only its steps are skipped.
 
     Raises:
         ConfigurationError: The provisioners do not fit together, or a platform has none.
@@ -224,6 +225,7 @@ class Executor:
             await self._on_each_platform(self._create_and_update)
             if any(step.moves_from or step.action is Action.RELEASE for step in steps):
                 await self._on_each_platform(self._release)
+            self._dispatcher.conclude()
         finally:
             self._report_skipped()
         if self._dispatcher.error is not None:

@@ -27,7 +27,7 @@ import attrs
 
 from sigmamind_async.bulk import Outcome, Progress, Status, StopOn
 from sigmamind_async.client import Client
-from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.errors import APIConnectionError, SigmaMindError
 from sigmamind_async.fleet.requests import StepRequest
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.step import Change, Step
@@ -176,6 +176,10 @@ class Dispatcher:
     unreported: dict[str, Step] = attrs.field(factory=dict[str, Step], init=False)
     """Steps that have not been reported, by id."""
     _batches: list[StepBatch] = attrs.field(factory=list[StepBatch], init=False)
+    _away: dict[str, tuple[str, SigmaMindError]] = attrs.field(
+        factory=dict[str, tuple[str, SigmaMindError]], init=False
+    )
+    """Platforms that cannot be reached, with a sentence and the error that say so."""
 
     def begin(self, steps: Sequence[Step]) -> None:
         """Count *steps*, each of which will be reported."""
@@ -193,6 +197,23 @@ class Dispatcher:
         self.stopped = self.stopped or why
         for batch in self._batches:
             batch.stop()
+
+    def _stop_with(self, platform: str, batch: StepBatch) -> None:
+        """Stop as *batch* has; where only its platform is away, the steps of the others go on."""
+        has_others = len(self.provisioners) > 1
+        why = f"{platform}: {batch.stopped}" if has_others else batch.stopped
+        if has_others and isinstance(batch.stopped_by, APIConnectionError):
+            self._away.setdefault(platform, (why, batch.stopped_by))
+        else:
+            self.stopped_by = batch.stopped_by
+            self.stop(why)
+
+    def conclude(self) -> None:
+        """Say at the end why steps of a platform that was away are skipped."""
+        for why, error in self._away.values():
+            if not self.stopped:
+                self.stopped_by = error
+            self.stop(why)
 
     def fail(self, error: Exception) -> None:
         """Stop because of *error*."""
@@ -260,7 +281,7 @@ class Dispatcher:
                 self.report(progress, outcome.status, error)
             del under_way[outcome.op_id or ""]
 
-        operations = self._operations(steps, make_request, ahead, under_way)
+        operations = self._operations(platform, steps, make_request, ahead, under_way)
         batch: StepBatch = self.provisioners[platform].run_many(operations, stop_on=self._stop_on)
         self._batches.append(batch)
         unfinished: list[Outcome[Any, Any]] = []
@@ -269,8 +290,7 @@ class Dispatcher:
                 async for outcome in outcomes:
                     unfinished = [outcome]
                     if batch.stopped and not self.stopped:  # by responses of this platform
-                        self.stopped_by = batch.stopped_by
-                        self.stop(batch.stopped)
+                        self._stop_with(platform, batch)
                     await end(outcome)
                     unfinished = []
         finally:
@@ -288,6 +308,7 @@ class Dispatcher:
 
     async def _operations(
         self,
+        platform: str,
         steps: Iterable[StepProgress],
         make_request: MakeRequest,
         ahead: deque[StepProgress],
@@ -299,11 +320,11 @@ class Dispatcher:
         each write of the journal would wait for the disk alone.
         """
         left = iter(steps)
-        while some := [*islice(left, READ_AHEAD)]:
+        while platform not in self._away and (some := [*islice(left, READ_AHEAD)]):
             ahead.extend(some)
             made = asyncio.gather(*map(make_request, some), return_exceptions=True)
             for request in await made:
-                if self.stopped:
+                if self.stopped or platform in self._away:
                     return
                 if isinstance(request, (SigmaMindError, SecretReferenceError)):
                     self.report(ahead.popleft(), "failed", request)

@@ -71,6 +71,7 @@ def test_what_the_demo_shows_is_what_it_runs(
 
     assert done.code == 0
     assert len(shown) >= 2
+    assert re.search(r"it bought \d+ numbers: (1 duplicate|(?!1 )\d+ duplicates)\.", done.err)
     assert notes.read_text().splitlines() == [
         shlex.join(["-m", "sigmamind_async", *shlex.split(line)[1:]]) for line in shown
     ]

@@ -163,6 +163,18 @@ def test_rows_on_stdout_have_one_format(inside: Inside) -> None:
     assert done.objects[0]["message"] == "--json writes JSON Lines, and --format says csv; drop one"
 
 
+def test_a_journal_that_is_not_there_is_called_by_its_name(inside: Inside) -> None:
+    """A journal is looked for beside a FILE, and a file that is named like one is the journal."""
+    for name in ("fleet.csv", "fleet.csv.journal.db"):
+        done = inside("export", "--journal", name)
+
+        assert done.code == 2
+        assert done.err.startswith(
+            "sigmamind: there is no journal fleet.csv.journal.db: nothing has been applied from"
+            " fleet.csv yet"
+        )
+
+
 def test_what_a_file_cannot_hold_is_left_out_with_a_warning(box: Sandbox, inside: Inside) -> None:
     """A line end in a label; the number itself is in the file."""
     asyncio.run(import_number(box, "a\nb"))

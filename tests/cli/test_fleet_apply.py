@@ -112,6 +112,15 @@ def test_sound_rows_may_go_on_without_the_bad(cli: Cli, inside: Inside) -> None:
     assert (done.summary["done"], done.summary["skipped"]) == (3, 1)
 
 
+def test_what_is_done_without_the_bad_rows_is_shown_without_them(cli: Cli, inside: Inside) -> None:
+    """Their problems are shown once, and nothing says that the file cannot be applied."""
+    done = inside("apply", cli.write("fleet.csv", BAD), *BUY, "--skip-bad")
+
+    assert (done.out + done.err).count("bad area_code: must be a whole number") == 1
+    assert "fleet.csv: 3 changes\n" in done.err
+    assert "cannot be applied" not in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -134,3 +134,10 @@ def test_a_command_is_never_broken(width: int) -> None:
     command = unsettled(row).resolutions[0].command
 
     assert any(line.strip() == command for line in drawn(status_of(row), width).splitlines())
+
+
+def test_who_sends_what_is_left_is_named_once() -> None:
+    planned = status_of(attrs.evolve(ROW, state=State.PLANNED))
+    assert "The next apply sends planned rows and retries failed ones." in drawn(planned)
+    handed_on = attrs.evolve(planned, sender="a worker")
+    assert "A worker sends planned rows; the next apply retries failed ones." in drawn(handed_on)

@@ -232,7 +232,19 @@ def test_agents_are_listed_with_their_numbers(cli: Cli, inside: Inside) -> None:
     assert [each["numbers"] for each in listed] == [1, 0, 0]
     assert f"agent_id  {agent}" in inside("agents", "get", agent).out
     assert "3 agents" in inside("agents", "list").out
-    assert inside("agents", "get", "agent_none").code == 1
+
+
+@pytest.mark.parametrize(
+    ("platform", "told"),
+    [("sigmamind", ": sigmamind agents list shows what it has"), ("dialnexa", "")],
+)
+def test_an_agent_that_there_is_not_is_looked_for_among_agents(
+    inside: Inside, platform: str, told: str
+) -> None:
+    done = inside("agents", "get", "agent_none", "--platform", platform)
+
+    assert done.code == 1
+    assert f"Agent not found - the account does not have it{told}\n" in done.err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -238,9 +238,9 @@ def test_numbers_that_cannot_call_are_skipped_with_the_way_out(
     assert (done.code, account.calls) == (0, [(A, PHONE, None)])
     assert lines[B].split()[0] == "skipped"
     assert lines[B].endswith(
-        f"it has no test number; set one: sigmamind numbers update {B} --test-number NUMBER"
+        f"no test number; set one: sigmamind numbers update {B} --test-number NUMBER"
     )
-    assert "no agent makes its calls; add --agent ID, or:" in lines[C]
+    assert "no outbound agent; add --agent ID, or:" in lines[C]
     assert lines[A].split()[2:] == ["to", PHONE, "ended:", "agent_ended_call,", "0.0", "s"]
 
 
@@ -341,7 +341,7 @@ def test_on_a_terminal_the_count_is_typed(
     assert "each rings a telephone and costs money." in " ".join(text.split())
     assert ("3 numbers: 1 passed, 2 skipped" in text) is (code == 0)
     assert (f"passed       {A}" in text) is (code == 0)
-    assert (f"left out: {B}, {other}: it has no test number" in text) is (code == 0)
+    assert (f"left out: {B}, {other}: no test number" in text) is (code == 0)
 
 
 # ---------------------------------------------------------------- Ctrl-C

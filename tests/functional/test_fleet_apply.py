@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async import PlanError, Progress, SigmaMind, Verbex
-from sigmamind_async.errors import AuthenticationError, ConfigurationError
+from sigmamind_async import PlanError, Progress, SigmaMind, StopOn, Verbex
+from sigmamind_async.errors import APIConnectionError, AuthenticationError, ConfigurationError
 from sigmamind_async.fleet import (
     DesiredState,
     Fleet,
@@ -36,6 +37,7 @@ from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, ImportPhoneNu
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, State
 from sigmamind_async.sandbox import Sandbox, Switches
 from sigmamind_async.values import UNSET, Secret
+from tests.harness.ports import closed_port
 from tests.unit.fleet.rows import begun
 
 NUMBER = "+14155550100"
@@ -222,6 +224,67 @@ async def test_a_fleet_stops_on_all_platforms_where_one_refuses_every_row(box: S
     assert ends.skipped > 150
     assert "402" in stopped.stopped
     assert (control.stopped, control.counts["failed"]) == ("", 190)
+
+
+OWN_NUMBERS = [
+    FleetRow(
+        id=f"own-{n}",
+        platform="verbex",
+        source=Source.IMPORT,
+        fields={"phone_number": f"+141555502{n:02}", "termination_uri": "sip.example.com"},
+    )
+    for n in range(30)
+]
+
+
+async def test_what_stopped_a_run_names_the_platform_where_there_are_several(box: Sandbox) -> None:
+    async with (
+        MemoryJournal() as journal,
+        SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as other,
+        Verbex(box.verbex.api_key, base_url=box.verbex.base_url) as reader,
+        Verbex("sk-wrong", base_url=box.verbex.base_url) as client,
+    ):
+        fleet = fleet_of(OWN_NUMBERS)
+        state = await refresh(fleet, {"verbex": reader}, journal)
+        provisioners = [Provisioner(other, journal), Provisioner(client, journal)]
+        run = apply(plan(fleet, state), provisioners, state=state)
+        await run
+
+    assert run.stopped.startswith("verbex: ")
+    assert isinstance(run.stopped_by, AuthenticationError)
+
+
+async def test_a_platform_that_is_away_does_not_stop_the_others(box: Sandbox) -> None:
+    """Only its own steps are skipped, and the run says why.
+
+    Fails where `Dispatcher` stops all platforms for it: some purchases are skipped then.
+    """
+    rows = [row(f"row-{n}", Source.PURCHASE, country_code="US", label=f"n{n}") for n in range(30)]
+    fleet = fleet_of([*rows, *OWN_NUMBERS])
+    box.latency = (0.15, 0.15)
+    place = box.sigmamind
+    async with (
+        MemoryJournal() as journal,
+        SigmaMind(place.api_key, base_url=place.base_url, max_connections=2) as client,
+        Verbex(box.verbex.api_key, base_url=box.verbex.base_url) as reader,
+        Verbex("sk-own", base_url=f"http://127.0.0.1:{closed_port()}") as away,
+    ):
+        state = await refresh(fleet, {"sigmamind": client, "verbex": reader}, journal)
+        provisioners = [Provisioner(client, journal), Provisioner(away, journal)]
+        ends = Counter[tuple[str, str]]()
+        run = apply(
+            plan(fleet, state),
+            provisioners,
+            state=state,
+            stop_on=StopOn(patience=0.2),
+            report=lambda outcome: ends.update([(outcome.step.platform, outcome.status)]),
+        )
+        await run
+
+    assert ends["sigmamind", "done"] == len(box.ledger.purchases) == 30
+    assert ends.keys() <= {("sigmamind", "done"), ("verbex", "failed"), ("verbex", "skipped")}
+    assert run.stopped.startswith("verbex: no request has succeeded for ")
+    assert isinstance(run.stopped_by, APIConnectionError)
 
 
 # --- the handle of a run ------------------------------------------------------------------------

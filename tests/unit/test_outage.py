@@ -228,6 +228,17 @@ async def test_a_front_that_is_dead_from_the_start_ends_a_job_in_time(
     assert all(type(each.error) is not asyncio.CancelledError for each in result.outcomes)
 
 
+async def test_what_stopped_a_job_is_the_outage_and_not_a_pause_before_it() -> None:
+    """Rows that were refused at first wait for a probe, with that refusal as their latest error."""
+    slow = reply(429, headers={"retry-after": "1"})
+    front = Front(lambda _: slow if now() < 1.0 else UNREACHED)
+    result, _ = await updated(front, 50)
+
+    assert "no request has succeeded for 6" in result.stopped
+    assert "429" not in result.stopped
+    assert "429" in str(result.outcomes[0].error), "the control: the first that waits"
+
+
 async def test_without_patience_a_job_waits_until_its_rows_fail() -> None:
     """The control."""
     front = Front(lambda _: reply(502))

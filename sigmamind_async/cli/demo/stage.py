@@ -226,7 +226,7 @@ class Stage:
             bought = len(box.ledger.purchases)
         self.say(
             f"For the {len(rows)} purchases on sigmamind, it bought {bought} numbers:"
-            f" {bought - len(rows)} duplicates."
+            f" {count_of(bought - len(rows), 'duplicate')}."
         )
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -70,8 +70,8 @@ if TYPE_CHECKING:  # they need an extra, or are for a report
     from sigmamind_async.cli.report.page import PageFile
     from sigmamind_async.workers import WorkerProvisioner
 
-MOST_STEPS = 30
-"""Steps of a plan above a question: what is asked stays on the screen."""
+MOST_STEPS_TO_APPROVE: Final = 30
+"""Steps of a plan above a question, so that what is asked stays on the screen."""
 _NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption"}
 """What the actions of a plan are called when they are counted."""
 
@@ -319,10 +319,10 @@ class Application:
 
     def _show_plan(self, *, whole: bool) -> None:
         """Show what is done, *whole* that is row by row; then where it is done."""
-        name, plan = self.given.name, self.plan
+        name, plan = self.given.name, self.plan.skip_problems()
         lines = prose(f"{name}: {count_line(plan)}", log_width())
         if whole:
-            view = PlanView(file=name, plan=plan, most=MOST_STEPS)
+            view = PlanView(file=name, plan=plan, most=MOST_STEPS_TO_APPROVE)
             lines = [*render(view, log_width()), line()]
         for each in lines:
             self.output.log_line(each)

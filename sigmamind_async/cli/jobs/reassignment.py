@@ -26,7 +26,7 @@ def reassign_numbers(options: ReassignOptions) -> int:
     """Show what changes, ask, and change it; the journal keeps up with it."""
     agents = {"from_agent": options.from_agent, "to_agent": options.to_agent}
     path = options.journal
-    if len({*agents.values()}) == 1:
+    if options.from_agent == options.to_agent:
         raise CommandError("--from-agent and --to-agent are the same")
     if path is not None and not path.exists():
         raise CommandError(f"there is no journal {path}")

@@ -117,10 +117,10 @@ def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:
 
 
 _NOTES: Final[Mapping[str, str]] = {
-    "no number": "its record shows no number",
-    "no test number": "it has no test number; set one: {update} --test-number NUMBER",
-    "no agent": "no agent makes its calls; add --agent ID, or: {update} --outbound-agent-id ID",
-    "stopped": "not called: the command ended before its turn",
+    "no number": "no number in the record",
+    "no test number": "no test number; set one: {update} --test-number NUMBER",
+    "no agent": "no outbound agent; add --agent ID, or: {update} --outbound-agent-id ID",
+    "stopped": "not called before the command ended",
 }
 _HINTS: Final[Mapping[str, str]] = {
     "BadRequestError": "",

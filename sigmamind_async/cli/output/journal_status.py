@@ -223,7 +223,8 @@ def _(status: events.JournalStatus, width: int | None) -> Iterator[Line]:
         yield line((f"  {status.reconcile_command}", "command"))
     if status.counts.keys() & {State.PLANNED, State.FAILED}:
         yield line()
-        text = f"{status.sender} sends planned rows; the next apply retries failed ones"
+        link = " and" if status.sender == "the next apply" else "; the next apply"
+        text = f"{status.sender} sends planned rows{link} retries failed ones"
         yield from prose(f"{text[0].upper()}{text[1:]}.", width, "dim")
 
 
