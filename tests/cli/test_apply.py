@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("covered_processes")
 HEADER = "id,platform,source,phone_number,country_code,label,trunk_username,trunk_password\n"
 BUY = ("--max-purchases", "1", "--yes")
 AGENT = "agent_D5D0p7TUs66TTAEAx"
-HASTE = ("--deadline", "0.5")
+HASTE = ("--deadline", "2")
 OWN = {
     "id": "own",
     "platform": "sigmamind",

@@ -308,7 +308,7 @@ def test_output_that_cannot_be_written_is_an_error(
 def test_a_full_disk_hides_no_unconfirmed_row(cli: Cli, inside: Inside) -> None:
     cli.box.sigmamind.script("create", ["reset_before_commit"])
     with Path("/dev/full").open("w") as full:
-        words = ("--max-purchases", 1, "--yes", "--deadline", 0.5)
+        words = ("--max-purchases", 1, "--yes", "--deadline", 2)
         done = cli.ended(cli.start("apply", cli.fleet(1), *words, stdout=full))
 
     assert done.code == Exit.UNKNOWN

@@ -275,7 +275,7 @@ def test_what_is_in_doubt_is_told_and_settled_by_the_commands_that_are_shown(
 ) -> None:
     path = cli.write("fleet.csv", FLEET)
     cli.box.script("create", ["reset_before_commit"], platform="verbex")
-    done = inside("apply", path, *BUY, "--deadline", "0.5")
+    done = inside("apply", path, *BUY, "--deadline", "2")
     standing = inside("status", path)
 
     assert done.code == 3

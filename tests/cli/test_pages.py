@@ -144,7 +144,7 @@ def test_a_job_ends_with_the_page_of_the_worst(
     cli: Cli, inside: Inside, fault: str | None, page: str
 ) -> None:
     cli.box.sigmamind.script("create", [fault])
-    done = inside("apply", cli.fleet(1), "--max-purchases", 1, "--yes", "--deadline", 0.5)
+    done = inside("apply", cli.fleet(1), "--max-purchases", 1, "--yes", "--deadline", 2)
 
     assert done.err.endswith(f"More: sigmamind explain {page}\n") is bool(page)
 

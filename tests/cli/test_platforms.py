@@ -158,7 +158,7 @@ def test_an_unconfirmed_row_is_told_with_its_journal(cli: Cli, inside: Inside, c
     cli.box.script(case.call, ["reset_after_commit"], platform=case.name)
     path = cli.write("a.jsonl", json.dumps(case.purchase))
     cli.box.list_lag = 3600.0
-    done = inside("apply", path, *case.words, "--deadline", 0.5, *BUY)
+    done = inside("apply", path, *case.words, "--deadline", 2, *BUY)
     cli.box.list_lag = 0.0
     settled = inside("reconcile", path, *case.words)
 

@@ -122,7 +122,7 @@ def test_an_account_without_a_key_is_skipped_and_none_at_all_is_a_failure(inside
 def test_rows_that_are_not_settled_are_a_warning_with_the_command(cli: Cli, inside: Inside) -> None:
     cli.box.sigmamind.script("create", ["reset_before_commit"])
     path = cli.fleet(1)
-    inside("apply", path, "--max-purchases", 1, "--yes", "--deadline", 0.5)
+    inside("apply", path, "--max-purchases", 1, "--yes", "--deadline", 2)
     done = inside("doctor", path)
 
     assert done.code == 0
@@ -310,7 +310,7 @@ def test_the_command_to_go_on_with_names_the_profile(
     cli: Cli, inside: Inside, profile: dict[str, str]
 ) -> None:
     cli.box.sigmamind.script("create", ["reset_before_commit"])
-    words = ("apply", cli.fleet(1), "--max-purchases", 1, "--yes", "--deadline", 0.5)
+    words = ("apply", cli.fleet(1), "--max-purchases", 1, "--yes", "--deadline", 2)
     done = inside(*words, "--profile", "work", **profile)
 
     assert "reconcile" in done.err

@@ -18,7 +18,7 @@ from sigmamind_async.sandbox import Faults
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
 
-BUY = ("--max-purchases", 9, "--yes", "--deadline", 0.5)
+BUY = ("--max-purchases", 9, "--yes", "--deadline", 2)
 NOBODY = {"SIGMAMIND_API_KEY": "", "SIGMAMIND_BASE_URL": "http://127.0.0.1:1"}
 """Neither a key nor a platform to ask."""
 
@@ -267,7 +267,7 @@ def test_waiting_ends_with_the_settle_time(inside: Inside, lost: Path) -> None:
 
 def test_waiting_outlives_a_platform_that_fails(cli: Cli, inside: Inside, lost: Path) -> None:
     cli.box.sigmamind.script("list", [*[None] * 2, *["status_500_before_commit"] * 6])
-    words = ("--settle-time", 1, "--deadline", 0.3)
+    words = ("--settle-time", 3, "--deadline", 0.3)
     done = inside("reconcile", lost, "--wait", *words)
 
     assert "needs a decision" in done.out

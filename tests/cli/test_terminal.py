@@ -85,7 +85,7 @@ def test_a_terminal_shows_twenty_new_numbers_and_counts_the_others(cli: Cli) -> 
 
 def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
     cli.box.sigmamind.script("create", ["reset_before_commit"])
-    _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--deadline", "0.5"])
+    _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--deadline", "2"])
 
     assert "buy-" in ESCAPES.sub("", seen)
     assert "\x1b[33munconfirmed" in seen
@@ -110,7 +110,7 @@ def test_a_release_is_confirmed_by_the_number(cli: Cli, held: None, typed: str, 
 def test_a_status_is_coloured(cli: Cli, inside: Inside) -> None:
     cli.box.sigmamind.script("create", ["reset_before_commit"])
     path = cli.fleet(2)
-    inside("apply", path, *BUY_3, "--deadline", 0.5)
+    inside("apply", path, *BUY_3, "--deadline", 2)
     code, seen = on_terminal(cli, ["status", path])
 
     assert code == 3
@@ -174,13 +174,13 @@ def test_messages_break_between_words_and_commands_do_not(cli: Cli, columns: str
     """At 40 columns it fails where `log_width` says that there is no terminal."""
     cli.environment["COLUMNS"] = columns
     cli.box.sigmamind.script("create", ["reset_before_commit"])
-    words = ["apply", "fleet.jsonl", "--max-purchases", "1", "--yes", "--deadline", "0.5"]
+    words = ["apply", "fleet.jsonl", "--max-purchases", "1", "--yes", "--deadline", "2"]
     cli.fleet(1)
     code, seen = on_terminal(cli, words)
     lines = [line.rstrip() for line in ESCAPES.sub("", seen).split("\r\n")]
     said = [line.split("\r")[-1] for line in lines if "sigmamind " not in line]
 
     assert code == 3
-    assert "  sigmamind apply fleet.jsonl --max-purchases 1 --yes --deadline 0.5" in lines
+    assert "  sigmamind apply fleet.jsonl --max-purchases 1 --yes --deadline 2" in lines
     assert any(line.endswith("sigmamind reconcile fleet.jsonl --wait") for line in lines)
     assert all(len(line) <= int(columns) for line in said if " " in line.strip()), said

@@ -120,7 +120,7 @@ def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside)
     """As alone: exit 3 after the deadline, with the commands that settle it."""
     cli.box.sigmamind.script("create", [None, Fault.RESET_BEFORE_COMMIT])
     path = cli.fleet(2)
-    done = discreet(inside("apply", path, *WORKERS, "--deadline", 0.5))
+    done = discreet(inside("apply", path, *WORKERS, "--deadline", 2))
 
     assert done.code == 3
     assert re.search(r"unconfirmed, may have been carried out: buy-[01]$", done.err, re.MULTILINE)
