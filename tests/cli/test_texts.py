@@ -211,10 +211,9 @@ def settled(text: str, folder: Path) -> str:
 
 def _is_row(line: str) -> bool:
     """Return whether *line* is one of several rows that end in any order."""
-    return (
-        re.match(r'done  |desk-\d  |own  |\{"type":"(row_result|number_record|journal_row)"', line)
-        is not None
-    )
+    kinds = "row_result|number_record|journal_row"
+    pattern = rf'done  |desk-\d  |own  |\+\d{{11}}  |{{"type":"({kinds})"'
+    return re.match(pattern, line) is not None
 
 
 def compare(name: str, text: str) -> None:
