@@ -18,7 +18,7 @@ from sigmamind_async.sandbox import Faults
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
 
-BUY = ("--max-purchases", 9, "--yes", "--deadline", 2)
+BUY = ("--max-purchases", 9, "--yes", "--deadline", 0.5)
 NOBODY = {"SIGMAMIND_API_KEY": "", "SIGMAMIND_BASE_URL": "http://127.0.0.1:1"}
 """Neither a key nor a platform to ask."""
 
