@@ -143,7 +143,7 @@ def new_file(path: Path, mode: int = 0o666) -> Generator[IO[bytes]]:
     if path.exists() and not path.is_file() and not path.is_dir():
         # Whoever may write to its folder would replace the device itself by a file.
         raise CommandError(f"{path}: is a device or a pipe; name a file; nothing was sent")
-    # `resolve` raises an error of its own where links lead to each other.
+    # Unlike `resolve`, it raises no error where links form a loop.
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

@@ -22,7 +22,8 @@ class Approval:
     def check(self, what: str, answer: str, purpose: str, option: str = "--yes") -> None:
         """Ask whether to do *what*, unless that is agreed to; raise `CommandError` for a no.
 
-        A person types *answer* for that *purpose*. Where nobody can be asked, *option* agrees.
+        A person is told to type *answer* in order to *purpose*. Where nobody can be asked, *option*
+        gives the agreement.
         """
         if self.yes:
             return

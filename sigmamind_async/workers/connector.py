@@ -56,7 +56,7 @@ _NOISY_LOGGERS: Final = (
     "procrastinate.worker",
     "procrastinate.worker.worker",
     "psycopg.pool",
-    "asyncio",  # has what procrastinate's tasks of jobs end with, which nobody awaits
+    "asyncio",  # logs the errors of procrastinate's tasks, which nobody awaits
 )
 
 

@@ -75,7 +75,7 @@ class JournalFile:
         Raises `JournalError`, `OSError` or `sqlite3.Error`.
         """
         # One file has one lock, whatever symbolic links lead to it.
-        # `resolve` raises an error of its own where links lead to each other; opening says why.
+        # Unlike `resolve`, it raises no error where links form a loop: opening the file does.
         self._path = Path(os.path.realpath(self._given))
         self._check_path()
         return self._open_to_read() if self._read_only else self._open_to_write()
