@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,8 @@ from hypothesis.strategies import none
 
 if TYPE_CHECKING:
     from tests.harness.postgres import Server
+
+ROOT = Path(__file__).parent.parent
 
 # No limit on the time of an example or of making one, since a busy machine is not a failing test.
 settings.register_profile(
@@ -106,6 +111,21 @@ def postgres() -> Iterator[Server]:
         yield server
 
 
+def _import_in_another_order(config: pytest.Config) -> None:
+    """Import the tests, from another one on in each worker, so that not every worker compiles all.
+
+    In a new checkout nothing is compiled, and all workers start at the same time.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        return
+    modules = sorted(path.relative_to(ROOT) for path in ROOT.glob("tests/**/test_*.py"))
+    first = len(modules) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for path in modules[first:] + modules[:first]:
+        with suppress(Exception, pytest.skip.Exception):  # whoever collects it says why
+            importlib.import_module(".".join(path.with_suffix("").parts))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Collect no garbage while the tests are collected, and never look at them for it.
@@ -114,6 +134,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     so full collections are rare, too.
     """
     gc.disable()
+    _import_in_another_order(session.config)
     try:
         return (yield)
     finally:

@@ -265,8 +265,8 @@ def test_importing_names_from_the_package_gives_the_public_client() -> None:
 # ---------------------------------------------------------------- copies
 
 
-async def test_a_copy_shares_transport_and_gate(clock: FakeClock) -> None:
-    gate = clock.gate(max_wait=1.0)
+async def test_a_copy_shares_transport_and_gate() -> None:
+    gate = Gate(max_wait=1.0)
     first, transport = client([reply(429, headers={"retry-after": "30"})], gate=gate, deadline=5.0)
     second = first.with_options(deadline=60.0)
     with pytest.raises(Exception, match="429"):
