@@ -18,7 +18,7 @@ from sigmamind_async.sandbox import Sandbox
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
 
-pytestmark = pytest.mark.usefixtures("covered_processes")  # only a process can be interrupted
+pytestmark = pytest.mark.usefixtures("covered_processes", "unmeasured")  # only processes matter
 
 ROWS = 400
 BUY = ("--max-purchases", ROWS, "--yes", "--json")

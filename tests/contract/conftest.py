@@ -13,7 +13,7 @@ from sigmamind_async.testing import VirtualLoop
 from tests.contract.dialects import DIALECTS, Dialect
 from tests.functional.support import KEY
 
-IN_MEMORY = {"test_once", "test_provisioning"}
+IN_MEMORY = {"test_many", "test_once", "test_provisioning"}
 """Modules whose claims are about what is sent how often, and not about sockets: there the sandbox
 is in memory and time is virtual. `tests.functional.test_sandbox_memory` shows for each fault that
 it is the same over a socket."""

@@ -65,7 +65,6 @@ async def updates(platform: Limited, count: int) -> None:
         await asyncio.gather(*calls)
 
 
-@pytest.mark.xdist_group("gate")
 async def test_a_burst_of_updates_passes_with_few_refusals() -> None:
     """300 at once where 50 a second are allowed: all succeed, after one burst of refusals."""
     platform = Limited(rate=50, burst=50, wait="1")
@@ -74,7 +73,6 @@ async def test_a_burst_of_updates_passes_with_few_refusals() -> None:
     assert platform.refused <= platform.passed / 2
 
 
-@pytest.mark.xdist_group("gate")
 async def test_a_gate_that_learns_nothing_is_refused_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -84,7 +82,6 @@ async def test_a_gate_that_learns_nothing_is_refused_more(
     assert platform.refused > platform.passed / 2
 
 
-@pytest.mark.xdist_group("gate")
 async def test_a_job_outlasts_a_platform_that_sheds_load_with_503() -> None:
     """However often one row meets it; a single call would fail after three."""
     platform = Limited(rate=100, burst=1, wait=None, status=503)

@@ -45,6 +45,8 @@ from tests.functional.support import (
     run_script,
 )
 
+pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
+
 DEEP = b"[" * 100_000 + b"]" * 100_000
 BODIES: dict[str, bytes] = {
     "empty": b"",
@@ -311,7 +313,6 @@ async def cost_of_a_bomb(bomb: bytes, whom: str) -> tuple[int, str]:
     return int(mebibytes), error
 
 
-@pytest.mark.xdist_group("bomb")
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak")
 async def test_a_gzip_bomb_costs_little_memory(bomb: bytes) -> None:
     mebibytes, error = await cost_of_a_bomb(bomb, "ours")
@@ -319,7 +320,6 @@ async def test_a_gzip_bomb_costs_little_memory(bomb: bytes) -> None:
     assert mebibytes <= 16
 
 
-@pytest.mark.xdist_group("bomb")
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak")
 async def test_a_gzip_bomb_costs_a_plain_reader_all_of_it(bomb: bytes) -> None:
     mebibytes, _ = await cost_of_a_bomb(bomb, "plain")

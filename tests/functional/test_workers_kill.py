@@ -17,6 +17,8 @@ from tests.harness.purchases import Verdict
 from tests.harness.workers import Plan, judge, run
 from tests.ledgers import ledger_of
 
+pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
+
 # The settle time is longer than the platform can take to commit late and to show what it did.
 PLAN = Plan(
     count=200, kills=2, apply_kills=2, stops=1, frozen=4.0, late=0.4, lag=0.2, settle_time=2.0

@@ -17,6 +17,8 @@ from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import Sandbox
 
+pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
+
 ROWS = 1500
 
 

@@ -27,6 +27,8 @@ from tests.functional.support import ONCE, error_of
 from tests.harness.ports import free_port
 from tests.infrastructure.servers import nginx
 
+pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
+
 NUMBERS = [f"+1415555{index:04}" for index in range(150)]
 
 
