@@ -28,15 +28,23 @@ _DOUBLED: Final = 0.5
 FEW: Final = 50
 """Requests of a window from which on one refusal for each is cheap enough."""
 
-_AT_ONE_NUMBER: Final = 4
-"""Refusals at one number under way that confirm a limit on it."""
-_MOST_SCORE: Final = 8.0
-_AGAINST: Final = 0.25
-"""What a request that passes at that number takes off: a few do, just after another has ended."""
-_PASSED_BELOW: Final = 32
-"""Requests that must have passed just below that number."""
+_SURPRISE: Final = 1.3
+"""Times the logarithm by which a second refusal at one number is likelier with a limit on it: else
+it may come at any number up to twice that one, and small numbers are alike by chance."""
+_PASSED_BELOW: Final = 0.1
+_PASSED_THERE: Final = -1.0
+"""Weights of a request that passes just below that number, and at it: a few do, just after another
+has ended."""
+_REFUSED_BELOW: Final = -1.0
+"""Weight of a refusal just below it: where requests overtake one another, there are a few."""
+_CERTAIN: Final = 6.0
+_CERTAIN_TOLD: Final = 4.0
+"""Weight from which on the number alone limits: less where each refusal costs a pause."""
+_MOST_WEIGHT: Final = 8.0
+_BAND: Final = 0.1
+"""Share by which such a number varies, with what is still on its way."""
 _NEAR: Final = 0.8
-"""From which share of it on that is: there a limit on it holds most requests."""
+"""From which share of it on a request passes just below."""
 _MARGIN: Final = 1.01
 """Times the length of a window that passes before a request of it is replaced by another."""
 _OVERTAKING: Final = 0.005
@@ -55,35 +63,72 @@ _AT_ANY_RATE: Final = 2.0
 
 @attrs.define
 class ConcurrencyLimit:
-    """How many requests a platform admits under way at once, whatever their rate."""
+    """How many requests a platform admits under way at once, whatever their rate.
 
-    _most: float = 0.0
-    """The number under way at which requests were refused."""
-    _passed: int = 0
-    """Requests that have passed just below it since then."""
-    _score: float = 0.0
-    """Refusals at that number, less the requests that passed at it."""
+    A sequential test: with such a limit, requests are refused at one number under way, and those
+    that pass do so below it; with any other, as many pass above. Once it is found the width alone
+    holds requests back, to less than that number. A refusal below it is then decisive.
+    """
 
-    @property
-    def is_found(self) -> bool:
-        """True if refusals depend on nothing but the number under way."""
-        return self._score >= _AT_ONE_NUMBER and self._passed >= _PASSED_BELOW
+    is_found: bool = False
+    """True if refusals depend on nothing but the number under way."""
+    most: float = 0.0
+    """The least number under way at which requests were refused."""
+    _weight: float = 0.0
+    """Logarithm of the odds that there is a limit."""
+    _found_at: float = 0.0
+    """That number when it was found."""
+    _has_passed: bool = False
+    """True if a request has passed below that number since the latest refusal."""
+    _refused_at: float = -math.inf
+    """When that came: those sent before it say the same."""
 
     def passed(self, level: int) -> None:
         """Record a request that passed with *level* under way."""
-        self._passed += level + 1 >= _NEAR * self._most
-        if level >= self._most:
-            self._score = max(0.0, self._score - _AGAINST)
+        if level >= self.most:
+            self._weight = min(self._weight, max(0.0, self._weight + _PASSED_THERE))
+            return
+        self._has_passed = True
+        if level >= _NEAR * self.most and not self.is_found:
+            self._weight = min(_MOST_WEIGHT, self._weight + _PASSED_BELOW)
 
-    def refused(self, level: int) -> bool:
-        """Weigh a refusal with *level* under way; return whether it confirms a limit."""
-        if level < 0.95 * self._most and self.is_found:
-            self._score -= 1
-        elif level < 0.95 * self._most or not self._score:
-            self._most, self._passed, self._score = level, 0, 1.0
-        elif level <= self._most + max(1, 0.1 * self._most):
-            self._score = min(_MOST_SCORE, self._score + 1)
-        return level > 1 and self.is_found
+    def refused(self, now: float, began: float, level: int, *, told: bool) -> bool:
+        """Weigh a refusal with *level* under way; return whether there is a limit on it.
+
+        *told* is true if it reported a wait.
+        """
+        if began <= self._refused_at:
+            return self.is_found
+        most = self.most
+        if self.is_found:
+            self._check(level)
+        elif abs(level - most) > max(1.0, _BAND * most):
+            self.most, self._weight = level, min(0.0, self._weight)
+        elif level > 1:
+            self.most = min(most, level)
+            self._found_at = self.most
+            self._confirm(abs(level - most))
+            self.is_found = self._weight > (_CERTAIN_TOLD if told else _CERTAIN)
+        self._refused_at, self._has_passed = now, False
+        return self.is_found
+
+    def _confirm(self, off: float) -> None:
+        alike = math.log(2.0 * self.most / (2.0 * max(off, _BAND / 2 * self.most) + 1.0))
+        self._weight = min(_MOST_WEIGHT, self._weight + _SURPRISE * max(0.0, alike))
+
+    def _check(self, level: int) -> None:
+        """Weigh a refusal while less than that number are under way."""
+        band = max(1.0, _BAND * self._found_at)
+        if level >= self.most and self._has_passed:
+            self._confirm(0.0)
+        elif level >= self._found_at - band and (level > 1 or self._has_passed):
+            # Another of those sent with it went ahead, or there is no limit.
+            self.most = min(self.most, level + (band == 1))
+            self._weight += _REFUSED_BELOW
+        else:
+            self._weight = 0.0
+        if self._weight <= 0.0:
+            self.is_found, self._weight = False, -_MOST_WEIGHT
 
 
 @attrs.define

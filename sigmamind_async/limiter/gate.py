@@ -370,7 +370,7 @@ class GateState:
     """What a gate knows and does at one moment, for dashboards; see `Gate.state`."""
 
     rate: float | None
-    """Requests a second that it lets pass; `None` while no limit is known."""
+    """Requests a second that it lets pass; `None` while none holds requests back."""
     burst: float | None
     """Requests that the platform admits at once after a silence; `None` while that is not known."""
     confidence: float | None

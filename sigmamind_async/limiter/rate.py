@@ -240,7 +240,8 @@ class AdaptiveRate(Pacing):
         if not self._concurrency.is_found:
             self.width += 0.5
         elif level + 1 > self.width:
-            self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
+            cost = 1.0 + self._wait * level / self.latency
+            self.width += min(0.5, 0.012 / cost * (1.0 + (self._passed / (100.0 * cost)) ** 2))
         if self.window.size:
             if self.window.passed(began):
                 self.ready = self.window.ready(now)
@@ -252,9 +253,9 @@ class AdaptiveRate(Pacing):
             return
         self._passed += 1
         self._passed_at = now
+        self._concurrency.passed(level)
         if self.rate is None:
             return
-        self._concurrency.passed(level)
         if self._in_a_row:
             self._open(now, began)
         if self._opening is not None and self._opening.left:
@@ -314,8 +315,10 @@ class AdaptiveRate(Pacing):
         self._together += 1
         if late:  # it answers the last cut, too
             self._add(began, asked, wait)
-        elif self._is_crowded(level, wait):
-            self._narrow(now, began, level)
+        elif self._is_crowded(now, began, level):
+            self._narrow(now, began)
+        elif self.rate is None and self.bucket.center:  # it was no limit on what is under way
+            self._restart_empty(now)
         elif self.rate is not None or wait or not self._lot.forgives():
             self._slow_down(now, Refusals(began, began, asked, level, wait))
         self.ready = max(self.ready, now)  # nothing is late: the refusal has only just come
@@ -329,18 +332,16 @@ class AdaptiveRate(Pacing):
             new.last, new.wait = max(new.last, began), max(new.wait, wait)
         self._drain(began)
 
-    def _is_crowded(self, level: int, wait: float) -> bool:
-        if not self.bucket.center or not self._concurrency.refused(level):
-            return False
-        return not wait or self._passed > 4 * level
+    def _is_crowded(self, now: float, began: float, level: int) -> bool:
+        # Those sent in the same moment may arrive in any order.
+        level = max(level, self._record.count(began - 1e-6, began + _LATE) + 1)
+        return self._concurrency.refused(now, began, level, told=self._wait > 0)
 
-    def _narrow(self, now: float, began: float, level: int) -> None:
+    def _narrow(self, now: float, began: float) -> None:
         """Let the width alone hold requests back."""
-        self.width = max(1.0, level - 1.0)
-        fast = 2.0 * level / max(self.latency, 0.001)
-        if self.bucket.center < fast:
-            self.bucket.bracket(fast, fast)
-            self._settle(0.0)
+        most = self._concurrency.most
+        self.width = max(1.0, most - max(1, round(0.05 * most)))
+        self.rate = None
         self._emptied = began
         self._record.forget(began)
         self._cut(now)
@@ -396,10 +397,13 @@ class AdaptiveRate(Pacing):
         size = self.window.size / self.window.length
         self.window = WindowLimit(opened=now, count=self.window.size)
         self.bucket.bracket(0.5 * size, 4 * size)
-        self._settle(0.0)
+        self._restart_empty(now)
+
+    def _restart_empty(self, now: float) -> None:
+        """Begin with an empty bucket at the low end of what is known."""
         self._record.forget(now)
         self._tokens, self._in_a_row = 0.0, 0
-        self._emptied = self._at = self._refused_at = self._closed = now
+        self.restart(now)
         self._schedule(now)
 
     # --- several processes -------------------------------------------------------------------

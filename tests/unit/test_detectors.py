@@ -9,19 +9,41 @@ from sigmamind_async.limiter.detectors import ConcurrencyLimit, RandomRefusals, 
 # ---------------------------------------------------------------- requests under way
 
 
-def refused_at(limit: ConcurrencyLimit, level: int, *, times: int, passing: int) -> list[bool]:
+def refused_at(
+    limit: ConcurrencyLimit, level: int, *, times: int, passing: int, told: bool = False
+) -> list[bool]:
     found = list[bool]()
-    for _ in range(times):
+    for turn in range(times):
         for _ in range(10):
             limit.passed(passing)
-        found.append(limit.refused(level))
+        found.append(limit.refused(turn + 0.5, turn, level, told=told))
     return found
 
 
-def test_refusals_at_one_number_under_way_find_a_concurrency_limit() -> None:
-    found = refused_at(ConcurrencyLimit(), 6, times=6, passing=5)
+def found_limit(level: int) -> ConcurrencyLimit:
+    limit = ConcurrencyLimit()
+    assert refused_at(limit, level, times=6, passing=level - 1)[-1]
+    return limit
 
-    assert found == [False, False, False, False, True, True]
+
+def test_refusals_at_one_number_under_way_find_a_concurrency_limit() -> None:
+    found = refused_at(ConcurrencyLimit(), 6, times=4, passing=5)
+
+    assert found == [False, False, True, True]
+
+
+def test_fewer_are_needed_where_each_costs_a_pause() -> None:
+    assert refused_at(ConcurrencyLimit(), 20, times=3, passing=19, told=True) == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_refusals_of_one_moment_are_one() -> None:
+    limit = ConcurrencyLimit()
+
+    assert not any(limit.refused(1.0, 0.5, 6, told=True) for _ in range(20))
 
 
 def test_requests_that_pass_at_that_number_speak_against_a_concurrency_limit() -> None:
@@ -29,8 +51,37 @@ def test_requests_that_pass_at_that_number_speak_against_a_concurrency_limit() -
     assert not any(refused_at(ConcurrencyLimit(), 6, times=20, passing=9))
 
 
+def test_refusals_at_any_number_find_no_concurrency_limit() -> None:
+    limit = ConcurrencyLimit()
+
+    assert not any(
+        limit.refused(turn + 0.5, turn, 5 + turn % 5 * 5, told=True) for turn in range(40)
+    )
+
+
 def test_a_refusal_of_a_single_request_is_no_concurrency_limit() -> None:
     assert not any(refused_at(ConcurrencyLimit(), 1, times=20, passing=0))
+
+
+@pytest.mark.parametrize(("level", "passing", "times"), [(10, 19, 1), (20, 0, 8), (19, 0, 8)])
+def test_refusals_that_another_limit_makes_end_it(level: int, passing: int, times: int) -> None:
+    """They come far below that number, or though nothing has passed."""
+    limit = found_limit(20)
+    for turn in range(times):
+        if passing:
+            limit.passed(passing)
+        limit.refused(100.5 + turn, 100.0 + turn, level, told=False)
+
+    assert not limit.is_found
+    assert not any(refused_at(limit, 20, times=2, passing=19)), "it must be found anew"
+
+
+def test_one_that_is_overtaken_by_one_too_many_does_not_end_it() -> None:
+    limit = found_limit(6)
+    limit.passed(5)
+
+    assert limit.refused(100.5, 100.0, 5, told=False)
+    assert limit.most == 6
 
 
 # ---------------------------------------------------------------- windows
