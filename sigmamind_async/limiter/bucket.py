@@ -63,7 +63,7 @@ _LEAST_PRICE: Final = 0.1
 """Seconds that a refusal costs at least. Of clients that share a limit, each is refused in
 proportion to its requests; if all come back to the center in the same time, the fastest is refused
 first, and their shares draw even. Were it the same number of requests, shares would stay."""
-_LONGEST_PLATEAU: Final = 120.0
+_LONGEST_PLATEAU: Final = 30.0
 """Seconds after which even the slowest rate is tried again where no wait is lost: it may have been
 learned while other clients took all there was."""
 _FAIR_UP_TO: Final = 20.0

@@ -39,9 +39,11 @@ _MOST_BEHIND: Final = 3.0
 _SPREAD_LATENCIES: Final = 1.0
 _SPREAD_SHARE: Final = 0.03
 """Over so many latencies, and that share of the wait before it, what was saved up is spread."""
-_LEAST_STEP: Final = 0.3
-"""Logarithm by which each request may raise the rate at least; half the doubt, if that is more. A
-curve that is coarser between two requests of a slow limit teaches nothing."""
+_LEAST_STEP: Final = 0.7
+"""Logarithm by which each request may raise the rate at least; half the doubt, if that is more. So
+fast does a client come back from a rate that it learned while others took all there was."""
+_LEAST_STEP_TOLD: Final = 0.3
+"""The same where a refusal reports a wait, and costs it."""
 _TOKENS_MISSED: Final = 3.0
 """Tokens that a bucket must have failed to gain before it is taken for closed: another client may
 have had one or two."""
@@ -201,7 +203,8 @@ class AdaptiveRate(Pacing):
         return max(least, saved)
 
     def _grown(self, rate: float, seconds: float) -> float:
-        most = rate * math.exp(max(_LEAST_STEP, 0.5 * self.bucket.doubt))
+        step = _LEAST_STEP if self._is_silent else _LEAST_STEP_TOLD
+        most = rate * math.exp(max(step, 0.5 * self.bucket.doubt))
         grown = min(most, max(rate, self.bucket.curve(self._used + seconds)))
         growth = GROWTH * seconds / (self.lag + (self.latency or _UNKNOWN_LATENCY))
         if grown > rate * (1.0 + growth):  # less than the exponential, which takes longer
@@ -268,7 +271,7 @@ class AdaptiveRate(Pacing):
         if tried and silence * bucket.low >= _TOKENS_MISSED:
             # Nothing passed, however slow.
             most, count = 1.0 / silence, self.window.count
-            left = count if count > 2 else 0
+            left = max(2, count)  # so slow a bucket admits no second one at once
             self._opening = Opening(self._closed, most, left, bucket.center, bucket.doubt)
             bucket.bracket(0.5 / (began - self._closed), most)
             bucket.doubt = max(0.7, bucket.doubt)  # it may as well have been an outage

@@ -9,7 +9,7 @@ from benchmarks.limiter import misses
 from benchmarks.timeline import timeline
 from sigmamind_async.limiter.pacing import Admitted
 from sigmamind_async.limiter.rate import AdaptiveRate
-from tests.harness.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case
+from tests.harness.servers import BASE, KEPT_ASIDE, NEW, OTHERS, Case, bucket
 from tests.harness.simulator import run
 
 pytestmark = pytest.mark.long
@@ -68,6 +68,16 @@ def test_a_rate_that_learns_nothing_is_refused_far_more(monkeypatch: pytest.Monk
 
     assert ran.refused > 0.3 * ran.sent
     assert "refusals" in misses(short, ran)
+
+
+def test_clients_that_others_locked_out_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each learns a rate near nothing while another takes all; the control stays with it."""
+    shared = bucket(14, 4, 329, clients=4)
+    assert run(shared, seed=1).seconds < 2 * shared.ideal
+
+    monkeypatch.setattr("sigmamind_async.limiter.bucket._LONGEST_PLATEAU", 120.0)
+    monkeypatch.setattr("sigmamind_async.limiter.rate._LEAST_STEP", 0.3)
+    assert run(shared, seed=1).seconds > 2 * shared.ideal
 
 
 def test_a_picture_shows_what_was_admitted_and_refused() -> None:

@@ -167,26 +167,29 @@ async def test_connections_can_be_refused_in_memory() -> None:
     assert (caught.value.committed, len(box.ledger)) == ("no", 0)
 
 
-async def test_a_purchase_goes_on_when_its_caller_has_left() -> None:
-    """As over a socket: who hangs up stops nothing."""
-    box = Sandbox(latency=(0.05, 0.05))
-    client = SigmaMind(box.sigmamind.api_key, transport=box.transport())
-    task = asyncio.create_task(client.phone_numbers.create(country_code="US"))
-    await asyncio.sleep(0.01)
-    task.cancel()
-    with pytest.raises((asyncio.CancelledError, OutcomeUnknownError)):
-        await task
-    await box.settled()
-
-    assert [commit.delivered for commit in box.ledger.purchases] == [False]
-
-
 # ---------------------------------------------------------------- time
 
 
 def virtually(main: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
+
+
+def test_a_purchase_goes_on_when_its_caller_has_left() -> None:
+    """As over a socket: who hangs up stops nothing."""
+    box = Sandbox(latency=(0.05, 0.05))
+    client = SigmaMind(box.sigmamind.api_key, transport=box.transport())
+
+    async def leave() -> None:
+        task = asyncio.create_task(client.phone_numbers.create(country_code="US"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises((asyncio.CancelledError, OutcomeUnknownError)):
+            await task
+        await box.settled()
+
+    virtually(leave())
+    assert [commit.delivered for commit in box.ledger.purchases] == [False]
 
 
 async def buy_many(count: int, seed: int, settle_time: float = 900.0) -> tuple[float, int]:
