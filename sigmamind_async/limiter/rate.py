@@ -39,11 +39,13 @@ _MOST_BEHIND: Final = 3.0
 _SPREAD_LATENCIES: Final = 1.0
 _SPREAD_SHARE: Final = 0.03
 """Over so many latencies, and that share of the wait before it, what was saved up is spread."""
-_LEAST_STEP: Final = 0.7
-"""Logarithm by which each request may raise the rate at least; half the doubt, if that is more. So
-fast does a client come back from a rate that it learned while others took all there was."""
-_LEAST_STEP_TOLD: Final = 0.3
-"""The same where a refusal reports a wait, and costs it."""
+_LEAST_STEP: Final = 0.3
+"""Logarithm by which each request may raise the rate at least; half the doubt, if that is more. A
+curve that is coarser between two requests of a slow limit teaches nothing."""
+_SLOW: Final = 1.0
+_SLOW_STEP: Final = 0.7
+"""The same below one request a second, where a refusal reports no wait and costs little: a client
+soon leaves a rate near nothing that it learned while others took all there was."""
 _TOKENS_MISSED: Final = 3.0
 """Tokens that a bucket must have failed to gain before it is taken for closed: another client may
 have had one or two."""
@@ -203,7 +205,7 @@ class AdaptiveRate(Pacing):
         return max(least, saved)
 
     def _grown(self, rate: float, seconds: float) -> float:
-        step = _LEAST_STEP if self._is_silent else _LEAST_STEP_TOLD
+        step = _SLOW_STEP if rate < _SLOW and self._is_silent else _LEAST_STEP
         most = rate * math.exp(max(step, 0.5 * self.bucket.doubt))
         grown = min(most, max(rate, self.bucket.curve(self._used + seconds)))
         growth = GROWTH * seconds / (self.lag + (self.latency or _UNKNOWN_LATENCY))
