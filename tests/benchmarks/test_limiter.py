@@ -36,7 +36,11 @@ MISSED = {
 """Servers on which a job takes longer, or is refused more often, than it should."""
 
 
-REACH_ALL = {"20 a second, latency 3 s", "punishing 20/s b20, 1000 rows"}
+REACH_ALL = {
+    "20 a second, latency 3 s",
+    "punishing 20/s b20, 1000 rows",
+    "fixed 20 per 1 s, 600 rows",
+}
 """Between them these reach every line of the limiter, so that coverage need not slow the others."""
 
 

@@ -17,7 +17,6 @@ from sigmamind_async.errors import AuthenticationError
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
 
 OWN, SPARE, BOUGHT = "+14155550123", "+14155550124", "+14155550125"
 PASSWORD = "env:TRUNK_PASSWORD"

@@ -24,8 +24,6 @@ from sigmamind_async.testing import ScriptedTransport
 from tests.contract.dialects import DIALECTS, DIALNEXA, SIGMAMIND, Dialect
 from tests.functional.support import ONCE, error_of
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 NUMBER = "+14155550100"
 BARE = NUMBER.removeprefix("+")
 RECORDS: dict[str, dict[str, object]] = {

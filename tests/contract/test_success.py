@@ -30,8 +30,6 @@ from tests.functional.faultserver import (
 )
 from tests.functional.support import FAST, KEY, PASSWORD, error_of
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 NUMBER, KEY_OF_RECORD = "+14155550100", "rec_1"
 PAGE = b"<!doctype html><html><head><title>Hotel\n Wi-Fi &amp; login</title></head><p>secret</p>"
 JSON = "application/json"

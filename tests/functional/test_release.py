@@ -16,8 +16,6 @@ import pytest
 
 import sigmamind_async
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 ROOT = Path(__file__).parents[2]
 BUILT = ["sigmamind_async", "tests", ".ci", "CHANGELOG.md", "LICENSE", "README.md"]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
