@@ -17,7 +17,6 @@ from tests.cli.test_rendering import SCHEMA
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside
 
-
 FLEET = "id,platform,source,country_code,label\n" + "".join(
     f"desk-{number},sigmamind,purchase,US,n{number}\n" for number in range(3)
 )

@@ -17,7 +17,6 @@ from sigmamind_async.errors import AuthenticationError
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside
 
-
 OWN, SPARE, BOUGHT = "+14155550123", "+14155550124", "+14155550125"
 PASSWORD = "env:TRUNK_PASSWORD"
 TRUNK = {"termination_uri": "sip.telnyx.com", "trunk_username": "user", "trunk_password": PASSWORD}

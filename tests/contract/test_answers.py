@@ -26,8 +26,6 @@ from tests.contract.conftest import QUICK, switched
 from tests.contract.dialects import AGENT, DIALECTS, FOREIGN, Dialect
 from tests.functional.support import KEY, ONCE, error_of
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 NUMBER = "+14155550100"
 
 

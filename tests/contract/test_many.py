@@ -13,8 +13,6 @@ from tests.contract.conftest import switched
 from tests.contract.dialects import DIALECTS, Dialect, numbers
 from tests.contract.test_once import reckless
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 # --- listings --------------------------------------------------------------------------------
 
 ENVELOPES = {

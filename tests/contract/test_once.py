@@ -25,8 +25,6 @@ from tests.contract.conftest import patience
 from tests.contract.dialects import Dialect
 from tests.functional.support import ONCE, error_of
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 NUMBER = "+14155550100"
 SLOW = {Fault.GZIP_BOMB}
 """Left to the functional tests: 300 MB each."""

@@ -26,8 +26,6 @@ from tests.contract.dialects import WITH_SECRET, Dialect, Value
 from tests.functional.faultserver import OK, FaultServer, always
 from tests.functional.support import FAST, KEY, PASSWORD, error_of, leaks
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 NUMBER = "+14155550100"
 
 

@@ -16,8 +16,6 @@ from tests.functional.conftest import Run
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.support import client_of, error_of, open_sockets, record, send
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 TURNS = range(61)
 
 

@@ -18,8 +18,6 @@ from sigmamind_async.limiter.rate import AdaptiveRate
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import ONCE, client_of, record_at
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 CALLS = 500
 
 

@@ -45,8 +45,6 @@ from tests.functional.support import (
     run_script,
 )
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 DEEP = b"[" * 100_000 + b"]" * 100_000
 BODIES: dict[str, bytes] = {
     "empty": b"",

@@ -34,8 +34,6 @@ from tests.functional.faultserver import (
 )
 from tests.functional.support import FAST, KEY, error_of, run_script
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 COUNT = 250
 MOST = 50
 """The platform cuts every page to this, whatever is asked for."""

@@ -18,8 +18,6 @@ from sigmamind_async.fleet.vendors import VENDORS
 from tests.unit.fleet.rows import BUYS, IMPORTS, PLATFORMS, bought
 from tests.unit.fleet.world import VISIBLE, Quirks, World, existing_of
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 IDS = "abcdef"
 NUMBERS = ("+14155550100", "+14155550101", "+14155550102")
 CELLS: dict[str, tuple[Any, ...]] = {

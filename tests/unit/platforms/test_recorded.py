@@ -24,8 +24,6 @@ from tests.unit.platforms.recorded import (
     records_in,
 )
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # what it runs, others measure
-
 ANSWERED = [
     (platform, name)
     for platform, name in CASES
