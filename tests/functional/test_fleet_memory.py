@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 MIB = 1 << 20
 FEW, MANY = 200, 800
 """Rows: tracing takes several times as long as they do, and growth shows from row to row."""
-PER_ROW = 100
+PER_ROW = 200
 """Bytes that a further row may cost: less than any object that were kept for each."""
 
 
