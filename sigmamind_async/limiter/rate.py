@@ -245,7 +245,7 @@ class AdaptiveRate(Pacing):
         if not self._concurrency.is_found:
             self.width += 0.5
         elif level + 1 > self.width:
-            cost = 1.0 + self._wait * level / self.latency
+            cost = 1.0 + self._wait * level / max(self.latency, 0.001)
             self.width += min(0.5, 0.012 / cost * (1.0 + (self._passed / (100.0 * cost)) ** 2))
         if self.window.size:
             if self.window.passed(began):

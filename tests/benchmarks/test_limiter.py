@@ -80,7 +80,7 @@ def test_clients_that_others_locked_out_come_back(monkeypatch: pytest.MonkeyPatc
     assert run(shared, seed=1).seconds < 2 * shared.ideal
 
     monkeypatch.setattr("sigmamind_async.limiter.bucket._LONGEST_PLATEAU", 120.0)
-    monkeypatch.setattr("sigmamind_async.limiter.rate._LEAST_STEP", 0.3)
+    monkeypatch.setattr("sigmamind_async.limiter.rate._SLOW_STEP", 0.3)
     assert run(shared, seed=1).seconds > 2 * shared.ideal
 
 

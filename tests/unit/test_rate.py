@@ -22,6 +22,20 @@ def test_without_a_refusal_there_is_no_rate() -> None:
     assert learner.rate is None
 
 
+def test_a_limit_on_what_is_under_way_is_learned_on_a_clock_that_stands_still() -> None:
+    """As a test's does: requests are answered in the moment in which they were sent."""
+    rate = AdaptiveRate()
+    for begins in (0.0, 10.0, 20.0, 30.0):
+        answered(rate, 10, rate=10.0, begins=begins, level=19)
+        rate.refused(begins + 5.0, (begins + 5.0, 20, ""), 1.0)
+    width = rate.width
+
+    answered(rate, 1, rate=1.0, begins=100.0, level=20)
+
+    assert rate.rate is None
+    assert width < rate.width < width + 0.1
+
+
 def test_the_width_begins_small_and_grows_with_each_round() -> None:
     """A new client does not open with as many requests as it has connections."""
     learner = AdaptiveRate()
