@@ -14,7 +14,7 @@ import pytest
 from sigmamind_async import JournalError, OutcomeUnknownError
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Fault, Sandbox
-from tests.contract.dialects import WITH_SECRET, Dialect
+from tests.contract.dialects import WITH_SECRET, Dialect, Value
 from tests.functional.support import KEY, PASSWORD
 from tests.harness.postgres import Server
 
@@ -47,13 +47,18 @@ def found_in(folder: Path, *secrets: str) -> list[tuple[str, bytes]]:
     ]
 
 
-def in_a_hurry(provisioner: Provisioner) -> Provisioner:
-    """Return one that gives up after three seconds what cannot be found out.
+async def lose(provisioner: Provisioner, value: Value) -> None:
+    """Run *value* until it is given up, after three seconds, as one whose end is unknown.
 
-    Or what the journal has not answered by then, where the machine is busy.
+    Where the machine is so busy that the journal has not answered by then, nothing was sent.
     """
     client = provisioner.client.with_options(deadline=3.0)
-    return Provisioner(client, provisioner.journal, settle_time=0.3)
+    hurried = Provisioner(client, provisioner.journal, settle_time=0.3)
+    for _ in range(10):
+        with suppress(JournalError):
+            with suppress(OutcomeUnknownError):
+                await hurried.run("lost", value)
+            return
 
 
 async def test_none_is_in_a_journal_its_log_or_its_backup(
@@ -72,8 +77,7 @@ async def test_none_is_in_a_journal_its_log_or_its_backup(
             with suppress(OutcomeUnknownError):
                 await provisioner.run("change", change(dialect.key_of(imported)))
         box.script(dialect.importing, [Fault.RESET_BEFORE_COMMIT] * 9, platform=dialect.name)
-        with suppress(OutcomeUnknownError, JournalError):
-            await in_a_hurry(provisioner).run("lost", dialect.import_("+14155550101"))
+        await lose(provisioner, dialect.import_("+14155550101"))
         await journal.backup(tmp_path / "backup.db")
         names = {path.name for path in tmp_path.iterdir()}
         assert {"orders.db", "orders.db-wal", "backup.db"} <= names
@@ -95,11 +99,10 @@ async def test_none_is_in_a_database(
         provisioner = Provisioner(client, journal, settle_time=0.3)
         await provisioner.run("import", dialect.import_(NUMBER))
         box.script(dialect.importing, [Fault.RESET_BEFORE_COMMIT] * 9, platform=dialect.name)
-        with suppress(OutcomeUnknownError, JournalError):
-            await in_a_hurry(provisioner).run("lost", dialect.import_("+14155550101"))
+        await lose(provisioner, dialect.import_("+14155550101"))
     dump = tmp_path / "dump"
     dump.write_text(postgres.dumped(tmp_path))
-    assert NUMBER in dump.read_text()
+    assert "+14155550101" in dump.read_text()
     assert found_in(tmp_path, PASSWORD, dialect.endpoint(box).api_key) == []
 
 

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 MIB = 1 << 20
 FEW, MANY = 200, 800
 """Rows: tracing takes several times as long as they do, and growth shows from row to row."""
-PER_ROW = 200
+PER_ROW = 100
 """Bytes that a further row may cost: less than any object that were kept for each."""
 
 
@@ -116,14 +116,13 @@ async def grown(count: int, path: Path, *, keeping: int = 0) -> int:
     return most
 
 
-async def least_grown(count: int, folders: pytest.TempPathFactory) -> int:
-    """Return the least of three: what else lives in this process may grow meanwhile."""
-    return min([await grown(count, folders.mktemp("run")) for _ in range(3)])
-
-
 async def test_memory_does_not_grow_with_the_plan(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A long run may meet a moment in which this process needs more; not each of several does."""
     await grown(10, tmp_path_factory.mktemp("first"))  # fills what is made once
-    few, many = [await least_grown(count, tmp_path_factory) for count in (FEW, MANY)]
+    few = await grown(FEW, tmp_path_factory.mktemp("few"))
+    many, tries = MIB, 0
+    while many - few >= PER_ROW * (MANY - FEW) and tries < 6:
+        many, tries = await grown(MANY, tmp_path_factory.mktemp("many")), tries + 1
     assert many <= MIB
     assert many - few < PER_ROW * (MANY - FEW)
     # The control: what is kept of each row is seen, also above what the start takes for a moment.
