@@ -258,7 +258,8 @@ class AdaptiveRate(Pacing):
             return
         self._passed += 1
         self._passed_at = now
-        self._concurrency.passed(level)
+        if self._concurrency.most:  # else none was refused, and this is done for each call
+            self._concurrency.passed(level)
         if self.rate is None:
             return
         if self._in_a_row:
